@@ -1,0 +1,226 @@
+"""How a loss is declared, and the catalogue of all declared losses from which tables, sliders and tests are made."""
+
+import difflib
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.arguments import prepare, values_are_at_hand
+
+Parts = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number that a learner may turn: `low` and `high` span its slider, `log` makes the slider logarithmic.
+
+    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    help: str = ""
+    minimum: float = -math.inf
+
+    def check(self, value: Any, anchors: int) -> None:
+        """Raise `TypeError` or `ValueError` unless `value` is a legal number, or a tensor of 1 or `anchors` of them."""
+        need = "positive" if self.log else f"at least {self.minimum:g}" if math.isfinite(self.minimum) else "a number"
+        if isinstance(value, Tensor):
+            if not value.is_floating_point():
+                raise TypeError(f"{self.name} must be floating point, got a tensor of {value.dtype}")
+            if value.ndim and value.shape != (anchors,):
+                raise ValueError(
+                    f"{self.name} must be one number or one for each of the {anchors} anchors, "
+                    f"got a tensor of shape {tuple(value.shape)}"
+                )
+            if not values_are_at_hand(value):
+                return
+            least, most = float(value.detach().min()), float(value.detach().max())
+        elif isinstance(value, Real) and not isinstance(value, bool):
+            least = most = float(value)
+        else:
+            raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
+        legal = least > 0 if self.log else least >= self.minimum
+        if not (legal and math.isfinite(least) and math.isfinite(most)):
+            raise ValueError(f"{self.name} must be {need} and finite, got {least:g}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A switch between named variants of a loss."""
+
+    name: str
+    options: tuple[str, ...]
+    help: str = ""
+
+    def check(self, value: Any, anchors: int) -> None:
+        """Raise `ValueError` unless `value` is one of the options (`anchors` plays no part)."""
+        if value not in self.options:
+            raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}")
+
+
+class Loss:
+    """A declared loss: call it for the reduced value, call `.parts` for its anatomy.
+
+    `needs` names the tensors it cannot do without (`z`, `labels`, `query`, `key`, ... of the notation of the house),
+    `knobs` what can be turned, `defaults` where each knob stands. Every call takes two more arguments:
+    `normalize=True` (unit length along the last axis) and `reduction`, "mean" over anchors or "none" for one number
+    per anchor, sample-major (anchor b * V + v). Values are computed in float32 or better, whatever comes in and also
+    under autocast.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor | Parts],
+        *,
+        title: str,
+        paper: str,
+        family: str,
+        formula: str,
+        knobs: tuple[Knob | Choice, ...],
+        min_views: int,
+        max_views: int | None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.name = function.__name__
+        self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
+        self.min_views, self.max_views = min_views, max_views
+        self._function = function
+        self._signature = inspect.signature(function)
+        parameters = self._signature.parameters.values()
+        tensors = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.arguments: tuple[str, ...] = tuple(p.name for p in tensors)
+        self.needs: tuple[str, ...] = tuple(p.name for p in tensors if p.default is p.empty)
+        self.defaults: dict[str, Any] = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if {knob.name for knob in knobs} != self.defaults.keys():
+            raise TypeError(f"{self.name}: declared knobs and keyword-only parameters differ")
+
+    def __repr__(self) -> str:
+        return f"<Loss {self.name}{self._signature}>"
+
+    def __call__(
+        self, *args: Any, reduction: Literal["mean", "none"] = "mean", normalize: bool = True, **kwargs: Any
+    ) -> Tensor:
+        """The loss: a scalar, or (N,) with `reduction="none"` where anchors that do not count hold 0.
+
+        Raises `TypeError` or `ValueError` naming the argument, what came and what is needed.
+        """
+        if reduction not in ("mean", "none"):
+            raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
+        parts = self.parts(*args, normalize=normalize, **kwargs)
+        if reduction == "none":
+            return parts["loss"]
+        if "anchor_weight" not in parts:
+            return parts["loss"].mean()
+        weight = parts["anchor_weight"]
+        return (parts["loss"] * weight).sum() / weight.sum().clamp(min=1)
+
+    def parts(self, *args: Any, normalize: bool = True, **kwargs: Any) -> Parts:
+        """The anatomy of the loss: `"loss"` (N,) per anchor, and whatever else its formula is made of.
+
+        `"anchor_weight"` (N,), where present, says how much each anchor counts in the mean: 0 for one without a
+        positive. Raises as `__call__` does.
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}; it is called as {self.name}{self._signature}") from None
+        bound.apply_defaults()
+        given = bound.arguments
+        tensors = prepare(
+            {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
+            normalize=normalize,
+            min_views=self.min_views,
+            max_views=self.max_views,
+        )
+        embeddings = tensors[self.arguments[0]]
+        anchors = embeddings.shape[:-1].numel()
+        for knob in self.knobs:
+            knob.check(given[knob.name], anchors)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            result = self._function(**given | tensors)
+        return result if isinstance(result, dict) else {"loss": result}
+
+    def from_views(self, z: Tensor, labels: Tensor | None = None, index: Tensor | None = None) -> dict[str, Any]:
+        """The arguments this loss needs, taken from z (B, V, D), labels (B,) and index (B,).
+
+        A loss of two sides gets the first view as query and the second as key. Raises `ValueError` naming what is
+        missing.
+        """
+        have = {"z": z, "labels": labels, "index": index}
+        if "query" in self.needs:
+            if z.ndim != 3 or z.shape[1] < 2:
+                raise ValueError(f"{self.name} takes its query and key from two views, got z of shape {tuple(z.shape)}")
+            have |= {"query": z[:, 0], "key": z[:, 1]}
+        missing = [name for name in self.needs if have.get(name) is None]
+        if missing:
+            raise ValueError(f"{self.name} needs {' and '.join(missing)}, which were not given")
+        return {name: have[name] for name in self.needs}
+
+    def on_views(self, z: Tensor, labels: Tensor | None = None, index: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """The loss called with what it needs of z (B, V, D), labels (B,) and index (B,): see `from_views`."""
+        return self(**self.from_views(z, labels, index), **kwargs)
+
+    def parts_on_views(
+        self, z: Tensor, labels: Tensor | None = None, index: Tensor | None = None, **kwargs: Any
+    ) -> Parts:
+        """The anatomy of the loss on what it needs of z (B, V, D), labels (B,) and index (B,): see `from_views`."""
+        return self.parts(**self.from_views(z, labels, index), **kwargs)
+
+
+catalogue: dict[str, Loss] = {}
+"""Every declared loss by name, in order of declaration."""
+
+
+def loss(
+    *,
+    title: str,
+    paper: str,
+    family: str,
+    formula: str,
+    knobs: list[Knob | Choice],
+    min_views: int = 1,
+    max_views: int | None = None,
+) -> Callable[[Callable[..., Tensor | Parts]], Loss]:
+    """Declare the decorated function as a loss and enter it in the catalogue.
+
+    The function computes one number per anchor from unit vectors: it returns them, or a dict whose `"loss"` entry
+    they are (see `Loss.parts`). Its positional parameters are tensors of the notation of the house, its keyword-only
+    ones are knobs. `paper` is an arXiv number or a citation; `min_views` and `max_views` bound the V of `z` (B, V, D).
+    """
+
+    def declare(function: Callable[..., Tensor | Parts]) -> Loss:
+        declared = Loss(
+            function,
+            title=title,
+            paper=paper,
+            family=family,
+            formula=formula,
+            knobs=tuple(knobs),
+            min_views=min_views,
+            max_views=max_views,
+        )
+        catalogue[declared.name] = declared
+        return declared
+
+    return declare
+
+
+def get(name: str | Loss) -> Loss:
+    """The loss called `name`, or `name` itself if it is a loss; `ValueError` with the nearest names otherwise."""
+    if isinstance(name, Loss):
+        return name
+    if name not in catalogue:
+        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), catalogue, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(catalogue)}"
+        raise ValueError(f"unknown loss {name!r}: {hint}")
+    return catalogue[name]

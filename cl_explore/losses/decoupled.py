@@ -1,0 +1,81 @@
+"""Decoupled contrastive losses: the positive leaves its own denominator."""
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.similarity import row_lse
+
+
+def _decoupled(z: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Positive cosines (B,), positive logits (N,) and the log-sum-exp over the other samples (N,) of z (B, 2, D)."""
+    x = z.flatten(0, 1)
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
+    positive = (z[:, 0] * z[:, 1]).sum(-1)
+    negatives = row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
+    return positive, scale * positive.repeat_interleave(2), negatives
+
+
+@loss(
+    title="DCL",
+    paper="2110.06848",
+    family="decoupled",
+    formula=r"-s_{ip}/\tau + \log \sum_{j \notin \{i,p\}} e^{s_{ij}/\tau}",
+    knobs=[TEMPERATURE],
+    min_views=2,
+    max_views=2,
+)
+def dcl(z: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+    """Decoupled contrastive loss: NT-Xent without the positive in the denominator.
+
+    z (B, 2, D); N = 2 B anchors against the N - 2 points of the other samples. Parts: `loss` (N,), `positive` (N,)
+    cosine with the positive, `coupling` (N,) the factor q = sigmoid(loss) = 1 - P(positive) by which NT-Xent shrinks
+    this gradient. Source: Yeh et al. 2022, equation 6, as the mean (not the sum) over both views. Collapsed: log(N -
+    2). Not a log-probability: it may be negative, and its values do not compare with NT-Xent's; softplus(dcl) =
+    nt_xent for each anchor.
+
+    >>> import torch.nn.functional as F
+    >>> from cl_explore.losses import nt_xent
+    >>> z = torch.randn(8, 2, 4)
+    >>> each = nt_xent(z, temperature=0.1, reduction="none")
+    >>> torch.allclose(F.softplus(dcl(z, reduction="none")), each, atol=1e-5)
+    True
+    """
+    positive, pull, negatives = _decoupled(z, temperature)
+    each = negatives - pull
+    return {"loss": each, "positive": positive.repeat_interleave(2), "coupling": each.sigmoid()}
+
+
+@loss(
+    title="DCLW",
+    paper="2110.06848",
+    family="decoupled",
+    formula=r"-w_i\, s_{ip}/\tau + \log \sum_{j \notin \{i,p\}} e^{s_{ij}/\tau}",
+    knobs=[
+        TEMPERATURE,
+        Knob("sigma", 0.1, 2.0, log=True, help="width of the weighting: large = every positive weighs the same"),
+        Choice("weight_grad", ("detach", "live"), help="whether the gradient also flows through the weights"),
+    ],
+    min_views=2,
+    max_views=2,
+)
+def dclw(
+    z: Tensor, *, temperature: float | Tensor = 0.1, sigma: float | Tensor = 0.5, weight_grad: str = "detach"
+) -> Parts:
+    """Decoupled contrastive loss whose positives are weighted: hard positives (far apart) pull more.
+
+    z (B, 2, D); N = 2 B anchors. Weight of sample i: 2 - B softmax_i(s_ip / sigma), of mean exactly 1, negative for
+    an outstandingly easy positive. Parts: `loss` (N,), `weight` (N,). Source: Yeh et al. 2022, equation 7. Equals
+    `dcl` when all positives are equally similar and as sigma grows without bound.
+
+    >>> from cl_explore.losses import dcl
+    >>> z = torch.randn(8, 2, 4)
+    >>> torch.allclose(dclw(z, sigma=1e6), dcl(z), atol=1e-4)
+    True
+    """
+    positive, pull, negatives = _decoupled(z, temperature)
+    weight = 2 - len(z) * (positive / sigma).softmax(0)
+    weight = (weight.detach() if weight_grad == "detach" else weight).repeat_interleave(2)
+    return {"loss": negatives - weight * pull, "weight": weight}

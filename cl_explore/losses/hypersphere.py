@@ -1,0 +1,88 @@
+"""Losses that act on the two pulls directly: alignment of positives and uniformity on the hypersphere."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.similarity import row_lse
+
+ALPHA = Knob("alpha", 1.0, 4.0, minimum=1, help="exponent of the distance between positives")
+KERNEL = Knob("t", 0.5, 8.0, log=True, help="sharpness of the kernel: large = only near neighbours repel")
+
+
+def _alignment(z: Tensor, alpha: float) -> Tensor:
+    distance = torch.linalg.vector_norm(z[:, :, None] - z[:, None], dim=-1)
+    return (distance**alpha).sum(2).flatten() / (z.shape[1] - 1)
+
+
+def _uniformity(z: Tensor, t: float) -> Parts:
+    samples, views, _ = z.shape
+    potential = torch.stack([row_lse(z[:, v], z[:, v], 2 * t, exclude=["self"]) for v in range(views)], dim=1)
+    potential = potential - 2 * t - math.log(samples - 1)
+    of_view = potential.logsumexp(0) - math.log(samples)
+    return {"loss": of_view.expand(samples, views).flatten(), "potential": potential.flatten()}
+
+
+@loss(
+    title="Alignment",
+    paper="2005.10242",
+    family="hypersphere",
+    formula=r"\| z_i - z_p \|_2^{\alpha}",
+    knobs=[ALPHA],
+    min_views=2,
+)
+def alignment(z: Tensor, *, alpha: float = 2.0) -> Tensor:
+    """Alignment: how far apart the views of a sample are.
+
+    z (B, V, D) with V >= 2; for each anchor the mean over its other views. Source: Wang & Isola 2020, section 4.1.1.
+    Collapsed and perfect alike: 0, which is why it needs uniformity beside it. Random directions, alpha 2: 2 on
+    average.
+
+    >>> alignment(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]] * 2))
+    tensor(2.0000)
+    """
+    return _alignment(z, alpha)
+
+
+@loss(
+    title="Uniformity",
+    paper="2005.10242",
+    family="hypersphere",
+    formula=r"\log \frac{1}{B(B-1)} \sum_{i \ne j} e^{-t \| z_i - z_j \|_2^2}",
+    knobs=[KERNEL],
+)
+def uniformity(z: Tensor, *, t: float = 2.0) -> Parts:
+    """Uniformity: the logarithm of the mean Gaussian potential between samples, for each view on its own.
+
+    z (B, V, D) or (B, D) of unit length. It is one number of a whole view, which every anchor of the view carries;
+    the mean is the mean over views. Parts: `loss` (N,), `potential` (N,) the log mean potential an anchor feels.
+    Source: Wang & Isola 2020, equation 2. Collapsed: 0, its maximum. Perfect: about -2t in high dimensions, never
+    below -4t. No distances are formed: on the sphere -t |x - y|^2 = 2t x.y - 2t.
+
+    >>> round(float(uniformity(torch.eye(5))), 4)
+    -4.0
+    """
+    return _uniformity(z, t)
+
+
+@loss(
+    title="Alignment + uniformity",
+    paper="2005.10242",
+    family="hypersphere",
+    formula=r"\| z_i - z_p \|_2^{\alpha} + w \log \frac{1}{B(B-1)} \sum_{i \ne j} e^{-t \| z_i - z_j \|_2^2}",
+    knobs=[ALPHA, KERNEL, Knob("weight", 0.0, 4.0, minimum=0, help="how much uniformity counts")],
+    min_views=2,
+)
+def align_uniform(z: Tensor, *, alpha: float = 2.0, t: float = 2.0, weight: float = 1.0) -> Parts:
+    """The two pulls added: alignment of the views plus `weight` times uniformity.
+
+    z (B, V, D) with V >= 2. Parts: `loss`, `alignment`, `uniformity`, each (N,). Source: Wang & Isola 2020, section 5
+    and the authors' code. Collapsed: 0. Perfect: about -2 t weight.
+
+    >>> round(float(align_uniform(torch.ones(4, 2, 3))), 4) + 0.0
+    0.0
+    """
+    pull, spread = _alignment(z, alpha), _uniformity(z, t)["loss"]
+    return {"loss": pull + weight * spread, "alignment": pull, "uniformity": spread}

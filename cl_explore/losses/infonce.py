@@ -1,0 +1,75 @@
+"""InfoNCE and its two-view form NT-Xent: name the positive among the negatives."""
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.similarity import row_lse
+
+TEMPERATURE = Knob(
+    "temperature", 0.02, 2.0, log=True, help="divides similarities: small = only the hardest negatives count"
+)
+
+
+@loss(
+    title="InfoNCE",
+    paper="1807.03748",
+    family="InfoNCE",
+    formula=r"-\log \frac{e^{s(q_i,k_i)/\tau}}{\sum_j e^{s(q_i,k_j)/\tau}}",
+    knobs=[TEMPERATURE],
+)
+def info_nce(
+    query: Tensor, key: Tensor, negatives: Tensor | None = None, *, temperature: float | Tensor = 0.1
+) -> Parts:
+    """InfoNCE in one direction: row i of `key` is the positive of row i of `query`.
+
+    query (N, D), key (N, D). Without `negatives` the other rows of `key` are the negatives; with negatives (M, D),
+    shared by all queries, or (N, M, D), a list for each, they are these alone. Parts: `loss` (N,), `positive` (N,)
+    the cosine with the positive. Source: van den Oord et al. 2018, equation 4. Collapsed: log N. Perfect (positives
+    at cosine 1, negatives at -1/(N-1)): log(1 + (N-1) exp(-N/((N-1) tau))). log N - loss is a lower bound of the
+    mutual information. Raises `ValueError` if query and key differ in their number of rows.
+
+    >>> eye = torch.eye(4)
+    >>> info_nce(eye, eye, temperature=0.1) < 1e-3
+    tensor(True)
+    """
+    if len(query) != len(key):
+        raise ValueError(f"key must have as many rows as query ({len(query)}), got shape {tuple(key.shape)}")
+    if negatives is None and len(key) < 2:
+        raise ValueError("key must have at least 2 rows to hold in-batch negatives, got 1 (or give negatives)")
+    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    positive = (query * key).sum(-1)
+    if negatives is None:
+        total = row_lse(query, key, scale)
+    elif negatives.ndim == 2:
+        total = torch.logaddexp(row_lse(query, negatives, scale), scale * positive)
+    else:
+        own = torch.einsum("nd,nmd->nm", query, negatives) * scale[..., None]
+        total = torch.logaddexp(own.logsumexp(1), scale * positive)
+    return {"loss": total - scale * positive, "positive": positive}
+
+
+@loss(
+    title="NT-Xent (SimCLR)",
+    paper="2002.05709",
+    family="InfoNCE",
+    formula=r"-\log \frac{e^{s_{ip}/\tau}}{\sum_{j \ne i} e^{s_{ij}/\tau}}",
+    knobs=[TEMPERATURE],
+    min_views=2,
+)
+def nt_xent(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
+    """Normalised temperature-scaled cross-entropy: find your other view among all other points of the batch.
+
+    z (B, V, D) with V >= 2; each of the N = B V points is an anchor against the N - 1 others. With more than two
+    views the log-probabilities of the V - 1 positives are averaged. Parts: `loss` (N,), `positive` (N,) the mean
+    cosine with the positives. Source: Chen et al. 2020, equation 1. Collapsed: log(N - 1). Perfect (views equal,
+    samples on a simplex): log(1 + (N-2) exp(-B/((B-1) tau))) for V = 2.
+
+    >>> nt_xent(torch.ones(8, 2, 3)).exp().round()
+    tensor(15.)
+    """
+    x = z.flatten(0, 1)
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    own_sample = z.sum(1, keepdim=True).expand_as(z).flatten(0, 1)
+    positive = ((x * own_sample).sum(-1) - x.square().sum(-1)) / (z.shape[1] - 1)
+    return {"loss": row_lse(x, x, scale, exclude=["self"]) - scale * positive, "positive": positive}

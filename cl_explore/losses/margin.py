@@ -1,0 +1,118 @@
+"""Losses with a margin: a positive should be nearer than a negative by at least so much."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from cl_explore.losses.arguments import require_anchor
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+
+TABLE = 2**22
+"""Entries of the largest (anchors, positives, negatives) table formed at once."""
+
+
+def _distances(x: Tensor, squared: bool) -> Tensor:
+    norms = x.square().sum(1)
+    square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
+    # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead.
+    return square if squared else torch.where(square > 0, square, 1).sqrt() * (square > 0)
+
+
+def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, semi_hard: bool) -> Parts:
+    """Hinges of all triplets of each anchor, summed in O(N^2 log N).
+
+    With the negatives of an anchor sorted, those within reach of a positive are a prefix (semi-hard: a stretch), and
+    the sum over it is a difference of cumulative sums.
+    """
+    far = torch.where(negative, distance, torch.inf).sort(1).values
+    below = F.pad(torch.where(far.isfinite(), far, 0).cumsum(1), (1, 0))
+    reach = distance + margin
+    last = torch.searchsorted(far.detach(), reach.detach().contiguous())
+    first = torch.searchsorted(far.detach(), distance.detach().contiguous(), right=True) if semi_hard else 0 * last
+    number = ((last - first) * positive).to(distance.dtype)
+    total = number * reach - (below.gather(1, last) - below.gather(1, first)) * positive
+    return {"total": total.sum(1), "active": number.sum(1)}
+
+
+def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, soft: bool, swap: bool) -> Parts:
+    """The same sums triplet by triplet, for hinges that do not sort: O(N^3) time, memory kept to blocks of anchors."""
+
+    def block(rows: Tensor) -> tuple[Tensor, Tensor]:
+        to_negative = distance[rows][:, None]
+        if swap:
+            to_negative = torch.minimum(to_negative, distance[None])
+        valid = positive[rows][:, :, None] & negative[rows][:, None]
+        violation = distance[rows][:, :, None] - to_negative + margin
+        each = (F.softplus(violation) if soft else violation.relu()) * valid
+        return each.sum((1, 2)), ((each > 0) & valid).sum((1, 2)).to(distance.dtype)
+
+    size = max(1, TABLE // len(distance) ** 2)
+    sums = [checkpoint(block, rows, use_reentrant=False) for rows in torch.arange(len(distance)).split(size)]
+    total, active = (torch.cat(column) for column in zip(*sums, strict=True))
+    return {"total": total, "active": active}
+
+
+@loss(
+    title="Triplet",
+    paper="1503.03832",
+    family="margin",
+    formula=r"[\, D_{ap} - D_{an} + m \,]_+",
+    knobs=[
+        Knob("margin", 0.0, 1.0, minimum=0, help="how much nearer than a negative a positive must be"),
+        Choice("mining", ("all", "semi-hard", "hard"), help="which triplets of an anchor count"),
+        Choice("distance", ("euclidean", "squared"), help="Euclidean distance or its square"),
+        Choice("hinge", ("relu", "softplus"), help="hard or smooth hinge"),
+        Choice("swap", ("off", "on"), help="measure the negative from the positive when that is nearer"),
+        Choice("average", ("valid", "active"), help="mean over all mined triplets or over the violated ones"),
+    ],
+)
+def triplet(
+    z: Tensor,
+    labels: Tensor,
+    *,
+    margin: float = 0.2,
+    mining: str = "all",
+    distance: str = "euclidean",
+    hinge: str = "relu",
+    swap: str = "off",
+    average: str = "valid",
+) -> Parts:
+    """Triplet margin loss over all, the semi-hard or the hardest triplets of each anchor.
+
+    z (B, V, D) or (B, D), labels (B,); N = B V points. "all": every positive with every negative. "semi-hard":
+    negatives farther than the positive yet inside the margin. "hard": farthest positive with nearest negative. Parts:
+    `loss` (N,) the mean over the triplets of an anchor, `active` (N,) how many violate the margin, `anchor_weight`
+    (N,) how many enter the mean, so that the loss is the mean over triplets. With average="active" and nothing
+    violated: 0. Source: Schroff et al. 2015, equation 1 (squared distances there); Hermans et al. 1703.07737 ("hard",
+    softplus). Collapsed: margin. Perfect: 0. Raises `ValueError` if no anchor has both a positive and a negative, or
+    if softplus or swap is asked of semi-hard triplets, or swap of hard ones.
+
+    >>> triplet(torch.ones(4, 3), torch.tensor([0, 0, 1, 1]), margin=0.3)
+    tensor(0.3000)
+    """
+    if mining != "all" and swap == "on":
+        raise ValueError(f"swap must be 'off' unless mining is 'all', got swap 'on' with mining {mining!r}")
+    if mining == "semi-hard" and hinge == "softplus":
+        raise ValueError("hinge must be 'relu' when mining is 'semi-hard', got 'softplus'")
+    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    d = _distances(x, distance == "squared")
+    same = y[:, None] == y
+    positive, negative = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device), ~same
+    pairs = positive.sum(1) * negative.sum(1)
+    require_anchor(pairs > 0, "a positive (another point of its class) and a negative (a point of another class)")
+
+    if mining == "hard":
+        hardest = torch.where(positive, d, -torch.inf).amax(1) - torch.where(negative, d, torch.inf).amin(1)
+        violation = torch.where(pairs > 0, hardest, 0) + margin
+        total = (F.softplus(violation) if hinge == "softplus" else violation.relu()) * (pairs > 0)
+        number, active = (pairs > 0).to(x.dtype), (total > 0).to(x.dtype)
+    else:
+        if hinge == "softplus" or swap == "on":
+            rows = _table_rows(d, positive, negative, margin, hinge == "softplus", swap == "on")
+        else:
+            rows = _hinge_rows(d, positive, negative, margin, mining == "semi-hard")
+        total, active = rows["total"], rows["active"]
+        number = active if mining == "semi-hard" else pairs.to(x.dtype)
+    counted = active if average == "active" else number
+    return {"loss": total / counted.clamp(min=1), "active": active, "anchor_weight": counted}

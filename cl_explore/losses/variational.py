@@ -1,0 +1,101 @@
+"""VarCon: supervised contrast with class centroids as a variational posterior."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore.losses.arguments import require_anchor, values_are_at_hand
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+
+
+@loss(
+    title="VarCon",
+    paper="2506.07413",
+    family="supervised",
+    formula=r"D_{\mathrm{KL}}(q_\phi(r'|z) \,\|\, p_\theta(r'|z)) - \log p_\theta(y|z)",
+    knobs=[
+        TEMPERATURE,
+        Knob(
+            "epsilon",
+            0.0,
+            0.09,
+            minimum=0,
+            help="how much confidence moves the target's temperature; below temperature",
+        ),
+        Knob("kl_weight", 0.0, 2.0, minimum=0, help="weight of the divergence from the target"),
+        Knob("nll_weight", 0.0, 2.0, minimum=0, help="weight of the cross-entropy to the own class"),
+        Choice("target_grad", ("live", "detach"), help="whether the gradient also flows through the target"),
+        Choice("centroid_grad", ("detach", "live"), help="whether the gradient also flows through the centroids"),
+        Choice("centroid_self", ("include", "leave_one_out"), help="whether an anchor is part of its own centroid"),
+    ],
+)
+def varcon(
+    z: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor = 0.1,
+    epsilon: float | Tensor = 0.02,
+    kl_weight: float = 1.0,
+    nll_weight: float = 1.0,
+    target_grad: str = "live",
+    centroid_grad: str = "detach",
+    centroid_self: str = "include",
+) -> Parts:
+    """Variational supervised contrastive loss: samples against the centroids of the C classes in the batch.
+
+    z (B, V, D) or (B, D), labels (B,) of any integers; N = B V points. p is the softmax of z . w_r / temperature over
+    unit class centroids w_r; the target q is one-hot softened by a temperature that follows the sample's confidence
+    p_y, tau2 = (temperature - epsilon) + 2 epsilon p_y: a sample the model is sure of is pulled less hard. The target
+    is computed in closed form in log space, q_y = 1 / (1 + (C-1) exp(-1/tau2)), so it never overflows and costs O(N),
+    the loss O(N C D). Parts: `loss`, `kl`, `nll`, `tau2`, `confidence` (p_y), `target` (q_y), each (N,), and with
+    centroid_self="leave_one_out" `anchor_weight` (0 for a point alone in its class, whose centroid would be empty).
+    Source: Wang et al. 2025, equations 7 to 13, and the authors' code: centroids detached, target not. The number of
+    classes is read from the labels, which synchronises a GPU once. One class in the batch: exactly 0. Collapsed: p is
+    uniform, so the negative log-likelihood is log C. Raises `ValueError` unless epsilon < temperature.
+
+    >>> float(varcon(torch.eye(4), torch.zeros(4, dtype=torch.long)))
+    0.0
+    """
+    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    tau1 = torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    room = torch.as_tensor(temperature) - torch.as_tensor(epsilon)
+    if values_are_at_hand(room) and room.min() <= 0:
+        raise ValueError(f"epsilon must be smaller than temperature ({temperature}), got {epsilon}")
+    classes, own = torch.unique(y, return_inverse=True)
+    count = len(classes)
+    sums = x.new_zeros(count, x.shape[1]).index_add(0, own, x)
+    members = torch.bincount(own, minlength=count)
+    centroids = F.normalize(sums.detach() if centroid_grad == "detach" else sums, dim=1)
+    similarity = x @ centroids.T
+    if centroid_self == "leave_one_out":
+        require_anchor(members > 1, "another point of its class")
+        others = sums[own] - x
+        without = F.normalize(others.detach() if centroid_grad == "detach" else others, dim=1)
+        similarity = similarity.scatter(1, own[:, None], (x * without).sum(1, keepdim=True))
+    logits = similarity / tau1[..., None]
+    total = logits.logsumexp(1)
+    own_logit = logits.gather(1, own[:, None]).squeeze(1)
+    log_p = own_logit - total
+    confidence = log_p.exp()
+
+    tau2 = (tau1 - epsilon) + 2 * epsilon * confidence
+    if target_grad == "detach":
+        tau2 = tau2.detach()
+    log_q = -torch.log1p((count - 1) * (-1 / tau2).exp())
+    log_q_other = log_q - 1 / tau2
+    q_other = log_q_other.exp()  # of each of the C - 1 other classes
+    log_p_others = logits.sum(1) - own_logit - (count - 1) * total  # summed over them
+    kl = log_q.exp() * (log_q - log_p) + q_other * ((count - 1) * log_q_other - log_p_others)
+    parts = {
+        "loss": kl_weight * kl - nll_weight * log_p,
+        "kl": kl,
+        "nll": -log_p,
+        "tau2": tau2,
+        "confidence": confidence,
+        "target": log_q.exp(),
+    }
+    if centroid_self == "leave_one_out":
+        counted = (members > 1)[own]
+        parts = {name: part * counted for name, part in parts.items()} | {"anchor_weight": counted.to(x.dtype)}
+    return parts
