@@ -4,7 +4,7 @@ from cl_explore.losses.catalogue import Choice, Knob, Loss, catalogue, get, loss
 from cl_explore.losses.decoupled import dcl, dclw
 from cl_explore.losses.hypersphere import align_uniform, alignment, uniformity
 from cl_explore.losses.infonce import info_nce, nt_xent
-from cl_explore.losses.margin import triplet
+from cl_explore.losses.margin import contrastive_margin, triplet
 from cl_explore.losses.similarity import row_lse
 from cl_explore.losses.supervised import supcon, supcon_in
 from cl_explore.losses.variational import varcon
@@ -16,6 +16,7 @@ __all__ = [
     "align_uniform",
     "alignment",
     "catalogue",
+    "contrastive_margin",
     "dcl",
     "dclw",
     "get",

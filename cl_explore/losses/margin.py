@@ -1,4 +1,4 @@
-"""Losses with a margin: a positive should be nearer than a negative by at least so much."""
+"""Losses with a margin: negatives farther than a distance, or than the positives, are left alone."""
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,30 @@ def _distances(x: Tensor, squared: bool) -> Tensor:
     square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
     # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead.
     return square if squared else torch.where(square > 0, square, 1).sqrt() * (square > 0)
+
+
+@loss(
+    title="Contrastive margin",
+    paper="Hadsell, Chopra & LeCun 2006",
+    family="margin",
+    formula=r"\tfrac12 \big( [y_i = y_j]\, D_{ij}^2 + [y_i \ne y_j]\, [\, m - D_{ij} \,]_+^2 \big)",
+    knobs=[Knob("margin", 0.1, 2.0, minimum=0, help="distance from which a pair of different classes is left alone")],
+)
+def contrastive_margin(z: Tensor, labels: Tensor, *, margin: float = 1.0) -> Tensor:
+    """The loss of pairs: points of one class attract, points of two classes repel until they are `margin` apart.
+
+    z (B, V, D) or (B, D), labels (B,); N = B V points, each paired with the N - 1 others. Source: Hadsell, Chopra &
+    LeCun 2006, equation 4, as the mean (not the sum) over pairs. Collapsed: margin^2 / 2 times the share of pairs of
+    two classes. Perfect: 0.
+
+    >>> contrastive_margin(torch.eye(2), torch.tensor([0, 0]))
+    tensor(1.0000)
+    """
+    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    d = _distances(x, squared=False)
+    each = torch.where(y[:, None] == y, d, (margin - d).relu()).square() / 2
+    others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+    return (each * others).sum(1) / (len(x) - 1)
 
 
 def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, semi_hard: bool) -> Parts:

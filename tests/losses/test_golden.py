@@ -69,6 +69,18 @@ def triplet(x: dict[str, Tensor], p: dict[str, Any]) -> Tensor:
     )
 
 
+def contrastive_margin(x: dict[str, Tensor], p: dict[str, Any]) -> Tensor:
+    """The file holds a list of pairs: each is a batch of two points here."""
+    pairs = zip(x["z1"], x["z2"], p["same"], strict=True)
+    each = [
+        losses.contrastive_margin(
+            torch.stack([a, b]), torch.tensor([0, 1 - same]), margin=p["margin"], normalize=p["normalize"]
+        )
+        for a, b, same in pairs
+    ]
+    return torch.stack(each).mean()
+
+
 def align_uniform(x: dict[str, Tensor], p: dict[str, Any]) -> Tensor:
     if "alpha" not in p:
         return losses.uniformity(x["z0"], t=p["t"])
@@ -102,6 +114,8 @@ CALLS: dict[str, tuple[Call, Callable[[str], bool]]] = {
     "supcon": (supcon, lambda name: True),
     "supcon-in-out": (supcon_in_out, lambda name: True),
     "triplet": (triplet, lambda name: True),
+    # The file's other two cases average over the pairs that violate the margin, without the square: another loss.
+    "contrastive-margin": (contrastive_margin, lambda name: name.startswith("Hadsell")),
     "align-uniform": (align_uniform, lambda name: True),
     "decoupled-contrastive-learning": (decoupled, lambda name: True),
     "varcon": (varcon, lambda name: True),

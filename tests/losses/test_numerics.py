@@ -104,6 +104,7 @@ COLLAPSED = [
     ("alignment", torch.tensor(0.0)),
     ("uniformity", torch.tensor(0.0)),
     ("align_uniform", torch.tensor(0.0)),
+    ("contrastive_margin", torch.tensor(0.5 * 8 / 15)),
     ("triplet", torch.tensor(0.2)),
 ]
 

@@ -107,6 +107,15 @@ def loop_triplet(z: Tensor, labels: Tensor, mining: str, soft: bool = False, squ
     return torch.tensor(out, dtype=torch.float64)
 
 
+def loop_contrastive_margin(z: Tensor, labels: Tensor) -> Tensor:
+    x, _, label = pairs(z, labels)
+    out = []
+    for i in range(len(x)):
+        d = [(float((x[i] - x[j]).norm()), label[i] == label[j]) for j in range(len(x)) if j != i]
+        out.append(sum((r if same else max(0.9 - r, 0)) ** 2 / 2 for r, same in d) / len(d))
+    return torch.tensor(out, dtype=torch.float64)
+
+
 def loop_varcon(z: Tensor, labels: Tensor, leave_one_out: bool = False) -> Tensor:
     """KL(q || p) - log p_y with a full table of q, temperature 0.3, epsilon 0.1."""
     x, _, label = pairs(z, labels)
@@ -147,6 +156,7 @@ REFERENCES: list[tuple[str, dict[str, object], int, Reference]] = [
         2,
         lambda z, y: loop_alignment(z, y, 2) + 0.5 * loop_uniformity(z, y, 2),
     ),
+    ("contrastive_margin", {"margin": 0.9}, 2, loop_contrastive_margin),
     ("triplet", {"margin": 0.3}, 2, lambda z, y: loop_triplet(z, y, "all")),
     ("triplet", {"margin": 0.3, "distance": "squared"}, 1, lambda z, y: loop_triplet(z, y, "all", squared=True)),
     ("triplet", {"margin": 0.3, "mining": "semi-hard"}, 2, lambda z, y: loop_triplet(z, y, "semi-hard")),
