@@ -104,6 +104,24 @@ class Loss:
         if {knob.name for knob in knobs} != self.defaults.keys():
             raise TypeError(f"{self.name}: declared knobs and keyword-only parameters differ")
 
+    def bounds(self, samples: int = 64, views: int = 2, classes: int = 8, **kwargs: Any) -> tuple[float, float]:
+        """The value when all points coincide and the value when all is as the loss would have it.
+
+        Computed by calling the loss on the two batches: all points equal; then views equal and samples (for a loss of
+        labels: classes) on a regular simplex, every two of them as far apart as can be. Plots draw both as grey lines.
+
+        >>> from cl_explore.losses import nt_xent
+        >>> collapsed, perfect = nt_xent.bounds(samples=8, temperature=0.1)
+        >>> round(math.exp(collapsed)), perfect < 1e-3
+        (15, True)
+        """
+        labels = torch.arange(samples) % classes
+        corners = classes if "labels" in self.needs else samples
+        simplex = torch.eye(corners, dtype=torch.float64) - 1 / corners
+        apart = simplex[labels if "labels" in self.needs else slice(None)][:, None].expand(-1, views, -1)
+        collapsed, perfect = (float(self.on_views(z, labels, **kwargs)) for z in (torch.ones_like(apart), apart))
+        return collapsed, perfect
+
     def __repr__(self) -> str:
         return f"<Loss {self.name}{self._signature}>"
 

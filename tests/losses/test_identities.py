@@ -1,5 +1,6 @@
 """The web of identities: which loss equals which other one, and when."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -189,3 +190,23 @@ def test_limits_of_the_temperature() -> None:
     hot = float(losses.info_nce(query, key, negatives, temperature=tau))
     simple = torch.log(torch.tensor(10.0, dtype=torch.float64)) + (float(negative.sum()) - 9 * positive) / (10 * tau)
     torch.testing.assert_close(hot, float(simple), atol=1e-7, rtol=0)
+
+
+def test_bounds_are_the_closed_forms() -> None:
+    """Simplex of B samples or C classes: cosines 1 and -1/(B-1), hence every perfect value in closed form."""
+    b, tau = 16, 0.3
+    gap = b / (b - 1) / tau
+    collapsed, perfect = losses.nt_xent.bounds(samples=b, temperature=tau)
+    assert collapsed == pytest.approx(math.log(2 * b - 1))
+    assert perfect == pytest.approx(math.log1p((2 * b - 2) * math.exp(-gap)))
+    collapsed, perfect = losses.info_nce.bounds(samples=b, temperature=tau)
+    assert (collapsed, perfect) == pytest.approx((math.log(b), math.log1p((b - 1) * math.exp(-gap))))
+    collapsed, perfect = losses.dcl.bounds(samples=b, temperature=tau)
+    assert (collapsed, perfect) == pytest.approx((math.log(2 * b - 2), math.log(2 * b - 2) - gap))
+    assert losses.alignment.bounds() == pytest.approx((0, 0), abs=1e-12)
+    collapsed, perfect = losses.uniformity.bounds(samples=b, t=2.0)
+    assert (collapsed, perfect) == pytest.approx((0, -2 * 2 * b / (b - 1)), abs=1e-9)
+    assert losses.triplet.bounds(margin=0.25) == pytest.approx((0.25, 0))
+    collapsed, perfect = losses.supcon.bounds(samples=b, classes=4, temperature=tau)
+    assert collapsed == pytest.approx(math.log(2 * b - 1))
+    assert perfect == pytest.approx(math.log(7 + 24 * math.exp(-4 / 3 / tau)))
