@@ -27,14 +27,12 @@ def info_nce(
     shared by all queries, or (N, M, D), a list for each, they are these alone. Parts: `loss` (N,), `positive` (N,)
     the cosine with the positive. Source: van den Oord et al. 2018, equation 4. Collapsed: log N. Perfect (positives
     at cosine 1, negatives at -1/(N-1)): log(1 + (N-1) exp(-N/((N-1) tau))). log N - loss is a lower bound of the
-    mutual information. Raises `ValueError` if query and key differ in their number of rows.
+    mutual information.
 
     >>> eye = torch.eye(4)
     >>> info_nce(eye, eye, temperature=0.1) < 1e-3
     tensor(True)
     """
-    if len(query) != len(key):
-        raise ValueError(f"key must have as many rows as query ({len(query)}), got shape {tuple(key.shape)}")
     if negatives is None and len(key) < 2:
         raise ValueError("key must have at least 2 rows to hold in-batch negatives, got 1 (or give negatives)")
     scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
