@@ -1,0 +1,61 @@
+"""Here live the measures of how classes lie: the spread within and between them and the angles of their centroids."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore.geometry.inputs import Array, groups, points
+
+
+@dataclass(frozen=True, eq=False)
+class Dispersion:
+    """Class dispersion as 0-dim float64 tensors; `per_class` is (C,) in ascending order of label."""
+
+    within: Tensor
+    between: Tensor
+    ratio: Tensor
+    per_class: Tensor
+
+
+def class_means(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
+    """Centroids (C, D) of x (N, D), given the class number of each row, group (N,), and the class sizes (C,)."""
+    return x.new_zeros(len(sizes), x.shape[1]).index_add(0, group, x) / sizes[:, None]
+
+
+def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion:
+    """Split the total variance of embeddings into the part within classes and the part between them.
+
+    x: (N, D), labels: (N,). With μ_c the centroid and n_c the size of class c, and μ the mean of all samples:
+    `per_class` (C,) is the mean of ‖x_i - μ_c‖² over the samples of c (0 for a class of one sample); `within` the mean
+    of ‖x_i - μ_{y_i}‖² over all samples; `between` = Σ_c n_c/N ‖μ_c - μ‖²; `ratio` = within / between, small when
+    classes are compact and apart. within + between is the total variance, the mean of ‖x_i - μ‖². Differentiable.
+    Raises ValueError on another shape, fewer than 2 classes, a negative label or non-finite x, TypeError on a wrong
+    dtype.
+
+    >>> import torch
+    >>> d = dispersion(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([0, 0, 1, 1]))
+    >>> d.within.item(), d.between.item()
+    (0.0, 0.5)
+    """
+    x = points(x, normalize=normalize).double()
+    group, sizes = groups(labels, x)
+    if len(sizes) < 2:
+        raise ValueError(f"labels must name at least 2 classes, got {len(sizes)}")
+    means = class_means(x, group, sizes)
+    squared = (x - means[group]).square().sum(1)
+    within = squared.mean()
+    between = (sizes.double() / len(x) * (means - x.mean(0)).square().sum(1)).sum()
+    per_class = squared.new_zeros(len(sizes)).index_add(0, group, squared) / sizes
+    return Dispersion(within, between, within / between, per_class)
+
+
+def centroid_similarity(x: Array, labels: Array, *, normalize: bool = True) -> Tensor:
+    """Cosines between the class centroids, not centred: which classes point the same way.
+
+    x: (N, D), labels: (N,). Returns (C, C) float64 in ascending order of label. Raises ValueError on another shape, a
+    negative label or non-finite x, TypeError on a wrong dtype.
+    """
+    x = points(x, normalize=normalize).double()
+    means = F.normalize(class_means(x, *groups(labels, x)), dim=1)
+    return means @ means.T
