@@ -1,0 +1,78 @@
+"""Dataset and Batch: shapes, devices, fingerprints, and the refusal of what would train quietly wrong."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from cl_explore.data import Dataset
+
+
+def small(x: Tensor | None = None, **changes: object) -> Dataset:
+    x = torch.rand(6, 3, generator=torch.Generator().manual_seed(0)) if x is None else x
+    columns = {"labels": torch.tensor([0, 1, 2, 0, 1, -1]), "index": torch.arange(6) + 10}
+    factors = {"size": torch.linspace(0, 1, 6)}
+    return Dataset(
+        **({"name": "small", "x": x, **columns, "class_names": ("a", "b", "c"), "factors": factors} | changes)
+    )
+
+
+def test_batch_turns_bytes_into_numbers_up_to_one() -> None:
+    x = torch.randint(0, 256, (6, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    batch = small(x).batch(torch.tensor([3, 1]))
+    assert batch.x.dtype == torch.float32
+    torch.testing.assert_close(batch.x, torch.stack([x[3], x[1]]).float() / 255)
+    assert batch.labels.tolist() == [0, 1]
+    assert batch.index.tolist() == [13, 11]
+
+
+@pytest.mark.parametrize("rows", [torch.tensor([4, 0]), torch.tensor([True, False, False, False, True, False])])
+def test_subset_keeps_index_and_factors(rows: Tensor) -> None:
+    cut = small().subset(rows)
+    assert len(cut) == 2
+    assert sorted(cut.index.tolist()) == [10, 14]
+    assert torch.equal(cut.factors["size"], small().factors["size"][cut.index - 10])
+    assert cut.num_classes == 3
+
+
+def test_to_moves_everything() -> None:
+    moved = small(torch.randint(0, 9, (6, 1, 2, 2), dtype=torch.uint8)).to("cpu")
+    assert {moved.x.device.type, moved.labels.device.type, moved.factors["size"].device.type} == {"cpu"}
+
+
+def test_fingerprint_follows_the_contents_only() -> None:
+    assert small().fingerprint() == small().fingerprint()
+    assert small(name="other").fingerprint() == small().fingerprint()
+    x = small().x.clone()
+    x[5, 2] += 1e-3
+    others = [
+        small(x),
+        small(small().x.reshape(6, 3, 1, 1)),
+        small(labels=torch.zeros(6, dtype=torch.int64)),
+        small(index=torch.arange(6)),
+        small(factors={}),
+    ]
+    assert len({small().fingerprint(), *(other.fingerprint() for other in others)}) == 6
+    turned = small().x.T.contiguous().T
+    assert small(turned).fingerprint() == small().fingerprint(), "memory order is no content"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": torch.zeros(6)}, r"x must have shape \(N, F\) or \(N, C, H, W\)"),
+        ({"x": torch.zeros(0, 3)}, "N >= 1"),
+        ({"x": torch.zeros(6, 3, dtype=torch.float64)}, "x must be float32, or uint8 for images, got torch.float64"),
+        ({"x": torch.zeros(6, 3, dtype=torch.uint8)}, "got torch.uint8 of 2 dimensions"),
+        ({"x": torch.full((6, 1, 2, 2), 200.0)}, r"x must be in \[0, 1\] for float images, got values in \[200, 200\]"),
+        ({"x": torch.full((6, 3), float("nan"))}, "x must be finite"),
+        ({"labels": torch.zeros(5, dtype=torch.int64)}, r"labels must have shape \(6,\) as x has 6 rows, got \(5,\)"),
+        ({"labels": torch.zeros(6)}, "labels must be int64, got torch.float32"),
+        ({"labels": torch.full((6,), 3)}, r"labels must be in \[-1, 3\) as there are 3 class names, got 3 to 3"),
+        ({"factors": {"size": torch.zeros(6, 2)}}, r"size must have shape \(6,\)"),
+    ],
+)
+def test_bad_contents_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(small(), **changes)
