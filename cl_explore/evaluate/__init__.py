@@ -1,0 +1,7 @@
+"""Probes of a frozen encoder: what its representation makes easy."""
+
+from cl_explore.evaluate.embedding import Embedding, embed
+from cl_explore.evaluate.knn import knn_accuracy
+from cl_explore.evaluate.linear import linear_accuracy
+
+__all__ = ["Embedding", "embed", "knn_accuracy", "linear_accuracy"]

@@ -1,0 +1,44 @@
+"""A data set seen through a frozen method."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cl_explore.data import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """n embedded samples in the order of the data set, on the CPU."""
+
+    h: Tensor  # (n, H) float32, representations
+    z: Tensor  # (n, D) float32, embeddings after the head, not normalised
+    labels: Tensor  # (n,) int64
+    index: Tensor  # (n,) int64
+
+
+@torch.no_grad()
+def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedding:
+    """Embed every sample as it is, without views and in evaluation mode, on the device that holds the method.
+
+    method: a module that maps x to h and whose `project` maps h to z, as every `cl_explore.methods.Method` does.
+    Modes (training or evaluation) are put back as they were. ValueError if batch_size < 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
+    device = next(method.parameters()).device
+    modes = {module: module.training for module in method.modules()}
+    method.eval()
+    hs, zs = [], []
+    try:
+        for rows in torch.arange(len(dataset), device=dataset.x.device).split(batch_size):
+            h = method(dataset.batch(rows).x.to(device))
+            hs.append(h.float().cpu())
+            zs.append(project(h).float().cpu())
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())

@@ -1,0 +1,44 @@
+"""The nearest-neighbour probe: does the representation put samples of a class side by side?"""
+
+import torch
+from torch.nn import functional as F
+
+from cl_explore.evaluate.features import Features, checked
+
+CHUNK = 2**24
+"""Similarities held at a time."""
+
+
+def knn_accuracy(
+    train_h: Features,
+    train_labels: Features,
+    test_h: Features,
+    test_labels: Features,
+    k: int = 20,
+    temperature: float = 0.07,
+) -> float:
+    """Share of test samples whose class wins the vote of their k nearest training samples.
+
+    Nearest by cosine; each neighbour votes with weight exp(cosine / temperature) (Wu et al., 1805.01978, section
+    3.4). train_h (N, H), train_labels (N,), test_h (M, H), test_labels (M,), arrays or tensors; works on the device
+    of train_h in chunks. ValueError for shapes or labels that do not fit,
+    features that are not finite, k above N.
+
+    >>> knn_accuracy(torch.eye(2), [0, 1], torch.tensor([[1.0, 0.2], [0.9, 1.0]]), [0, 0], k=1)
+    0.5
+    """
+    train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
+    if not 1 <= k <= len(train_h):
+        raise ValueError(f"k must be from 1 to the number of training samples ({len(train_h)}), got {k}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    classes, train_class = train_labels.unique(return_inverse=True)
+    keys = F.normalize(train_h, dim=1)
+    right = torch.zeros((), dtype=torch.int64, device=keys.device)
+    for query, labels in zip(*(t.split(max(CHUNK // len(keys), 1)) for t in (test_h, test_labels)), strict=True):
+        similarity, neighbours = (F.normalize(query, dim=1) @ keys.T).topk(k)  # (m, k) each
+        # weights relative to the nearest neighbour: the vote is the same and nothing overflows
+        weight = ((similarity - similarity[:, :1]) / temperature).exp()
+        votes = weight.new_zeros(len(query), len(classes)).scatter_add_(1, train_class[neighbours], weight)
+        right += (classes[votes.argmax(1)] == labels).sum()
+    return right.item() / len(test_h)

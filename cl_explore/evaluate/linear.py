@@ -1,0 +1,28 @@
+"""The linear probe: are the classes linearly separable in the frozen representation?"""
+
+from cl_explore.evaluate.features import Features, checked
+
+
+def linear_accuracy(
+    train_h: Features, train_labels: Features, test_h: Features, test_labels: Features, C: float = 1.0
+) -> float:
+    """Accuracy on the test samples of a multinomial logistic regression fitted to the training samples.
+
+    Features are standardised by the mean and deviation of the training part; L-BFGS minimises the summed
+    cross-entropy plus |w|^2 / (2 C). C is fixed beforehand, never chosen on the test part. train_h (N, H),
+    train_labels (N,), test_h (M, H), test_labels (M,), arrays or tensors. ValueError for shapes or labels that do not
+    fit, features that are not finite, fewer than two classes, C <= 0.
+    """
+    # imported here because it takes a second, which embedding and training should not
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
+    if C <= 0:
+        raise ValueError(f"C must be positive, got {C}")
+    if (train_labels == train_labels[0]).all():
+        raise ValueError(f"train_labels must hold at least 2 classes, got only class {int(train_labels[0])}")
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
+    probe.fit(train_h.cpu().numpy(), train_labels.cpu().numpy())
+    return float(probe.score(test_h.cpu().numpy(), test_labels.cpu().numpy()))

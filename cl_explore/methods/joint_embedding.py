@@ -1,0 +1,64 @@
+"""Methods with one encoder whose views are compared by a loss of the catalogue: SimCLR, SupCon, VarCon, DCL, ..."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cl_explore import losses
+from cl_explore.data import Batch
+from cl_explore.methods.method import Augment, Method, Step
+
+
+def _mean(part: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over the anchors that count, if there is a number for each anchor."""
+    if weight is None or part.shape != weight.shape:
+        return part.to(torch.promote_types(part.dtype, torch.float32)).mean()
+    return (part * weight).sum() / weight.sum().clamp(min=1)
+
+
+class JointEmbedding(Method):
+    """One encoder, `n_views` views of each sample, one loss.
+
+    Every knob of the loss stands in `knobs` and may be turned between steps. Metrics are the means of the loss's
+    parts (for NT-Xent `positive`, the mean cosine of positives; for VarCon also `kl`, `nll`, ...).
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        loss: str | losses.Loss,
+        augment: Augment,
+        n_views: int = 2,
+        **knobs: Any,
+    ) -> None:
+        """loss: a loss of the catalogue or its name; knobs: those of the loss that shall not stand at their default.
+
+        ValueError names the nearest losses for an unknown name; TypeError names the loss's knobs for an unknown knob.
+        """
+        super().__init__(encoder, head, augment)
+        self.loss, self.n_views = losses.get(loss), n_views
+        least = 2 if "query" in self.loss.needs else self.loss.min_views
+        if n_views < least or n_views > (self.loss.max_views or n_views):
+            most = f" and at most {self.loss.max_views}" if self.loss.max_views else ""
+            raise ValueError(f"{self.loss.name} needs n_views of at least {least}{most}, got {n_views}")
+        if unknown := knobs.keys() - self.loss.defaults.keys():
+            have = ", ".join(self.loss.defaults) or "none"
+            raise TypeError(f"{self.loss.name} has no knob {', '.join(sorted(unknown))}; its knobs: {have}")
+        self.knobs = {**self.loss.defaults, **knobs}
+        for knob in self.loss.knobs:
+            knob.check(self.knobs[knob.name], anchors=0)
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Step:
+        """One forward pass of all B * n_views views together, then the loss on z (B, n_views, D)."""
+        views = self.augment(batch.x, generator, self.n_views)  # (B, V, ...)
+        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])  # (B, V, D)
+        parts = self.loss.parts_on_views(z, batch.labels, batch.index, **self.knobs)
+        weight = parts.pop("anchor_weight", None)
+        loss = _mean(parts.pop("loss"), weight)
+        return Step(loss, {name: _mean(part.detach(), weight) for name, part in parts.items()})
+
+    def extra_repr(self) -> str:
+        knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items())
+        return f"loss={self.loss.name}({knobs}), n_views={self.n_views}, augment={self.augment!r}"

@@ -1,0 +1,82 @@
+"""What training leaves behind: the settings, the course of the loss, and embeddings taken on the way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cl_explore.data import Dataset
+from cl_explore.evaluate import Embedding, embed
+from cl_explore.methods import Method
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """The same n samples embedded at S moments of training, all on the CPU.
+
+    Row r of `h` and `z`, at every moment, is the sample with `labels[r]` and data-set row `index[r]`.
+    """
+
+    steps: Tensor  # (S,) int64, optimiser steps taken before each snapshot; 0 = untrained
+    h: Tensor  # (S, n, H) float32, representations
+    z: Tensor  # (S, n, D) float32, embeddings after the head, not normalised
+    labels: Tensor  # (n,) int64
+    index: Tensor  # (n,) int64
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training run.
+
+    `config` holds every setting that made it. `history` has one row per optimiser step: `step` and `epoch` (from 1),
+    `loss`, `lr`, `seconds` since the start, and the method's metrics. `method` is the trained method; `path` its
+    folder in the store, if it is kept there; `cached` says that it was loaded from the store and not trained now.
+    """
+
+    config: dict[str, Any]
+    history: pd.DataFrame
+    snapshots: Snapshots
+    method: Method
+    path: Path | None = None
+    cached: bool = False
+
+
+def snapshot_steps(total: int, count: int) -> list[int]:
+    """At which of `total` steps to take `count` snapshots: first and last, denser early, when most changes.
+
+    Spacing grows linearly (the k-th lies at total * (k / (count - 1))**2), so short runs may yield fewer.
+
+    >>> snapshot_steps(100, 6)
+    [0, 4, 16, 36, 64, 100]
+    """
+    if count == 0:
+        return []
+    if count == 1:
+        return [total]
+    return sorted({round(total * (k / (count - 1)) ** 2) for k in range(count)})
+
+
+class Film:
+    """Takes the snapshots of a run: `take(step)` embeds `dataset` as the method is now."""
+
+    def __init__(self, method: Method, dataset: Dataset) -> None:
+        self.method, self.dataset = method, dataset
+        self.steps: list[int] = []
+        self.frames: list[Embedding] = []
+
+    def take(self, step: int) -> None:
+        self.steps.append(step)
+        self.frames.append(embed(self.method, self.dataset))
+
+    def develop(self) -> Snapshots:
+        n = len(self.dataset)
+        return Snapshots(
+            torch.tensor(self.steps, dtype=torch.int64),
+            torch.stack([frame.h for frame in self.frames]) if self.frames else torch.empty(0, n, 0),
+            torch.stack([frame.z for frame in self.frames]) if self.frames else torch.empty(0, n, 0),
+            self.dataset.labels.cpu(),
+            self.dataset.index.cpu(),
+        )
