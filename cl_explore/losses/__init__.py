@@ -1,6 +1,6 @@
 """Every contrastive loss as a pure function in one notation, and the catalogue they are entered in."""
 
-from cl_explore.losses.catalogue import Choice, Knob, Loss, catalogue, get, loss
+from cl_explore.losses.catalogue import Choice, Knob, Loss, catalogue, get, loss, means
 from cl_explore.losses.decoupled import dcl, dclw
 from cl_explore.losses.hypersphere import align_uniform, alignment, uniformity
 from cl_explore.losses.infonce import info_nce, nt_xent
@@ -22,6 +22,7 @@ __all__ = [
     "get",
     "info_nce",
     "loss",
+    "means",
     "nt_xent",
     "row_lse",
     "supcon",

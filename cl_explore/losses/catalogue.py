@@ -68,6 +68,20 @@ class Choice:
             raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}")
 
 
+def means(parts: Parts) -> Parts:
+    """Each part of a loss, (N,) or of another shape, averaged to a scalar; those of the anchors over anchors that
+    count."""
+    weight = parts.get("anchor_weight")
+    if weight is None:
+        return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
+    total = weight.sum().clamp(min=1)
+    return {
+        name: (part * weight).sum() / total if part.shape == weight.shape else part.mean(dtype=weight.dtype)
+        for name, part in parts.items()
+        if name != "anchor_weight"
+    }
+
+
 class Loss:
     """A declared loss: call it for the reduced value, call `.parts` for its anatomy.
 
@@ -122,6 +136,9 @@ class Loss:
         collapsed, perfect = (float(self.on_views(z, labels, **kwargs)) for z in (torch.ones_like(apart), apart))
         return collapsed, perfect
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.name,)  # pickled by name: the function behind a declaration is not what its name holds
+
     def __repr__(self) -> str:
         return f"<Loss {self.name}{self._signature}>"
 
@@ -135,12 +152,7 @@ class Loss:
         if reduction not in ("mean", "none"):
             raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
         parts = self.parts(*args, normalize=normalize, **kwargs)
-        if reduction == "none":
-            return parts["loss"]
-        if "anchor_weight" not in parts:
-            return parts["loss"].mean()
-        weight = parts["anchor_weight"]
-        return (parts["loss"] * weight).sum() / weight.sum().clamp(min=1)
+        return parts["loss"] if reduction == "none" else means(parts)["loss"]
 
     def parts(self, *args: Any, normalize: bool = True, **kwargs: Any) -> Parts:
         """The anatomy of the loss: `"loss"` (N,) per anchor, and whatever else its formula is made of.

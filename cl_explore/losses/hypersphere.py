@@ -72,7 +72,7 @@ def uniformity(z: Tensor, *, t: float = 2.0) -> Parts:
     paper="2005.10242",
     family="hypersphere",
     formula=r"\| z_i - z_p \|_2^{\alpha} + w \log \frac{1}{B(B-1)} \sum_{i \ne j} e^{-t \| z_i - z_j \|_2^2}",
-    knobs=[ALPHA, KERNEL, Knob("weight", 0.0, 4.0, minimum=0, help="how much uniformity counts")],
+    knobs=[Knob("weight", 0.0, 4.0, minimum=0, help="how much uniformity counts"), ALPHA, KERNEL],
     min_views=2,
 )
 def align_uniform(z: Tensor, *, alpha: float = 2.0, t: float = 2.0, weight: float = 1.0) -> Parts:

@@ -10,13 +10,6 @@ from cl_explore.data import Batch
 from cl_explore.methods.method import Augment, Method, Step
 
 
-def _mean(part: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean over the anchors that count, if there is a number for each anchor."""
-    if weight is None or part.shape != weight.shape:
-        return part.to(torch.promote_types(part.dtype, torch.float32)).mean()
-    return (part * weight).sum() / weight.sum().clamp(min=1)
-
-
 class JointEmbedding(Method):
     """One encoder, `n_views` views of each sample, one loss.
 
@@ -55,9 +48,8 @@ class JointEmbedding(Method):
         views = self.augment(batch.x, generator, self.n_views)  # (B, V, ...)
         z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])  # (B, V, D)
         parts = self.loss.parts_on_views(z, batch.labels, batch.index, **self.knobs)
-        weight = parts.pop("anchor_weight", None)
-        loss = _mean(parts.pop("loss"), weight)
-        return Step(loss, {name: _mean(part.detach(), weight) for name, part in parts.items()})
+        metrics = losses.means(parts)
+        return Step(metrics.pop("loss"), {name: mean.detach() for name, mean in metrics.items()})
 
     def extra_repr(self) -> str:
         knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items())

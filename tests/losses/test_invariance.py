@@ -1,5 +1,7 @@
 """What no loss may depend on: order of samples, rotation of space, names of classes, length of the raw inputs."""
 
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -83,3 +85,8 @@ def test_mean_is_the_weighted_mean_of_the_anchors(loss: losses.Loss) -> None:
     weight = parts.get("anchor_weight", torch.ones_like(each))
     same(loss.on_views(z, y), (each * weight).sum() / weight.sum())
     same(each, parts["loss"])
+
+
+@every_loss
+def test_a_loss_survives_pickling(loss: losses.Loss) -> None:
+    assert pickle.loads(pickle.dumps(loss)) is loss
