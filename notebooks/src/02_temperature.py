@@ -118,7 +118,7 @@ def train_at(temperature: float, seed: int, strength: float = view_strength) -> 
     encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
     augment = views.ImageViews.weak(strength)
     method = methods.JointEmbedding(encoder, head, "nt_xent", augment, temperature=temperature)
-    return train.fit(method, digits, epochs=25, batch_size=128, lr=2e-3, seed=seed)
+    return train.fit(method, digits, epochs=25, batch_size=256, lr=2e-3, seed=seed)
 
 
 def measure(run: train.Run) -> dict[str, float]:
@@ -195,7 +195,7 @@ for tau in (0.07, 0.5):
     torch.manual_seed(seed)
     encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
     method = methods.JointEmbedding(encoder, head, "nt_xent", crops, temperature=tau)
-    hard[tau] = measure(train.fit(method, digits, epochs=25, batch_size=128, lr=2e-3, seed=seed))
+    hard[tau] = measure(train.fit(method, digits, epochs=25, batch_size=256, lr=2e-3, seed=seed))
 columns = {("weak views", f"τ = {tau}"): table.loc[tau] for tau in hard}
 columns |= {("hard views", f"τ = {tau}"): pd.Series(row) for tau, row in hard.items()}
 pd.DataFrame(columns).style.format("{:.3f}")
