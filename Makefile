@@ -1,0 +1,60 @@
+# Everything starts here: `make lab` on a fresh clone installs what is needed and opens the course.
+
+PYTHON ?= python3
+# Where pip looks for torch. Linux without a GPU: make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# (the default build for Linux brings several GB of CUDA libraries along).
+TORCH_INDEX ?=
+# Handed to the command behind `make lab` and `make course`, such as ARGS="--no-browser" or ARGS="02_temperature".
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help lab course test notebooks lint doctor clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
+	@$(BIN)/python -c "import umap" >/dev/null 2>&1 &  # compiles and caches UMAP while the reader starts reading
+	@$(BIN)/python -m cl_explore lab $(ARGS)
+
+course: $(INSTALLED)  ## execute all notebooks, write them and web pages to build/course
+	@$(BIN)/python -m cl_explore course $(ARGS)
+
+test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
+	@rm -rf build/test-runs
+	@export CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1; status=0; \
+	$(BIN)/python -m pytest || status=1; \
+	$(BIN)/python -m cl_explore course --preset smoke --out build/smoke || status=1; \
+	exit $$status
+
+notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="02_temperature" for one)
+	@$(BIN)/python notebooks/build.py $(ARGS)
+
+lint: $(INSTALLED)  ## check style, types and which room imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+doctor: $(INSTALLED)  ## check the installation, devices and data sets
+	@$(BIN)/python -m cl_explore doctor
+
+clean:  ## delete the environment and all that was built
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cl_explore needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "installing torch into $(VENV) (a minute or two) ..."
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "installing everything else ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@

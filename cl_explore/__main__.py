@@ -1,0 +1,8 @@
+"""`python -m cl_explore` lives here: the same as the console script `cl-explore`."""
+
+import sys
+
+from cl_explore.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""The course runner lives here: it executes notebooks headless, several at a time, and writes web pages."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jinja2 import DictLoader
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+from plotly import io as plotly_io
+from plotly.offline import get_plotlyjs
+from tqdm import tqdm
+
+CELL_TIMEOUT = 1800  # seconds: a cell that takes half an hour hangs
+KERNEL_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # notebooks run side by side, and threads of two kernels on one core hinder each other
+    "CL_EXPLORE_STATIC": "1",  # panels write themselves as HTML that moves without a kernel
+}
+ADDED_TAGS = {"injected-parameters", "papermill-error-cell-tag"}
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one notebook: its name, its title, wall seconds, and what stopped it (None if nothing did)."""
+
+    name: str
+    title: str
+    seconds: float
+    error: str | None
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel run by this very interpreter, whatever other kernels are installed under the name "python3"."""
+
+    started: ClassVar[list["OwnKernel"]] = []
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.started.append(self)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict(["--IPKernelApp.log_level=CRITICAL"]), env=KERNEL_ENVIRONMENT)
+
+    def kill(self) -> None:
+        """Stop the kernel at once, from any thread; nothing happens if it does not run."""
+        if self.has_kernel and isinstance(self.provisioner, LocalProvisioner) and self.provisioner.pid is not None:
+            os.kill(self.provisioner.pid, signal.SIGTERM)
+
+
+def check(notebooks: Sequence[Path], parameters: Mapping[str, str | int]) -> None:
+    """Raise FileNotFoundError or ValueError unless the notebooks are there, differ in name and declare the parameters.
+
+    Papermill itself accepts a parameter that the cell tagged `parameters` does not declare, and only warns.
+    """
+    if not notebooks:
+        raise ValueError("notebooks must name at least one notebook, got none")
+    if len({notebook.stem for notebook in notebooks}) < len(notebooks):
+        raise ValueError(f"notebooks must differ in name, got {', '.join(map(str, notebooks))}")
+    for notebook in notebooks:
+        if not notebook.is_file():
+            raise FileNotFoundError(f"there is no notebook {notebook}")
+        if unknown := sorted(parameters.keys() - papermill.inspect_notebook(str(notebook)).keys()):
+            raise ValueError(f"{notebook.name} must declare {', '.join(unknown)} in the cell tagged `parameters`")
+
+
+def run(
+    notebooks: Sequence[Path],
+    out: Path,
+    *,
+    jobs: int = 2,
+    report: Callable[[str], None] = print,
+    **parameters: str | int,
+) -> list[Result]:
+    """Execute notebooks, `jobs` at a time, with parameters such as preset="smoke", seed=0.
+
+    Each is written to `out` as .ipynb and .html, whole or up to the cell that failed, and `index.html` lists them all.
+    `report` is called with one line as each ends. A notebook that fails stops no other. Before anything runs,
+    ValueError is raised for jobs < 1 and for parameters that a notebook does not declare, FileNotFoundError for a
+    notebook that is missing.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    check(notebooks, parameters)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+    results: dict[str, Result] = {}
+    # one process starts all kernels: kernels started by different processes may be given the same ports
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(execute, notebook.resolve(), out.resolve(), parameters) for notebook in notebooks]
+        try:
+            with tqdm(total=len(futures), unit="notebook", disable=None) as bar:
+                for future in as_completed(futures):
+                    result = future.result()
+                    results[result.name] = result
+                    with tqdm.external_write_mode(file=sys.stdout):
+                        report(line(result))
+                    bar.update()
+        except BaseException:  # Ctrl-C above all: leave no kernel behind, and keep what was written
+            pool.shutdown(wait=False, cancel_futures=True)
+            for kernel in OwnKernel.started:
+                kernel.kill()
+            raise
+    ordered = [results[notebook.stem] for notebook in notebooks]
+    (out / "index.html").write_text(index_page(ordered, parameters), encoding="utf-8")
+    return ordered
+
+
+def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int]) -> Result:
+    """Execute one notebook in a kernel of its own and write `out`/name.ipynb and `out`/name.html."""
+    target = out / notebook.name
+    target.unlink(missing_ok=True)
+    start = time.perf_counter()
+    error = None
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(target),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            start_timeout=120,
+            execution_timeout=CELL_TIMEOUT,
+            kernel_manager_class=OwnKernel,
+            # not papermill's cwd=, which moves the whole process and all its threads
+            resources={"metadata": {"path": str(notebook.parent)}},
+        )
+    except PapermillExecutionError as failure:
+        error = f"{failure.ename}: {failure.evalue}"
+    except Exception as failure:  # a kernel that died, a cell that timed out: the notebook failed, the others go on
+        error = f"{type(failure).__name__}: {failure}"
+    seconds = time.perf_counter() - start
+    done = nbformat.read(target if target.exists() else notebook, as_version=4)
+    if error is not None:
+        error = f"{failing_cell(done)}\n{error}"
+    target.with_suffix(".html").write_text(page(done, notebook.stem), encoding="utf-8")
+    return Result(notebook.stem, title(done, notebook.stem), seconds, error)
+
+
+def failing_cell(notebook: NotebookNode) -> str:
+    """Number (from 1, as in the notebook before its execution) and first line of the cell at which it stopped."""
+    cells = [cell for cell in notebook.cells if not ADDED_TAGS & set(cell.metadata.get("tags", []))]
+    for number, cell in reversed(list(enumerate(cells, start=1))):
+        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("status", "pending") != "pending":
+            return f"cell {number} of {len(cells)}: {cell.source.partition(chr(10))[0]}"
+    return "its start, before the first cell"
+
+
+def title(notebook: NotebookNode, name: str) -> str:
+    """The notebook's first heading, or its name."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = (row[2:].strip() for text in texts for row in text.splitlines() if row.startswith("# "))
+    return next(headings, name)
+
+
+def line(result: Result) -> str:
+    """One line for a notebook that passed; the cell and the error on lines of their own for one that failed."""
+    state = "passed" if result.error is None else f"FAILED in {result.error}".replace("\n", "\n    ")
+    return f"{result.name:<32} {result.seconds:6.1f} s  {state}"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """All notebooks with their seconds, and a closing line that counts those that passed and failed."""
+    failed = sum(result.error is not None for result in results)
+    return "\n".join([*map(line, results), f"notebooks: {len(results) - failed} passed, {failed} failed"])
+
+
+# nbconvert's own template drops a picture's alt text and loads RequireJS, which nothing here needs, from the web
+PAGE_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block data_png scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output"><img src="data:image/png;base64,{{ output.data['image/png'] }}"
+alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></div>
+{%- endblock -%}
+"""
+
+
+def page(notebook: NotebookNode, name: str) -> str:
+    """The notebook as a web page that needs no kernel; only its formulas are typeset by MathJax from the web."""
+    notebook.metadata.pop("widgets", None)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs = [output for output in cell.outputs if WIDGET_MIME not in output.get("data", {})]
+        for output in cell.outputs:
+            if figure := output.get("data", {}).pop(PLOTLY_MIME, None):
+                output.data["text/html"] = plotly_io.to_html(figure, include_plotlyjs="directory", full_html=False)
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.html.j2": PAGE_TEMPLATE})], template_file="page.html.j2")
+    return exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})[0]
+
+
+INDEX_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>cl_explore: the course</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
+td {{ padding: .3rem .8rem .3rem 0; vertical-align: top }} td:nth-child(2) {{ text-align: right; white-space: nowrap }}
+pre {{ white-space: pre-wrap; color: #a00000; margin: 0 }}
+</style></head>
+<body><h1>cl_explore: the course</h1><p>Executed with {parameters}.</p><table>
+{rows}
+</table></body></html>
+"""
+
+
+def index_page(results: Sequence[Result], parameters: Mapping[str, str | int]) -> str:
+    """The page that lists all notebooks, with seconds and what failed."""
+    rows = [
+        f'<tr><td><a href="{result.name}.html">{escape(result.title)}</a></td><td>{result.seconds:.1f} s</td>'
+        f"<td>{'passed' if result.error is None else f'<pre>{escape(result.error)}</pre>'}</td></tr>"
+        for result in results
+    ]
+    listed = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return INDEX_PAGE.format(parameters=escape(listed), rows="\n".join(rows))

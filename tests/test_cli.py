@@ -1,0 +1,131 @@
+"""The command line: fast help, exit codes, and what each command is handed."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cl_explore import cli, course, doctor
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("00_start_here", "01_next", "draft"):
+        (folder / f"{name}.ipynb").write_text("{}")
+    monkeypatch.setattr(cli, "NOTEBOOKS", folder)
+    return folder
+
+
+def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from cl_explore.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'numpy', 'matplotlib', 'jupyterlab', 'papermill'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(command in printed for command in ("lab", "course", "doctor"))
+    assert printed.splitlines()[-1] == "[]"
+
+
+def test_python_m_cl_explore_is_the_same_program() -> None:
+    run = subprocess.run([sys.executable, "-m", "cl_explore", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == "cl_explore 0.1.0\n"
+
+
+def test_lab_hands_other_options_to_jupyterlab(notebooks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jupyterlab.labapp import LabApp
+
+    handed: list[list[str]] = []
+    monkeypatch.setattr(LabApp, "launch_instance", handed.append)
+    assert cli.main(["lab", "--no-browser", "--port", "8901"]) == 0
+    ((root, address, *rest),) = handed
+    assert root == f"--ServerApp.root_dir={notebooks.parent}"
+    assert address == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    assert rest == ["--no-browser", "--port", "8901"]
+
+
+def test_lab_outside_a_clone_says_so(
+    notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (notebooks / "00_start_here.ipynb").unlink()
+    assert cli.main(["lab"]) == 2
+    assert "run from a clone of the repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 0), ("cell 3 of 9: x\nValueError: no", 1)])
+def test_course_runs_what_is_asked_for_and_fails_with_its_notebooks(
+    error: str | None, code: int, notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handed = {}
+
+    def run(paths: list[Path], out: Path, **settings: object) -> list[course.Result]:
+        handed.update(settings, names=[path.stem for path in paths], out=out)
+        return [course.Result("01_next", "Next", 1.0, error)]
+
+    monkeypatch.setattr(course, "run", run)
+    assert cli.main(["course", "--preset", "smoke", "--jobs", "3", "--out", "there", "01_next"]) == code
+    assert handed == {"names": ["01_next"], "out": Path("there"), "jobs": 3, "preset": "smoke", "seed": 0}
+    assert capsys.readouterr().out.endswith(f"notebooks: {1 - code} passed, {code} failed\n")
+
+
+def test_course_takes_all_numbered_notebooks_by_default(notebooks: Path) -> None:
+    assert [path.stem for path in cli.find_notebooks()] == ["00_start_here", "01_next"]
+    assert [path.stem for path in cli.find_notebooks(["01_next.ipynb"])] == ["01_next"]
+
+
+def test_course_names_the_notebooks_there_are(notebooks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["course", "07_absent"]) == 2
+    assert "07_absent; there are: 00_start_here, 01_next" in capsys.readouterr().err
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["doctor", "--thoroughly"])
+    assert stop.value.code == 2
+
+
+def test_doctor_finds_the_packages_of_this_environment() -> None:
+    found = list(doctor.packages())
+    assert all(mark == doctor.OK for mark, _ in found), found
+    assert any(text.startswith("torch ") for _, text in found)
+
+
+def test_doctor_fails_only_for_what_is_required(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking() -> Iterator[doctor.Finding]:
+        yield doctor.LACKING, "data set x was not found: do this"
+
+    def failing() -> Iterator[doctor.Finding]:
+        raise OSError("no space left")
+        yield
+
+    for check in ("extras", "device", "umap_cache", "data_sets", "run_store"):
+        monkeypatch.setattr(doctor, check, lacking)
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "run_store", failing)
+    assert cli.main(["doctor"]) == 1
+    assert "!!  failing: OSError: no space left" in capsys.readouterr().out
+
+
+def test_doctor_names_an_outdated_package_and_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version_of", lambda requirement: None if requirement.name == "torch" else "0.0.1")
+    found = dict(reversed(finding) for finding in doctor.packages())
+    (torch,) = [text for text in found if text.startswith("torch")]
+    assert found[torch] == doctor.BROKEN
+    assert "torch is not installed (needs >=2.7): run `make lab`" in torch
+    (numpy,) = [text for text in found if text.startswith("numpy")]
+    assert found[numpy] == doctor.BROKEN
+
+
+def test_doctor_tells_where_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    ((mark, text),) = doctor.run_store()
+    assert mark == doctor.OK
+    assert f"{tmp_path} (0 runs" in text

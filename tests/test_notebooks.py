@@ -1,0 +1,161 @@
+"""The committed notebooks agree with their sources and are fit to be read; and the builder that makes them."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+import papermill
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_output
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "notebooks" / "src").glob("*.py"))
+MOST_BYTES = 1_000_000
+MOST_PICTURES = 12
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=SOURCES, ids=lambda source: source.stem)
+def source(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def path(source: Path) -> Path:
+    return ROOT / "notebooks" / f"{source.stem}.ipynb"
+
+
+@pytest.fixture
+def notebook(path: Path) -> NotebookNode:
+    assert path.is_file(), f"{path} is not built: make notebooks ARGS={path.stem}"
+    return nbformat.read(path, as_version=4)
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def test_notebook_agrees_with_its_source(source: Path, notebook: NotebookNode, build: ModuleType) -> None:
+    def cells(of: NotebookNode) -> list[tuple[str, str, dict]]:
+        return [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in of.cells]
+
+    assert cells(notebook) == cells(build.convert(source)), f"stale: make notebooks ARGS={source.stem}"
+
+
+def test_notebook_ran_to_its_end(notebook: NotebookNode) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+
+
+def test_notebook_declares_preset_and_seed(path: Path, notebook: NotebookNode) -> None:
+    declared = papermill.inspect_notebook(str(path))
+    assert {name: declared[name]["inferred_type_name"] for name in ("preset", "seed")} == {
+        "preset": "str",
+        "seed": "int",
+    }
+    assert declared["preset"]["default"] == '"laptop"'
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "parameters" in code[0].metadata.get("tags", [])
+
+
+def test_every_picture_has_alt_text(notebook: NotebookNode) -> None:
+    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert 1 <= len(pictures) <= MOST_PICTURES
+    for picture in pictures:
+        assert 30 <= len(picture.metadata.get("image/png", {}).get("alt", "")) <= 200, picture.data["text/plain"]
+
+
+def test_notebook_holds_no_widget_state_and_is_small(path: Path, notebook: NotebookNode) -> None:
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    text = path.read_text()
+    assert "application/vnd.jupyter.widget" not in text
+    assert len(text.encode()) <= MOST_BYTES
+
+
+TINY = """\
+# %% [markdown]
+# # Tiny
+
+# %% tags=["parameters"]
+preset: str = "laptop"
+seed: int = 0
+
+# %% tags=["claim"]
+import sys
+from IPython.display import HTML, display
+print(preset, seed)
+print("a warning", file=sys.stderr)
+display(HTML("<b>a table</b>"))
+display(HTML("<script>draw()</script>"))
+preset * 2
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, build: ModuleType) -> Path:
+    """A folder where 00_tiny was built and 01_wrong was not, because it fails."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "src").mkdir()
+    (folder / "src" / "00_tiny.py").write_text(TINY)
+    (folder / "src" / "01_wrong.py").write_text(TINY + "\n# %%\nassert False\n")
+    (folder / "01_wrong.ipynb").write_text("as it was")
+    assert build.build(here=folder) == 1
+    return folder
+
+
+def test_build_keeps_text_and_drops_panels_warnings_and_timings(tiny: Path) -> None:
+    built = nbformat.read(tiny / "00_tiny.ipynb", as_version=4)
+    assert [cell.cell_type for cell in built.cells] == ["markdown", "code", "code"]
+    assert [cell.metadata.get("tags") for cell in built.cells] == [None, ["parameters"], ["claim"]]
+    assert [set(cell.metadata) - {"tags"} for cell in built.cells] == [set(), set(), set()]
+    texts = [output.get("text") or dict(output.data) for output in outputs(built)]
+    assert texts[0] == "laptop 0\n"
+    assert texts[1]["text/html"] == "<b>a table</b>"
+    assert texts[2] == {"text/plain": "An interactive panel: run this cell to move it."}
+    assert texts[3] == {"text/plain": "'laptoplaptop'"}
+    assert [cell.execution_count for cell in built.cells[1:]] == [1, 2]
+    assert outputs(built)[3].execution_count == 2
+    assert len(texts) == 4
+
+
+def test_build_does_not_touch_a_notebook_that_fails(tiny: Path) -> None:
+    assert (tiny / "01_wrong.ipynb").read_text() == "as it was"
+
+
+def test_cell_ids_are_the_same_every_time_and_differ(tiny: Path, build: ModuleType) -> None:
+    source = tiny / "src" / "02_twins.py"
+    source.write_text("# %%\n1\n\n# %%\n1\n\n# %%\n2\n")
+    first, second = ([cell.id for cell in build.convert(source).cells] for _ in range(2))
+    assert first == second
+    assert len(set(first)) == 3
+    source.write_text("# %%\n0\n\n# %%\n1\n\n# %%\n1\n\n# %%\n2\n")
+    assert [cell.id for cell in build.convert(source).cells][1:] == first
+
+
+def test_progress_bars_are_dropped(build: ModuleType) -> None:
+    bar = new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%| | 0/3"})
+    assert build.passing(bar)
+    assert not build.passing(new_output("stream", name="stdout", text="3 %"))
+
+
+def test_an_unknown_name_is_refused(tiny: Path, build: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="there is no source 09_absent"):
+        build.build(["09_absent"], here=tiny)
+
+
+def test_clean_refuses_another_notebook(build: ModuleType) -> None:
+    longer, shorter = (nbformat.v4.new_notebook(cells=[new_code_cell() for _ in range(count)]) for count in (2, 1))
+    with pytest.raises(ValueError, match="zip"):
+        build.clean(longer, shorter)

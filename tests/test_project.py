@@ -1,0 +1,74 @@
+"""pyproject.toml, constraints.txt, environment.yml and the sources ask for the same packages."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def by_name(requirements: list[str]) -> dict[str, SpecifierSet]:
+    parsed = [Requirement(text) for text in requirements]
+    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
+
+
+BASE = by_name(PROJECT["dependencies"])
+PINS = by_name([line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")])
+
+
+def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (from_pip,) = [entry["pip"] for entry in listed if isinstance(entry, dict)]
+    conda = by_name([entry for entry in listed if isinstance(entry, str)])
+    assert conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
+    conda.pop("pip")
+    assert from_pip.pop() == "-e .[dev]"
+    assert {CONDA_TO_PIP.get(name, name): wanted for name, wanted in conda.items()} | by_name(from_pip) == BASE
+
+
+@pytest.mark.parametrize("group", ["base", *EXTRAS])
+def test_constraints_pin_every_requirement_within_its_range(group: str) -> None:
+    for name, wanted in (BASE if group == "base" else by_name(EXTRAS[group])).items():
+        assert name in PINS, f"constraints.txt does not pin {name}"
+        (pin,) = PINS[name]
+        assert pin.operator == "=="
+        assert wanted.contains(pin.version), f"{name}=={pin.version} is outside {wanted}"
+
+
+def test_constraints_hold_released_versions_only() -> None:
+    for name, specifier in PINS.items():
+        (pin,) = specifier
+        assert re.fullmatch(r"[\d.]+(\.post\d+)?", pin.version), f"{name}=={pin.version}"
+
+
+def test_every_import_of_the_package_is_declared() -> None:
+    providers = metadata.packages_distributions()
+    declared = {*BASE, *by_name(EXTRAS["vision"]), "cl-explore"}
+    for path in (ROOT / "cl_explore").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for top in {name.partition(".")[0] for name in names if name} - sys.stdlib_module_names:
+                known = {canonicalize_name(name) for name in providers.get(top, [top])}
+                assert known & declared, f"{path.name} imports {top}, which pyproject.toml does not ask for"
+
+
+def test_citation_names_the_version() -> None:
+    import cl_explore
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(cited["version"]) == PROJECT["version"] == cl_explore.__version__
+    assert cited["license"] == PROJECT["license"] == "MIT"
+    assert "The cl_explore authors" in (ROOT / "LICENSE").read_text()
