@@ -1,6 +1,7 @@
 """The course runner lives here: it executes notebooks headless, several at a time, and writes web pages."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from jinja2 import DictLoader
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
+from latex2mathml.converter import convert as mathml
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -182,10 +184,12 @@ def summary(results: Sequence[Result]) -> str:
     return "\n".join([*map(line, results), f"notebooks: {len(results) - failed} passed, {failed} failed"])
 
 
-# nbconvert's own template drops a picture's alt text and loads RequireJS, which nothing here needs, from the web
+# nbconvert's own template drops a picture's alt text, and loads RequireJS and MathJax, which nothing here needs, from
+# the web
 PAGE_TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output"><img src="data:image/png;base64,{{ output.data['image/png'] }}"
 alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></div>
@@ -193,9 +197,27 @@ alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></di
 """
 
 
+def typeset(markdown: str) -> str:
+    """Markdown with its TeX formulas, between $ or $$, as MathML; code is left alone.
+
+    >>> typeset("`$HOME` and $x$")
+    '`$HOME` and <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>'
+    """
+
+    def formula(match: re.Match[str]) -> str:
+        block, inline = match.groups()
+        return mathml(block, display="block") if block else mathml(inline)
+
+    pieces = re.split(r"(```.*?```|`[^`]*`)", markdown, flags=re.DOTALL)
+    pieces[::2] = [re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", formula, text, flags=re.DOTALL) for text in pieces[::2]]
+    return "".join(pieces)
+
+
 def page(notebook: NotebookNode, name: str) -> str:
-    """The notebook as a web page that needs no kernel; only its formulas are typeset by MathJax from the web."""
+    """The notebook as a web page that needs neither a kernel nor the web."""
     notebook.metadata.pop("widgets", None)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
+        cell.source = typeset(cell.source)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = [output for output in cell.outputs if WIDGET_MIME not in output.get("data", {})]
         for output in cell.outputs:
