@@ -1,0 +1,226 @@
+"""SpherePanel: free points on a circle or a sphere, moving as a loss of the catalogue pulls them."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import torch
+from IPython.display import HTML
+from torch import Generator
+
+from cl_explore import losses
+from cl_explore.losses import Knob, Loss
+from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
+from cl_explore.widgets.controls import WIDE, controls
+from cl_explore.widgets.descent import descend, measure, pull, scatter
+from cl_explore.widgets.film import FILM, SPAN, film, sphere_frame, sphere_scene, stops
+
+FRAME_SECONDS = 1 / 30
+AHEAD = 8  # frames that may be under way to the page
+TURN_SECONDS = 0.01
+PATIENCE = 200  # turns without an answer from the page after which the animation stops: about two seconds
+
+
+class SpherePanel(Panel):
+    """Watch a loss move points: choose it, turn its knobs, start, pause, step and reset.
+
+    Each of `samples` samples has `views` free points on the circle (`dim=2`) or the sphere (`dim=3`), in `classes`
+    classes; the points make steps of plain gradient descent of size `lr`. The loss, its knobs, the step size, labels
+    and arrows may be changed at any time, from code as well: `panel.knobs["temperature"].value = 0.1`. Raises
+    ValueError for an unknown loss, a dim other than 2 and 3, or too few samples, views or classes.
+    """
+
+    _moving: object | None = None  # the one animation that may go on
+
+    def __init__(
+        self,
+        loss: str | Loss = "nt_xent",
+        *,
+        dim: int = 2,
+        samples: int = 96,
+        views: int = 2,
+        classes: int = 4,
+        lr: float = 0.02,
+        seed: int = 0,
+    ) -> None:
+        first = losses.get(loss)
+        if dim not in (2, 3):
+            raise ValueError(f"dim must be 2 (circle) or 3 (sphere), got {dim}")
+        if not 2 <= classes <= samples:
+            raise ValueError(f"classes must be at least 2 and at most samples ({samples}), got {classes}")
+        if views < 2:
+            raise ValueError(f"views must be at least 2, got {views}")
+        if not 0.001 <= lr <= 1:
+            raise ValueError(f"lr must be between 0.001 and 1, got {lr}")
+        self._shape = (samples, views)
+        self._classes, self._seed = classes, seed
+        fitting = {known.title: known for known in (*losses.catalogue.values(), first) if _fits(known, views)}
+        if first.title not in fitting:
+            raise ValueError(f"loss {first.name} cannot be computed from {views} views and their labels alone")
+        self.loss = ipywidgets.Dropdown(options=fitting, value=first, description="loss")
+        self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
+        self.lr = ipywidgets.FloatLogSlider(
+            value=lr, min=-3, max=0, step=0.05, description="step size", readout_format=".3f",
+            tooltip="how far a point moves for a unit of force", style=WIDE,
+        )  # fmt: skip
+        self.labels = ipywidgets.Checkbox(value=True, description="classes", indent=False, layout={"width": "90px"})
+        self.arrows = ipywidgets.Checkbox(value=False, description="arrows", indent=False, layout={"width": "90px"})
+        self.buttons = {
+            name: ipywidgets.Button(description=name, icon=icon, layout={"width": "90px"})
+            for name, icon in {"start": "play", "pause": "pause", "step": "step-forward", "reset": "refresh"}.items()
+        }
+        self._knob_box = row()
+        self._lock = threading.Lock()  # JupyterLab's messages arrive in another thread than the cells': draw one by one
+        self._sent = self._seen = 0  # number of the last frame that was sent, and that the page has drawn
+        self._history: deque[tuple[float, ...]] = deque(maxlen=SPAN)
+        super().__init__(
+            "sphere",
+            [
+                row(self.loss, self.surface),
+                self._knob_box,
+                row(*self.buttons.values(), self.labels, self.arrows),
+            ],
+        )
+        for name, button in self.buttons.items():
+            button.on_click(lambda _, name=name: getattr(self, name)())
+        self.loss.observe(lambda _: self._on_loss(), "value")
+        self.surface.observe(lambda _: self.reset(), "value")
+        self.labels.observe(lambda _: self._draw(new_scene=True), "value")
+        self.arrows.observe(lambda _: self._draw(), "value")
+        self.canvas.on_msg(self._on_message)
+        self._take_knobs()
+        self.reset()
+
+    def reset(self) -> None:
+        """Stop, and put the points back to where they began."""
+        self.pause()
+        generator = Generator().manual_seed(self._seed)
+        with self._lock:
+            self._origin = self.points = scatter(*self._shape, self.surface.value, self._classes, generator)
+            self._history.clear()
+        self._draw(new_scene=True)
+
+    def step(self) -> None:
+        """Make one step."""
+        self._draw(move=True)
+
+    def start(self) -> None:
+        """Keep stepping, thirty times a second at most, until `pause` or until no page shows the panel any more.
+
+        Raises RuntimeError where no event loop runs; a notebook has one.
+        """
+        if self._moving is None:
+            loop = asyncio.get_running_loop()
+            self._moving = object()
+            self._task = loop.create_task(self._run(self._moving))  # kept: the loop itself holds tasks only weakly
+
+    def pause(self) -> None:
+        """Stop after the step being made."""
+        if self._moving is not None:
+            self._moving = None
+            self.show(frame={**self.frame, "moving": 0})
+
+    def close(self) -> None:
+        """Stop, and take the panel off the page."""
+        self.pause()
+        super().close()
+
+    async def _run(self, animation: object) -> None:
+        clock = asyncio.get_running_loop().time
+        self._seen = self._sent
+        while self._moving is animation:
+            began = clock()
+            self._sent += 1
+            if not self._draw(move=True) or not await self._watched():
+                return self.pause()
+            await asyncio.sleep(max(0.0, began + FRAME_SECONDS - clock()))
+
+    def _on_message(self, _: Any, content: Any, __: Any) -> None:
+        self._seen = int(content["drawn"])
+
+    async def _watched(self) -> bool:
+        """Wait until the page has drawn all but the last few frames; False if nobody draws them."""
+        for _ in range(PATIENCE):  # turns and not seconds, as a kernel kept busy by a cell is not a closed page
+            if self._sent - self._seen < AHEAD:
+                return True
+            await asyncio.sleep(TURN_SECONDS)
+        return False
+
+    def _take_knobs(self) -> None:
+        self.knobs = controls(self.loss.value)
+        self._setting = (self.loss.value, self.knobs)  # at once, or a step in between would mix two losses
+        for knob in self.knobs.values():
+            knob.observe(lambda _: self._draw(), "value")
+        self._knob_box.children = (*self.knobs.values(), self.lr)
+        self._history.clear()
+
+    def _on_loss(self) -> None:
+        self._take_knobs()
+        self._draw(new_scene=True)
+
+    def _chosen(self) -> tuple[Loss, dict[str, Any]]:
+        loss, knobs = self._setting
+        return loss, {name: knob.value for name, knob in knobs.items()}
+
+    def _draw(self, *, move: bool = False, new_scene: bool = False) -> bool:
+        """Measure and show the points, after one step if `move`; False if the loss could not be computed."""
+        with self._lock, _one_thread():
+            loss, knobs = self._chosen()
+            try:
+                points = descend(self.points, loss, knobs, self.lr.value) if move else self.points
+                measured = measure(points, loss, knobs)
+                force = pull(points, loss, knobs)[1] if self.arrows.value else None
+            except Exception as error:  # a loss being written may raise anything: say it where the reader looks
+                if not self.frame:
+                    raise
+                self.show(frame={**self.frame, "status": f"not computed: {error}"})
+                return False
+            if self._history and not move:
+                self._history.pop()
+            self._history.append(measured)
+            self.points = points
+            frame = sphere_frame(points, np.array(self._history), force) | {"moving": self._sent if self._moving else 0}
+            self.show(scene=sphere_scene(points, loss, self.labels.value) if new_scene else None, frame=frame)
+            return True
+
+    def static(self) -> HTML:
+        """200 steps from the beginning, for five values of the loss's first sliding knob, as one HTML block."""
+        loss, knobs = self._chosen()
+        sweep = next((knob for knob in loss.knobs if isinstance(knob, Knob)), None)
+        settings = [{**knobs, sweep.name: value} for value in stops(sweep, knobs[sweep.name])] if sweep else [knobs]
+        films: list[list[Fields]] = []
+        shown: list[dict[str, Any]] = []
+        for setting in settings:
+            with suppress(ValueError):  # a stop may be illegal beside the other knobs
+                with _one_thread():
+                    films.append(film(self._origin, loss, setting, self.lr.value))
+                shown.append(setting)
+        if not films:
+            raise ValueError(f"{loss.name} cannot be computed with {knobs}")
+        sliders = [Slider("step", [str(step) for step in FILM], len(FILM) // 2, play=True)]
+        if sweep:
+            texts = [f"{setting[sweep.name]:.3g}" for setting in shown]
+            sliders.insert(0, Slider(sweep.name.replace("_", " "), texts, shown.index(knobs) if knobs in shown else 0))
+        scene = sphere_scene(self._origin, loss, self.labels.value) | {"span": len(FILM)}
+        return block("sphere", scene, [frame for film in films for frame in film], sliders)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: for so few points a second one only adds waiting, on a busy machine 100 ms of it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fits(loss: Loss, views: int) -> bool:
+    given = {"z", "labels", "index", "query", "key"} >= set(loss.needs)
+    return given and loss.min_views <= views <= (loss.max_views or views)

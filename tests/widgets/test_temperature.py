@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from cl_explore import losses
+from cl_explore.widgets import TemperaturePanel
+from cl_explore.widgets.temperature import CURVE, measures, similarities, temperature_frame
+
+cosine = st.floats(-1, 1)
+negatives = st.lists(cosine, min_size=2, max_size=40).map(np.array)
+
+
+@settings(deadline=None)
+@given(positive=cosine, negatives=negatives, temperature=st.floats(0.03, 3))
+def test_measures_are_those_of_the_softmax_over_the_negatives(
+    positive: float, negatives: np.ndarray, temperature: float
+) -> None:
+    now = {name: value[0] for name, value in measures(positive, negatives, [temperature]).items()}
+    weights = softmax(negatives / temperature)
+    np.testing.assert_allclose(now["weights"], weights, atol=1e-12)
+    np.testing.assert_allclose(now["weights"].sum(), 1)
+    kept = weights[weights > 0]
+    np.testing.assert_allclose(now["entropy"], -(kept * np.log(kept)).sum(), atol=1e-9)
+    with_positive = softmax(np.append(negatives, positive) / temperature)
+    np.testing.assert_allclose(now["q"], with_positive[:-1].sum(), atol=1e-12)
+
+
+def test_entropy_strictly_rises_with_temperature_between_its_limits() -> None:
+    s = np.linspace(-0.5, 0.6, 12)
+    entropy = measures(0.8, s, CURVE)["entropy"]
+    assert (np.diff(entropy) > 0).all()
+    cold, hot = measures(0.8, s, [1e-3, 1e3])["entropy"]
+    assert cold == pytest.approx(0, abs=1e-6)
+    assert hot == pytest.approx(np.log(12), abs=1e-6)
+
+
+def test_q_is_the_share_of_the_decoupled_gradient_that_nt_xent_keeps() -> None:
+    # NT-Xent = softplus(DCL) for each anchor, so its gradient is sigmoid(DCL) = q times that of DCL
+    z = torch.randn(6, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    decoupled = losses.dcl(z, temperature=0.3, reduction="none")
+    for anchor in range(12):
+        q = measures(*similarities(z, anchor), [0.3])["q"][0]
+        assert q == pytest.approx(torch.sigmoid(decoupled[anchor]).item(), abs=1e-6)
+
+
+def test_similarities_of_an_anchor_leave_out_its_own_sample() -> None:
+    z = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(1))
+    unit = z / z.norm(dim=2, keepdim=True)
+    positive, others = similarities(z, 5)  # sample 1, view 2: the next view is 0
+    assert positive == pytest.approx((unit[1, 2] @ unit[1, 0]).item(), abs=1e-6)
+    expected = torch.cat([unit[:1], unit[2:]]).flatten(0, 1) @ unit[1, 2]
+    np.testing.assert_allclose(others, expected, atol=1e-6)
+
+
+def test_frame_sorts_the_weights_hardest_first() -> None:
+    frame = temperature_frame(0.5, np.array([0.1, 0.9, -0.3]), 0.2)
+    np.testing.assert_allclose(frame["weights"], softmax(np.array([0.9, 0.1, -0.3]) / 0.2))
+    assert dict(frame["readout"])["largest share"] == f"{frame['weights'][0]:.1%}"
+
+
+def test_sliders_set_from_code_change_what_is_drawn() -> None:
+    z = torch.randn(8, 2, 4, generator=torch.Generator().manual_seed(2))
+    panel = TemperaturePanel(z=z, temperature=1.0)
+    flat = panel.frame["weights"]
+    panel.temperature.value = 0.1
+    sharp = panel.frame["weights"]
+    assert sharp[0] > flat[0]
+    sent = np.frombuffer(panel.canvas.frame["weights"], dtype="<f4")
+    np.testing.assert_allclose(sent, sharp, rtol=1e-6)
+    panel.anchor.value = 9
+    np.testing.assert_allclose(panel.scene["similarities"], np.sort(similarities(z, 9)[1])[::-1])
+    assert panel.anchor.max == 15
+
+
+def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -> None:
+    drawn = [
+        TemperaturePanel(kind, 0.7).frame["weights"]
+        for kind in ([0.5, 0.25], np.array([0.5, 0.25]), torch.tensor([0.5, 0.25], requires_grad=True))
+    ]
+    np.testing.assert_allclose(drawn, [drawn[0]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give either negatives with their positive, or embeddings z"),
+        ({"negatives": [0.1, 0.2]}, "give either"),
+        ({"negatives": [0.1, 0.2], "positive": 0.5, "z": torch.zeros(2, 2, 2)}, "give either"),
+        ({"negatives": [0.1], "positive": 0.5}, r"negatives must be at least 2 similarities, \(K,\), got shape \(1,\)"),
+        ({"negatives": [0.1, float("nan")], "positive": 0.5}, "similarities must be finite"),
+        ({"negatives": [0.1, 0.2], "positive": float("inf")}, "similarities must be finite"),
+        ({"negatives": [0.1, 0.2], "positive": 0.5, "temperature": 0.0}, "temperature must be between 0.03 and 3.0"),
+        ({"z": torch.randn(2, 3)}, r"z must be floats \(B, V, D\).*got torch.float32 of shape \(2, 3\)"),
+        ({"z": torch.zeros(4, 2, 3, dtype=torch.int64)}, "got torch.int64"),
+        ({"z": torch.full((4, 2, 3), float("nan"))}, "z must be finite"),
+    ],
+)
+def test_bad_input_is_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TemperaturePanel(**arguments)
