@@ -24,6 +24,7 @@ from cl_explore.widgets.thumbnails import sprite_sheet
 
 SHADES = 32  # steps of the colour scale
 MOST_MEASURED = 2000  # samples of which the uniformity is measured: it takes all pairs
+BY_CLASS, ALL = "", -2  # choices of the menus; a menu whose value is None shows nothing as chosen
 SPACES = {"z": "embedding z, unit length", "h": "representation h"}
 
 
@@ -114,11 +115,11 @@ class EmbeddingPanel(Panel):
         play = ipywidgets.Play(value=last, max=last, interval=400)
         ipywidgets.jslink((play, "value"), (self.snapshot, "index"))
         self.colour = ipywidgets.Dropdown(
-            options=[("class", None), *zip(self._values, self._values, strict=True)], description="colour by"
+            options=[("class", BY_CLASS), *zip(self._values, self._values, strict=True)], description="colour by"
         )
         self.space = ipywidgets.Dropdown(options=[(text, name) for name, text in SPACES.items()], description="space")
         self.highlight = ipywidgets.Dropdown(
-            options=[("all classes", None), *((name, label) for label, name in self._classes.items())],
+            options=[("all classes", ALL), *((name, label) for label, name in self._classes.items())],
             description="show",
         )
         super().__init__("embedding", [play, self.snapshot, self.colour, self.space, self.highlight])
@@ -149,14 +150,14 @@ class EmbeddingPanel(Panel):
             "labels": np.searchsorted(list(self._classes), self._labels),
             "index": self._index,
             "classes": list(self._classes.values()),
-            "highlight": -1 if self.highlight.value is None else list(self._classes).index(self.highlight.value),
-            **(class_colours(self._labels, self._classes) if self.colour.value is None else {}),
+            "highlight": -1 if self.highlight.value == ALL else list(self._classes).index(self.highlight.value),
+            **(class_colours(self._labels, self._classes) if self.colour.value == BY_CLASS else {}),
             **self._pictures,
         }
 
     def _frame(self, place: int) -> dict[str, Any]:
         name, colours = self.colour.value, {}
-        if name is not None:
+        if name != BY_CLASS:
             values = self._values[name]
             colours = value_colours(name, values[place % len(values)], float(values.min()), float(values.max()))
         return {

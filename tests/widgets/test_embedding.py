@@ -61,6 +61,8 @@ def test_slider_scrubs_and_menus_recolour_from_code(make_run: Callable[..., Run]
         "between-class spread": f"{geometry.dispersion(unit[0], run.snapshots.labels).between.item():.3f}",
     }
     assert panel.scene["looks"][2] == dict(zip(("colour", "marker"), class_look(2), strict=True))
+    assert panel.colour.label == "class"
+    assert panel.highlight.label == "all classes"
     panel.colour.value = "loss"
     assert (np.diff(panel.frame["group"]) >= 0).all()
     assert panel.frame["scale"] == [0, 2]
