@@ -14,17 +14,43 @@ from torch import Tensor
 class Role(NamedTuple):
     """What an argument of this name is: a letter of a shape stands for the same size in every argument of a call."""
 
-    kind: Literal["embeddings", "ids"]  # embeddings are brought to unit length
+    kind: Literal["embeddings", "numbers", "ids"]  # embeddings are brought to unit length, numbers stay as they are
     shapes: tuple[str, ...]  # the alternatives, such as "B V D"
 
 
 ROLES: dict[str, Role] = {
+    # the views of a batch, and what is known of its samples
     "z": Role("embeddings", ("B V D",)),
+    "labels": Role("ids", ("B",)),
+    "index": Role("ids", ("B",)),
+    "targets": Role("numbers", ("B", "B T")),
+    "logits": Role("numbers", ("B C",)),
+    "log_mean": Role("numbers", ("B",)),
+    "salient": Role("numbers", ("B V S",)),
+    "rehearsal": Role("ids", ("B",)),
+    "shares": Role("numbers", ("N N",)),
+    # what another network makes of the same samples
+    "prediction": Role("embeddings", ("B V D",)),
+    "teacher": Role("embeddings", ("B V D", "B D")),
+    "positives": Role("embeddings", ("B V D", "B D")),
+    # two sides
     "query": Role("embeddings", ("N D",)),
     "key": Role("embeddings", ("N D",)),
     "negatives": Role("embeddings", ("M D", "N M D")),
-    "labels": Role("ids", ("B",)),
-    "index": Role("ids", ("B",)),
+    "synthetic": Role("embeddings", ("N S D",)),
+    "candidates": Role("embeddings", ("N P D",)),
+    "passages": Role("embeddings", ("N K D",)),
+    "relevance": Role("ids", ("N K",)),
+    "context": Role("embeddings", ("N E",)),
+    "critic": Role("numbers", ("E D",)),
+    # what is kept from earlier batches
+    "queue": Role("embeddings", ("K D",)),
+    "queue_labels": Role("ids", ("K",)),
+    "memory": Role("embeddings", ("K V D",)),
+    # classes and clusters
+    "prototypes": Role("embeddings", ("C D",)),
+    "concentration": Role("numbers", ("C",)),
+    "counts": Role("ids", ("C",)),
 }
 """The notation of the house: every tensor argument of every loss has its line here."""
 
@@ -38,6 +64,12 @@ def require_anchor(counts: Tensor, need: str) -> None:
     """Raise `ValueError` when no anchor counts: `counts` (N,) bool, `need` what an anchor must have."""
     if values_are_at_hand(counts) and not counts.any():
         raise ValueError(f"labels leave nothing to compare: at least one anchor needs {need}, got none in this batch")
+
+
+def require_known(labels: Tensor, classes: int, what: str) -> None:
+    """Raise `ValueError` when a label names none of the `classes` rows of the argument called `what`."""
+    if values_are_at_hand(labels) and labels.max() >= classes:
+        raise ValueError(f"labels must be smaller than {classes}, the size of {what}, got {int(labels.max())}")
 
 
 def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
@@ -96,5 +128,5 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
             prepared[name] = tensor.long()
         else:
             x = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-            prepared[name] = F.normalize(x, dim=-1) if normalize else x
+            prepared[name] = F.normalize(x, dim=-1) if normalize and ROLES[name].kind == "embeddings" else x
     return prepared

@@ -16,6 +16,9 @@ from cl_explore.losses.arguments import prepare, values_are_at_hand
 
 Parts = dict[str, Tensor]
 
+SIDES = {"query", "key", "context", "candidates"}
+"""Arguments that can be taken from the views of a sample."""
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -86,10 +89,10 @@ class Loss:
     """A declared loss: call it for the reduced value, call `.parts` for its anatomy.
 
     `needs` names the tensors it cannot do without (`z`, `labels`, `query`, `key`, ... of the notation of the house),
-    `knobs` what can be turned, `defaults` where each knob stands. Every call takes two more arguments:
-    `normalize=True` (unit length along the last axis) and `reduction`, "mean" over anchors or "none" for one number
-    per anchor, sample-major (anchor b * V + v). Values are computed in float32 or better, whatever comes in and also
-    under autocast.
+    `knobs` what can be turned, `defaults` where each knob stands. Every call takes two more arguments: `normalize`,
+    unit length along the last axis (the default, except for a loss declared `raw`), and `reduction`, "mean" over
+    anchors or "none" for one number per anchor, sample-major (anchor b * V + v). Values are computed in float32 or
+    better, whatever comes in and also under autocast.
     """
 
     def __init__(
@@ -103,11 +106,12 @@ class Loss:
         knobs: tuple[Knob | Choice, ...],
         min_views: int,
         max_views: int | None,
+        raw: bool,
     ) -> None:
         functools.update_wrapper(self, function)
         self.name = function.__name__
         self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
-        self.min_views, self.max_views = min_views, max_views
+        self.min_views, self.max_views, self.raw = min_views, max_views, raw
         self._function = function
         self._signature = inspect.signature(function)
         parameters = self._signature.parameters.values()
@@ -122,7 +126,9 @@ class Loss:
         """The value when all points coincide and the value when all is as the loss would have it.
 
         Computed by calling the loss on the two batches: all points equal; then views equal and samples (for a loss of
-        labels: classes) on a regular simplex, every two of them as far apart as can be. Plots draw both as grey lines.
+        labels: classes) on a regular simplex, every two of them as far apart as can be, or, for a loss of raw
+        embeddings, white (mean 0, covariance the identity). Plots draw both as grey lines. Raises `ValueError` if views
+        and labels are not all the loss needs.
 
         >>> from cl_explore.losses import nt_xent
         >>> collapsed, perfect = nt_xent.bounds(samples=8, temperature=0.1)
@@ -130,9 +136,14 @@ class Loss:
         (15, True)
         """
         labels = torch.arange(samples) % classes
-        corners = classes if "labels" in self.needs else samples
-        simplex = torch.eye(corners, dtype=torch.float64) - 1 / corners
-        apart = simplex[labels if "labels" in self.needs else slice(None)][:, None].expand(-1, views, -1)
+        if self.raw:
+            phase = torch.arange(samples, dtype=torch.float64)[:, None] + 0.5
+            points = math.sqrt(2) * torch.cos(math.pi / samples * phase * torch.arange(1, min(samples, 9)))
+        else:
+            corners = classes if "labels" in self.needs else samples
+            simplex = torch.eye(corners, dtype=torch.float64) - 1 / corners
+            points = simplex[labels] if "labels" in self.needs else simplex
+        apart = points[:, None].expand(-1, views, -1)
         collapsed, perfect = (float(self.on_views(z, labels, **kwargs)) for z in (torch.ones_like(apart), apart))
         return collapsed, perfect
 
@@ -143,7 +154,7 @@ class Loss:
         return f"<Loss {self.name}{self._signature}>"
 
     def __call__(
-        self, *args: Any, reduction: Literal["mean", "none"] = "mean", normalize: bool = True, **kwargs: Any
+        self, *args: Any, reduction: Literal["mean", "none"] = "mean", normalize: bool | None = None, **kwargs: Any
     ) -> Tensor:
         """The loss: a scalar, or (N,) with `reduction="none"` where anchors that do not count hold 0.
 
@@ -154,7 +165,7 @@ class Loss:
         parts = self.parts(*args, normalize=normalize, **kwargs)
         return parts["loss"] if reduction == "none" else means(parts)["loss"]
 
-    def parts(self, *args: Any, normalize: bool = True, **kwargs: Any) -> Parts:
+    def parts(self, *args: Any, normalize: bool | None = None, **kwargs: Any) -> Parts:
         """The anatomy of the loss: `"loss"` (N,) per anchor, and whatever else its formula is made of.
 
         `"anchor_weight"` (N,), where present, says how much each anchor counts in the mean: 0 for one without a
@@ -168,7 +179,7 @@ class Loss:
         given = bound.arguments
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
-            normalize=normalize,
+            normalize=not self.raw if normalize is None else normalize,
             min_views=self.min_views,
             max_views=self.max_views,
         )
@@ -180,17 +191,23 @@ class Loss:
             result = self._function(**given | tensors)
         return result if isinstance(result, dict) else {"loss": result}
 
+    def fits(self, views: int, *, labels: bool = True) -> bool:
+        """Whether `views` views of each sample, with its label or without, are all this loss needs."""
+        given = SIDES if views > 1 and "z" not in self.needs else {"z", "index"}
+        given = given | ({"labels"} if labels else set())
+        return set(self.needs) <= given and self.min_views <= views <= (self.max_views or views)
+
     def from_views(self, z: Tensor, labels: Tensor | None = None, index: Tensor | None = None) -> dict[str, Any]:
         """The arguments this loss needs, taken from z (B, V, D), labels (B,) and index (B,).
 
-        A loss of two sides gets the first view as query and the second as key. Raises `ValueError` naming what is
-        missing.
+        A loss of two sides gets the first view as query (or context) and the second as key; one of many candidates, all
+        others. Raises `ValueError` naming what is missing.
         """
         have = {"z": z, "labels": labels, "index": index}
-        if "query" in self.needs:
+        if "z" not in self.needs:
             if z.ndim != 3 or z.shape[1] < 2:
-                raise ValueError(f"{self.name} takes its query and key from two views, got z of shape {tuple(z.shape)}")
-            have |= {"query": z[:, 0], "key": z[:, 1]}
+                raise ValueError(f"{self.name} takes its two sides from two views, got z of shape {tuple(z.shape)}")
+            have |= {"query": z[:, 0], "context": z[:, 0], "key": z[:, 1], "candidates": z[:, 1:]}
         missing = [name for name in self.needs if have.get(name) is None]
         if missing:
             raise ValueError(f"{self.name} needs {' and '.join(missing)}, which were not given")
@@ -220,12 +237,14 @@ def loss(
     knobs: list[Knob | Choice],
     min_views: int = 1,
     max_views: int | None = None,
+    raw: bool = False,
 ) -> Callable[[Callable[..., Tensor | Parts]], Loss]:
     """Declare the decorated function as a loss and enter it in the catalogue.
 
     The function computes one number per anchor from unit vectors: it returns them, or a dict whose `"loss"` entry
     they are (see `Loss.parts`). Its positional parameters are tensors of the notation of the house, its keyword-only
-    ones are knobs. `paper` is an arXiv number or a citation; `min_views` and `max_views` bound the V of `z` (B, V, D).
+    ones are knobs. A `raw` loss reads embeddings as they come, of any length. `paper` is an arXiv number or a
+    citation; `min_views` and `max_views` bound the V of `z` (B, V, D).
     """
 
     def declare(function: Callable[..., Tensor | Parts]) -> Loss:
@@ -238,6 +257,7 @@ def loss(
             knobs=tuple(knobs),
             min_views=min_views,
             max_views=max_views,
+            raw=raw,
         )
         catalogue[declared.name] = declared
         return declared

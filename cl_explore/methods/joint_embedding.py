@@ -32,10 +32,14 @@ class JointEmbedding(Method):
         """
         super().__init__(encoder, head, augment)
         self.loss, self.n_views = losses.get(loss), n_views
-        least = 2 if "query" in self.loss.needs else self.loss.min_views
-        if n_views < least or n_views > (self.loss.max_views or n_views):
-            most = f" and at most {self.loss.max_views}" if self.loss.max_views else ""
-            raise ValueError(f"{self.loss.name} needs n_views of at least {least}{most}, got {n_views}")
+        if not self.loss.fits(n_views):
+            needs, most = (
+                ", ".join(self.loss.needs),
+                f" and at most {self.loss.max_views}" if self.loss.max_views else "",
+            )
+            if self.loss.fits(2):
+                raise ValueError(f"{self.loss.name} needs n_views of at least 2{most}, got {n_views}")
+            raise ValueError(f"loss {self.loss.name} needs {needs}: more than views of each sample and its label")
         if unknown := knobs.keys() - self.loss.defaults.keys():
             have = ", ".join(self.loss.defaults) or "none"
             raise TypeError(f"{self.loss.name} has no knob {', '.join(sorted(unknown))}; its knobs: {have}")

@@ -59,7 +59,7 @@ class SpherePanel(Panel):
             raise ValueError(f"lr must be between 0.001 and 1, got {lr}")
         self._shape = (samples, views)
         self._classes, self._seed = classes, seed
-        fitting = {known.title: known for known in (*losses.catalogue.values(), first) if _fits(known, views)}
+        fitting = {known.title: known for known in (*losses.catalogue.values(), first) if known.fits(views)}
         if first.title not in fitting:
             raise ValueError(f"loss {first.name} cannot be computed from {views} views and their labels alone")
         self.loss = ipywidgets.Dropdown(options=fitting, value=first, description="loss")
@@ -219,8 +219,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _fits(loss: Loss, views: int) -> bool:
-    given = {"z", "labels", "index", "query", "key"} >= set(loss.needs)
-    return given and loss.min_views <= views <= (loss.max_views or views)

@@ -161,7 +161,9 @@ def test_own_code_is_part_of_the_configuration(tmp_path, monkeypatch):
 def test_the_body_of_an_own_loss_is_part_of_the_configuration(tmp_path):
     def declare(body):
         body.__name__ = body.__qualname__ = "mine"
-        return losses.Loss(body, title="", paper="", family="", formula="", knobs=(), min_views=2, max_views=None)
+        return losses.Loss(
+            body, title="", paper="", family="", formula="", knobs=(), min_views=2, max_views=None, raw=False
+        )
 
     def pull(z):
         return (z[:, 0] - z[:, 1]).square().sum(-1).repeat_interleave(2)
