@@ -1,4 +1,4 @@
-"""Losses that act on the two pulls directly: alignment of positives and uniformity on the hypersphere."""
+"""Losses that act on the two pulls directly: alignment of positives, uniformity and KoLeo on the hypersphere."""
 
 import math
 
@@ -86,3 +86,31 @@ def align_uniform(z: Tensor, *, alpha: float = 2.0, t: float = 2.0, weight: floa
     """
     pull, spread = _alignment(z, alpha), _uniformity(z, t)["loss"]
     return {"loss": pull + weight * spread, "alignment": pull, "uniformity": spread}
+
+
+@loss(
+    title="KoLeo",
+    paper="1806.03198",
+    family="hypersphere",
+    formula=r"-\log \big( \min_{j \ne i} \| z_i - z_j \| + \varepsilon \big)",
+    knobs=[Knob("eps", 1e-8, 1.0, log=True, help="distance below which neighbours repel no harder")],
+)
+def koleo(z: Tensor, *, eps: float = 1e-8) -> Parts:
+    """Kozachenko-Leonenko entropy: every point keeps away from its nearest neighbour, view by view.
+
+    z (B, V, D) or (B, D); N = B V anchors, each with its nearest other sample of the same view. Both ends of the pair
+    feel the push. Parts: `loss` (N,), `distance` (N,) to the neighbour. Source: Sablayrolles et al. 2019, and DINOv2's
+    code, which adds it with weight 0.1 (and 1e-8 to each coordinate of the difference, left out here: it turns with the
+    axes). Collapsed: -log eps, about 18.4, with no gradient as no direction leads away. Perfect: -log of the nearest
+    distance of the best packing, -log sqrt(2 B / (B - 1)) where the simplex fits.
+
+    >>> round(float(koleo(torch.eye(5))), 4)
+    -0.3466
+    """
+    samples, views, _ = z.shape
+    own = torch.eye(samples, dtype=torch.bool, device=z.device)
+    with torch.no_grad():
+        nearest = torch.einsum("ivd,jvd->vij", z, z).masked_fill(own, -torch.inf).argmax(-1).T
+    neighbour = z[nearest, torch.arange(views, device=z.device)]
+    distance = torch.linalg.vector_norm(z - neighbour, dim=-1).flatten()
+    return {"loss": -(distance + eps).log(), "distance": distance}

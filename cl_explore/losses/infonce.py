@@ -1,4 +1,4 @@
-"""InfoNCE and its two-view form NT-Xent: name the positive among the negatives."""
+"""InfoNCE, its bilinear form CPC and its two-view form NT-Xent: name the positive among the negatives."""
 
 import torch
 from torch import Tensor
@@ -9,6 +9,12 @@ from cl_explore.losses.similarity import row_lse
 TEMPERATURE = Knob(
     "temperature", 0.02, 2.0, log=True, help="divides similarities: small = only the hardest negatives count"
 )
+
+
+def require_in_batch_negatives(name: str, rows: Tensor) -> None:
+    """Raise `ValueError` if argument `name`, `rows` (N, ...), has one row only: the negatives are the other rows."""
+    if len(rows) < 2:
+        raise ValueError(f"{name} must have at least 2 rows to hold in-batch negatives, got {len(rows)}")
 
 
 @loss(
@@ -33,8 +39,8 @@ def info_nce(
     >>> info_nce(eye, eye, temperature=0.1) < 1e-3
     tensor(True)
     """
-    if negatives is None and len(key) < 2:
-        raise ValueError("key must have at least 2 rows to hold in-batch negatives, got 1 (or give negatives)")
+    if negatives is None:
+        require_in_batch_negatives("key", key)
     scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
     positive = (query * key).sum(-1)
     if negatives is None:
@@ -45,6 +51,35 @@ def info_nce(
         own = torch.einsum("nd,nmd->nm", query, negatives) * scale[..., None]
         total = torch.logaddexp(own.logsumexp(1), scale * positive)
     return {"loss": total - scale * positive, "positive": positive}
+
+
+@loss(
+    title="CPC",
+    paper="1807.03748",
+    family="InfoNCE",
+    formula=r"-\log \frac{e^{c_i^\top W k_i/\tau}}{\sum_j e^{c_i^\top W k_j/\tau}}",
+    knobs=[TEMPERATURE],
+    raw=True,
+)
+def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperature: float | Tensor = 1.0) -> Parts:
+    """Contrastive predictive coding: InfoNCE whose similarity is a learned bilinear form.
+
+    context (N, E) what is known so far, key (N, D) the encoded future, critic W (E, D), one matrix for each step
+    ahead; without it the plain inner product, which takes E = D. All are read raw. Parts: `loss` (N,), `positive` (N,)
+    the logit of the own key. Source: van den Oord et al. 2018, equations 3 and 4. Collapsed: log N. Only the product of
+    context and W counts: a linear layer at the end of the context network does the same as W.
+
+    >>> context, key, critic = torch.randn(5, 3), torch.randn(5, 4), torch.zeros(3, 4)
+    >>> cpc(context, key, critic).exp()
+    tensor(5.)
+    """
+    require_in_batch_negatives("key", key)
+    if critic is None and context.shape[1] != key.shape[1]:
+        raise ValueError(f"critic must be given where context has {context.shape[1]} and key {key.shape[1]} dimensions")
+    guess = context if critic is None else context @ critic
+    scale = 1 / torch.as_tensor(temperature, dtype=key.dtype, device=key.device)
+    positive = scale * (guess * key).sum(-1)
+    return {"loss": row_lse(guess, key, scale) - positive, "positive": positive}
 
 
 @loss(

@@ -7,16 +7,10 @@ from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import require_anchor
 from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.similarity import distances
 
 TABLE = 2**22
 """Entries of the largest (anchors, positives, negatives) table formed at once."""
-
-
-def _distances(x: Tensor, squared: bool) -> Tensor:
-    norms = x.square().sum(1)
-    square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
-    # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead.
-    return square if squared else torch.where(square > 0, square, 1).sqrt() * (square > 0)
 
 
 @loss(
@@ -37,7 +31,7 @@ def contrastive_margin(z: Tensor, labels: Tensor, *, margin: float = 1.0) -> Ten
     tensor(1.0000)
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    d = _distances(x, squared=False)
+    d = distances(x, squared=False)
     each = torch.where(y[:, None] == y, d, (margin - d).relu()).square() / 2
     others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
     return (each * others).sum(1) / (len(x) - 1)
@@ -120,7 +114,7 @@ def triplet(
     if mining == "semi-hard" and hinge == "softplus":
         raise ValueError("hinge must be 'relu' when mining is 'semi-hard', got 'softplus'")
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    d = _distances(x, distance == "squared")
+    d = distances(x, distance == "squared")
     same = y[:, None] == y
     positive, negative = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device), ~same
     pairs = positive.sum(1) * negative.sum(1)

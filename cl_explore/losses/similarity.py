@@ -1,9 +1,10 @@
-"""The primitive most losses are made of: row log-sum-exps of a similarity matrix, pairs left out by rule."""
+"""The primitive most losses are made of, row log-sum-exps with pairs left out by rule, and its relatives."""
 
 from collections.abc import Collection
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Rule = Literal["self", "same", "other"]
@@ -53,3 +54,19 @@ def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     sums = torch.zeros_like(x).index_add(0, group, x)
     counts = torch.zeros_like(x[:, 0]).index_add(0, group, torch.ones_like(x[:, 0]))
     return sums[group], counts[group]
+
+
+def distances(x: Tensor, squared: bool) -> Tensor:
+    """Distances (or their squares) between all rows of x (N, D), as (N, N); 0 with gradient 0 where two coincide."""
+    norms = x.square().sum(1)
+    square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
+    # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead.
+    return square if squared else torch.where(square > 0, square, 1).sqrt() * (square > 0)
+
+
+def as_products(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """a (N, D) and b (M, D) with one column more, so that a_i . b_j is -|a_i - b_j|^2 / 2 but for a constant of row i.
+
+    What does not depend on j leaves every ratio of exponentials over j, so distances need no table of their own.
+    """
+    return F.pad(a, (0, 1), value=1.0), torch.cat([b, -b.square().sum(1, keepdim=True) / 2], 1)

@@ -1,0 +1,108 @@
+"""SwAV: views assigned to shared prototypes, in equal shares, and predicted from one another."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+
+
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Soft assignment of N points to C prototypes that gives every prototype the same share.
+
+    scores (N, C), returns (N, C) of rows that sum to 1: exp(scores / epsilon), its columns and rows normalised in
+    turn. The last step is one of rows, so that columns only come near N / C. In logarithms, which hold any epsilon.
+
+    >>> sinkhorn(torch.tensor([[5.0, 4.0], [5.0, 1.0]]), epsilon=0.1, iterations=3).round()
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    log = scores / epsilon
+    for _ in range(iterations):
+        log = (log - log.logsumexp(0)).log_softmax(1)
+    return log.exp()
+
+
+@loss(
+    title="SwAV",
+    paper="2006.09882",
+    family="assignment",
+    formula=r"-\sum_c q_{jc} \log \frac{e^{z_i^\top w_c/\tau}}{\sum_{c'} e^{z_i^\top w_{c'}/\tau}}",
+    knobs=[
+        TEMPERATURE,
+        Knob("epsilon", 0.01, 1.0, log=True, help="softness of the target codes: large = all prototypes alike"),
+        Knob("iterations", 1.0, 10.0, minimum=1, help="rounds of normalisation towards equal shares (whole number)"),
+    ],
+    min_views=2,
+)
+def swav(
+    z: Tensor,
+    prototypes: Tensor,
+    memory: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.1,
+    epsilon: float = 0.05,
+    iterations: float = 3,
+) -> Parts:
+    """Swapped assignment: predict from one view the cluster code of the other.
+
+    z (B, V, D) with V >= 2, prototypes (C, D), memory (K, V, D) earlier embeddings of each view that take part in the
+    balancing only; N = B V anchors. The codes q (`sinkhorn` of the cosines, view by view) are targets and carry no
+    gradient; the prototypes learn through the softmax. Parts: `loss` (N,), `code` (N, C) the code of each anchor.
+    Source: Caron et al. 2020, equations 1 and 2, and the authors' code. Collapsed: at least log C, as equal shares make
+    every code uniform. Perfect: near 0. One prototype: 0. See `SwAV` for the module that keeps the prototypes.
+
+    >>> z = torch.eye(4)[:, None].expand(4, 2, 4)
+    >>> swav(z, torch.eye(4)) < 1e-3
+    tensor(True)
+    """
+    scores = z @ prototypes.T
+    everyone = scores if memory is None else torch.cat([memory @ prototypes.T, scores])
+    rounds = round(float(iterations))
+    with torch.no_grad():
+        codes = torch.stack([sinkhorn(view, epsilon, rounds)[-len(z) :] for view in everyone.unbind(1)], dim=1)
+        target = (codes.sum(1, keepdim=True) - codes) / (z.shape[1] - 1)
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    log_p = (scores.flatten(0, 1) * scale[..., None]).log_softmax(1)
+    return {"loss": -(target.flatten(0, 1) * log_p).sum(1), "code": codes.flatten(0, 1)}
+
+
+class SwAV(nn.Module):
+    """`swav` with its learnable prototypes, a parameter (C, D) that starts as random directions.
+
+    Each call first brings the prototypes back to unit length, as the optimiser has moved them off the sphere, then
+    computes the loss. Keeping them still during the first steps is up to the training loop.
+
+    >>> criterion = SwAV(prototypes=5, dim=3)
+    >>> criterion(torch.randn(4, 2, 3)).backward()
+    >>> criterion.prototypes.grad.shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        prototypes: int,
+        dim: int,
+        *,
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        iterations: int = 3,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in {"prototypes": prototypes, "dim": dim}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.knobs: dict[str, Any] = {"temperature": temperature, "epsilon": epsilon, "iterations": iterations}
+        self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, dim, generator=generator), dim=1))
+
+    def forward(
+        self, z: Tensor, memory: Tensor | None = None, *, reduction: Literal["mean", "none"] = "mean"
+    ) -> Tensor:
+        """The loss of z (B, V, D), its codes balanced together with memory (K, V, D) where given."""
+        # Through .data: autograd would take the write for a change of what an earlier graph still needs.
+        self.prototypes.data.copy_(F.normalize(self.prototypes.data, dim=1))
+        return swav(z, self.prototypes, memory, reduction=reduction, **self.knobs)

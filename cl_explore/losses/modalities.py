@@ -1,0 +1,113 @@
+"""Losses between two modalities that share a space: CLIP and MIL-NCE."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cl_explore.losses.catalogue import Choice, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE, require_in_batch_negatives
+from cl_explore.losses.similarity import row_lse
+
+
+@loss(
+    title="CLIP",
+    paper="2103.00020",
+    family="InfoNCE",
+    formula=r"-\tfrac12 \log \frac{e^{s_{ii}/\tau}}{\sum_j e^{s_{ij}/\tau}}"
+    r" - \tfrac12 \log \frac{e^{s_{ii}/\tau}}{\sum_j e^{s_{ji}/\tau}}",
+    knobs=[TEMPERATURE],
+)
+def clip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.07) -> Parts:
+    """CLIP: InfoNCE in both directions, each image among the texts and each text among the images.
+
+    query (N, D), key (N, D), row i of both from one pair. Parts: `loss`, `query_to_key`, `key_to_query` (the loss is
+    their mean) and `positive` (the cosine of the pair), each (N,). Source: Radford et al. 2021, figure 3. Collapsed:
+    log N. Perfect: as `info_nce`. The temperature is learned there: see `CLIP`.
+
+    >>> from cl_explore.losses import info_nce
+    >>> q, k = torch.randn(6, 4), torch.randn(6, 4)
+    >>> torch.allclose(clip(q, k), (info_nce(q, k, temperature=0.07) + info_nce(k, q, temperature=0.07)) / 2)
+    True
+    """
+    require_in_batch_negatives("key", key)
+    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    positive = (query * key).sum(-1)
+    there = row_lse(query, key, scale) - scale * positive
+    back = row_lse(key, query, scale) - scale * positive
+    return {"loss": (there + back) / 2, "query_to_key": there, "key_to_query": back, "positive": positive}
+
+
+class CLIP(nn.Module):
+    """`clip` with its learnable temperature, kept as `log_scale` = log(1 / temperature).
+
+    Each call first brings `log_scale` back to at most log(`max_scale`), then computes the loss: the limit holds a
+    step that the optimiser took, and does not block the gradient of the next one.
+
+    >>> criterion = CLIP(temperature=0.07)
+    >>> criterion(torch.randn(4, 8), torch.randn(4, 8)).backward()
+    >>> criterion.log_scale.grad is not None
+    True
+    """
+
+    def __init__(self, *, temperature: float = 0.07, max_scale: float = 100.0) -> None:
+        super().__init__()
+        for name, value in {"temperature": temperature, "max_scale": max_scale}.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        self.max_scale = max_scale
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+
+    def forward(self, query: Tensor, key: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """The loss of query (N, D) and key (N, D) at the current temperature."""
+        # Through .data: autograd would take the write for a change of what an earlier graph still needs.
+        self.log_scale.data.clamp_(max=math.log(self.max_scale))
+        return clip(query, key, temperature=(-self.log_scale).exp(), reduction=reduction)
+
+
+@loss(
+    title="MIL-NCE",
+    paper="1912.06430",
+    family="InfoNCE",
+    formula=r"-\log \frac{\sum_p e^{s(q_i, k_{ip})/\tau}}{\sum_j \sum_p e^{s(q_i, k_{jp})/\tau}}",
+    knobs=[
+        TEMPERATURE,
+        Choice(
+            "direction",
+            ("both", "query", "joint"),
+            help="queries and bags both look for their partner; only queries do; or both within one softmax",
+        ),
+    ],
+)
+def mil_nce(query: Tensor, candidates: Tensor, *, temperature: float | Tensor = 0.07, direction: str = "both") -> Parts:
+    """Multiple-instance InfoNCE: at least one of P candidates fits the query, nobody knows which.
+
+    query (N, D), candidates (N, P, D), the bag of each query. The sum over a bag stands inside the logarithm, so the
+    best candidate takes the gradient. "query": each query among all N P candidates. "both": the mean of that and of
+    the other direction, in which each bag looks for its query, -log(sum_p e^s(q_i,k_ip) / sum_j,p e^s(q_j,k_ip)).
+    "joint": one softmax over the negatives of both kinds, as in the code of MMV, where the own bag stands in the
+    denominator twice and the loss never falls below log 2. Parts: `loss` (N,), `weight` (N, P) the share of each
+    candidate in its own bag. Source: Miech et al. 2020; Akbari et al. 2104.11178, equation 5 ("query") and their code
+    ("both", summed there). Collapsed: log N; "joint": log 2N. With P = 1, "both" is `clip` and "query" `info_nce`.
+
+    >>> q, k = torch.eye(4), torch.eye(4)[:, None].expand(4, 3, 4)
+    >>> mil_nce(q, k) < 1e-3
+    tensor(True)
+    """
+    require_in_batch_negatives("query", query)
+    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    bag = torch.einsum("nd,npd->np", query, candidates) * scale[..., None]
+    own = bag.logsumexp(1)
+    flat, size = candidates.flatten(0, 1), candidates.shape[1]
+    among_candidates = row_lse(query, flat, scale)
+    if direction == "query":
+        each = among_candidates - own
+    else:
+        of_candidate = scale.repeat_interleave(size) if scale.ndim else scale
+        among_queries = row_lse(flat, query, of_candidate).view(-1, size).logsumexp(1)
+        if direction == "both":
+            each = (among_candidates + among_queries) / 2 - own
+        else:
+            each = torch.logaddexp(among_candidates, among_queries) - own
+    return {"loss": each, "weight": bag.softmax(1)}

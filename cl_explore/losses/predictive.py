@@ -1,0 +1,61 @@
+"""Losses without negatives: predict one view from another, whose side carries no gradient."""
+
+from torch import Tensor
+
+from cl_explore.losses.catalogue import Parts, loss
+
+
+def _agreement(z: Tensor, prediction: Tensor) -> Tensor:
+    """Mean cosine (N,) of each view of prediction (B, V, D) with the other views of z (B, V, D), z held constant."""
+    target = z.detach()
+    others = (target.sum(1, keepdim=True) - target) / (z.shape[1] - 1)
+    return (prediction * others).sum(-1).flatten()
+
+
+@loss(
+    title="BYOL",
+    paper="2006.07733",
+    family="predictive",
+    formula=r"\| p_i - \mathrm{sg}(z_j) \|_2^2 = 2 - 2\, p_i^\top \mathrm{sg}(z_j)",
+    knobs=[],
+    min_views=2,
+)
+def byol(z: Tensor, prediction: Tensor) -> Parts:
+    """BYOL: predict the other view as a slowly moving copy of the encoder sees it.
+
+    z (B, V, D) targets from the momentum encoder, prediction (B, V, D) from the trained encoder and its predictor,
+    V >= 2; each of the N = B V predictions against the other views of its sample. The targets carry no gradient. Parts:
+    `loss` (N,), `positive` (N,) the mean cosine with the targets. Source: Grill et al. 2020, equation 2, as the mean
+    (not the sum) over both directions. Collapsed and perfect alike: 0. What keeps it from collapsing is the predictor
+    and the moving target, not the loss.
+
+    >>> import torch
+    >>> byol(torch.eye(4).view(2, 2, 4), torch.eye(4).view(2, 2, 4))
+    tensor(2.)
+    """
+    cosine = _agreement(z, prediction)
+    return {"loss": 2 - 2 * cosine, "positive": cosine}
+
+
+@loss(
+    title="SimSiam",
+    paper="2011.10566",
+    family="predictive",
+    formula=r"-p_i^\top \mathrm{sg}(z_j)",
+    knobs=[],
+    min_views=2,
+)
+def simsiam(z: Tensor, prediction: Tensor) -> Tensor:
+    """SimSiam: predict the other view as the same encoder sees it, with a stop-gradient on that side.
+
+    z (B, V, D) projections, prediction (B, V, D) what the predictor makes of them, V >= 2; each of the N = B V
+    predictions against the other views of its sample. z carries no gradient. Source: Chen & He 2021, equation 4.
+    Collapsed and perfect alike: -1; watch the spread of z instead. The same gradient as `byol`, halved: byol = 2 + 2
+    simsiam.
+
+    >>> import torch
+    >>> z = torch.eye(2)[:, None].expand(2, 2, 2)
+    >>> simsiam(z, z)
+    tensor(-1.)
+    """
+    return -_agreement(z, prediction)

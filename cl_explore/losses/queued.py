@@ -1,0 +1,146 @@
+"""Losses against a queue of embeddings from earlier batches: MoCo and NNCLR."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.similarity import row_lse
+
+
+@loss(
+    title="MoCo",
+    paper="1911.05722",
+    family="InfoNCE",
+    formula=r"-\log \frac{e^{s(q_i,k_i)/\tau}}{e^{s(q_i,k_i)/\tau} + \sum_j e^{s(q_i,u_j)/\tau}}",
+    knobs=[TEMPERATURE],
+)
+def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: float | Tensor = 0.07) -> Parts:
+    """Momentum contrast: the own key against a queue of keys of earlier batches.
+
+    query (N, D) from the trained encoder, key (N, D) from its momentum copy, queue (K, D) earlier keys u_j: the other
+    rows of `key` are no negatives, and neither keys nor queue carry a gradient. Parts: `loss` (N,), `positive` (N,)
+    the cosine with the own key. Source: He et al. 2020, equation 1. Collapsed: log(K + 1). See `MoCo` for the module
+    that keeps the queue.
+
+    >>> moco(torch.ones(4, 3), torch.ones(4, 3), torch.ones(7, 3)).exp()
+    tensor(8.0000)
+    """
+    key, queue = key.detach(), queue.detach()
+    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    positive = (query * key).sum(-1)
+    total = torch.logaddexp(scale * positive, row_lse(query, queue, scale))
+    return {"loss": total - scale * positive, "positive": positive}
+
+
+@loss(
+    title="NNCLR",
+    paper="2104.14548",
+    family="InfoNCE",
+    formula=r"-\log \frac{e^{s(n_i, p_i)/\tau}}{\sum_j e^{s(n_i, p_j)/\tau}}, \quad"
+    r" n_i = \arg\max_{u \in \mathrm{queue}} s(z_i, u)",
+    knobs=[TEMPERATURE],
+    min_views=2,
+    max_views=2,
+)
+def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+    """Nearest-neighbour contrast: the positive is the nearest earlier embedding, a real image and not an augmentation.
+
+    z (B, 2, D) projections, prediction (B, 2, D) what the predictor makes of them, queue (K, D) earlier projections; N
+    = 2 B anchors. The neighbour of z in one view must be found among the B predictions of the other view. It is a
+    constant: z gets no gradient here, only the prediction does. Parts: `loss`, `positive` (the cosine of neighbour and
+    prediction) and `neighbour` (the cosine of z and its neighbour), each (N,). Source: Dwibedi et al. 2021, section 3,
+    as the mean over both views. Collapsed: log B. See `NNCLR` for the module that keeps the queue.
+
+    >>> z = torch.eye(4)[:, None].expand(4, 2, 4)
+    >>> nnclr(z, z, torch.eye(4)) < 1e-3
+    tensor(True)
+    """
+    similarity, nearest = (z @ queue.T).detach().max(-1)
+    neighbour, other = queue.detach()[nearest], prediction.flip(1)
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = scale.expand(similarity.numel()).reshape(similarity.shape)
+    positive = (neighbour * other).sum(-1)
+    total = torch.stack([row_lse(neighbour[:, v], other[:, v], scale[:, v]) for v in (0, 1)], dim=1)
+    each = total - scale * positive
+    return {"loss": each.flatten(), "positive": positive.flatten(), "neighbour": similarity.flatten()}
+
+
+class Queued(nn.Module):
+    """The last `size` unit embeddings, first in, first out; random directions at the start."""
+
+    queue: Tensor
+    pointer: Tensor
+
+    def __init__(self, size: int, dim: int, *, temperature: float, generator: torch.Generator | None) -> None:
+        super().__init__()
+        for name, value in {"size": size, "dim": dim}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.temperature = temperature
+        self.register_buffer("queue", F.normalize(torch.randn(size, dim, generator=generator), dim=1))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def _enqueue(self, rows: Tensor) -> None:
+        rows = F.normalize(rows.to(self.queue.dtype), dim=1)[-len(self.queue) :]
+        places = self.pointer + torch.arange(len(rows), device=rows.device)
+        self.queue[places % len(self.queue)] = rows
+        self.pointer.copy_((self.pointer + len(rows)) % len(self.queue))
+
+
+class MoCo(Queued):
+    """`moco` with its queue of `size` unit keys of dimension `dim`, random at first (drawn with `generator`).
+
+    Each call computes the loss against the queue as it stands and only then, while training, writes the new keys over
+    the oldest ones: a query never meets its own key among the negatives. A momentum encoder is to be updated before it
+    makes the keys. Queue and position are part of the state dict.
+
+    >>> criterion = MoCo(size=8, dim=4)
+    >>> key = F.normalize(torch.randn(3, 4), dim=1)
+    >>> value = criterion(torch.randn(3, 4), key)
+    >>> torch.allclose(criterion.queue[:3], key), int(criterion.pointer)
+    (True, 3)
+    """
+
+    def __init__(
+        self, size: int, dim: int, *, temperature: float = 0.07, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(size, dim, temperature=temperature, generator=generator)
+
+    def forward(self, query: Tensor, key: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """The loss of query (N, D) and key (N, D); while training the keys then enter the queue."""
+        # A copy: the backward pass still needs the queue that the loss saw.
+        value = moco(query, key, self.queue.clone(), temperature=self.temperature, reduction=reduction)
+        if self.training:
+            self._enqueue(key)
+        return value
+
+
+class NNCLR(Queued):
+    """`nnclr` with its support set, a queue of `size` projections of dimension `dim`, random at first.
+
+    Each call looks the neighbours up in the queue as it stands and only then, while training, writes the first view of
+    z over the oldest rows: nobody is its own neighbour within a step. Queue and position are part of the state dict.
+
+    >>> criterion = NNCLR(size=8, dim=4)
+    >>> z = F.normalize(torch.randn(3, 2, 4), dim=-1)
+    >>> value = criterion(z, z)
+    >>> torch.allclose(criterion.queue[:3], z[:, 0]), int(criterion.pointer)
+    (True, 3)
+    """
+
+    def __init__(
+        self, size: int, dim: int, *, temperature: float = 0.1, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(size, dim, temperature=temperature, generator=generator)
+
+    def forward(self, z: Tensor, prediction: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """The loss of z (B, 2, D) and prediction (B, 2, D); while training z[:, 0] then enters the queue."""
+        value = nnclr(z, prediction, self.queue.clone(), temperature=self.temperature, reduction=reduction)
+        if self.training:
+            self._enqueue(z[:, 0])
+        return value
