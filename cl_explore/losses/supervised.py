@@ -1,12 +1,13 @@
 """Supervised contrastive losses: every sample of the same class is a positive."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
-from cl_explore.losses.similarity import class_sums, row_lse
+from cl_explore.losses.similarity import as_products, class_sums, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
 
@@ -71,3 +72,104 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
     # A lonely anchor's positives are -inf: put a finite number there before subtracting, or 0 * inf makes NaN.
     each = everyone - torch.where(counted, positives, everyone)
     return {"loss": each, "anchor_weight": counted.to(x.dtype)}
+
+
+@loss(
+    title="Soft nearest neighbour",
+    paper="1902.01889",
+    family="supervised",
+    formula=r"-\log \frac{\sum_{p \in P(i)} e^{-\|z_i - z_p\|^2/T}}{\sum_{a \ne i} e^{-\|z_i - z_a\|^2/T}}",
+    knobs=[
+        Knob("temperature", 0.04, 4.0, log=True, help="divides squared distances: small = only near neighbours count")
+    ],
+)
+def soft_nn(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.2) -> Parts:
+    """Soft nearest neighbour loss: a neighbour drawn at random, near ones more often, should be of the own class.
+
+    z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
+    count. Parts: `loss` (N,), `positive` (N,) the probability of such a neighbour, `anchor_weight` (N,). Source: Frosst
+    et al. 2019, without the 1e-5 inside the logarithm of the reference code. The paper leaves points as
+    long as they are: `normalize=False`; on unit vectors squared distances are 2 - 2 cosines, so temperature T does what
+    T / 2 does in `supcon_in`. Maximised instead of minimised, it entangles the classes. Collapsed: log((N - 1) / |P|).
+    Perfect: about 0 once T is small against the distance of the classes. Raises `ValueError` if no anchor has a
+    positive.
+
+    >>> z, labels = torch.randn(6, 2, 8), torch.arange(6) // 2
+    >>> (supcon_in(z, labels, temperature=0.2) - soft_nn(z, labels, temperature=0.4)).exp().round()
+    tensor(3.)
+    """
+    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    scale = 2 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    _, counts = class_sums(x, y)
+    counted = counts > 1
+    require_anchor(counted, A_POSITIVE)
+    rows, columns = as_products(x, x)
+    everyone = row_lse(rows, columns, scale, exclude=["self"])
+    positives = row_lse(rows, columns, scale, exclude=["self", "other"], a_ids=y, b_ids=y)
+    each = everyone - torch.where(counted, positives, everyone)
+    return {"loss": each, "positive": (-each).exp() * counted, "anchor_weight": counted.to(x.dtype)}
+
+
+@loss(
+    title="Focal SupCon (Core-tuning)",
+    paper="2102.06605",
+    family="supervised",
+    formula=r"\frac{-1}{|P(i)|} \sum_{p \in P(i)} (1 - q_{ip})^{\gamma} \log q_{ip},\quad"
+    r" q_{ip} = \frac{e^{s_{ip}/\tau}}{\sum_{a \ne i} e^{s_{ia}/\tau}}",
+    knobs=[
+        TEMPERATURE,
+        Knob("gamma", 0.0, 2.0, minimum=0, help="how strongly easy positives are played down; 0 = SupCon"),
+        Choice("divide", ("positives", "all"), help="what an anchor's sum is divided by: its positives, or all points"),
+    ],
+)
+def focal_supcon(
+    z: Tensor,
+    labels: Tensor,
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.07,
+    gamma: float | Tensor = 1.0,
+    divide: str = "positives",
+) -> Parts:
+    """Supervised contrastive loss that plays down the pairs it has already won, fed with harder pairs if wished.
+
+    z (B, V, D) or (B, D), labels (B,); N = B V anchors. `positives` (B, V, D) or (B, D) holds one more positive for
+    each anchor or sample, such as its hard mixture (see `mixing.hard_pairs`), a negative for all others; `negatives`
+    (M, D), or (N, M, D) for each anchor its own, are negatives only. An anchor without a positive does not count.
+    Parts: `loss` (N,), `focus` (N,) the mean weight (1 - q)^gamma of the positives, `anchor_weight` (N,). Source: Zhang
+    et al. 2021; the gradient flows through the weight. The authors' code divides by the number of all points
+    (divide="all"), which shrinks the loss about as many times as there are classes. Collapsed: (1 - 1/(N-1)) log(N - 1)
+    for gamma 1. Perfect: (1 - 1/|P|) log |P| for gamma 1 as tau goes to 0. Needs a table of N x N probabilities. Raises
+    `ValueError` if no anchor has a positive.
+
+    >>> z, labels = torch.randn(6, 2, 8), torch.arange(6) // 2
+    >>> torch.allclose(focal_supcon(z, labels, gamma=0, temperature=0.1), supcon(z, labels))
+    True
+    """
+    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    own = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    columns, match = [x @ x.T], [(y[:, None] == y) & ~own]
+    if positives is not None:
+        columns.append(x @ positives.reshape(len(z), -1, z.shape[2]).expand_as(z).flatten(0, 1).T)
+        match.append(own)
+    if negatives is not None:
+        columns.append(x @ negatives.T if negatives.ndim == 2 else torch.einsum("nd,nmd->nm", x, negatives))
+        match.append(torch.zeros_like(columns[-1], dtype=torch.bool))
+    positive = torch.cat(match, 1)
+    number = positive.sum(1)
+    require_anchor(number > 0, A_POSITIVE)
+    logits = torch.cat(columns, 1) * scale[..., None]
+    log_q = logits.masked_fill(F.pad(own, (0, positive.shape[1] - len(x))), -torch.inf).log_softmax(1)
+    log_q = torch.where(positive, log_q, 0)
+    miss = -torch.expm1(log_q)
+    # The power's derivative may be infinite at 0, where the pair is won and its weight plays no part.
+    won = miss <= 0
+    focus = torch.where(won, 1, miss) ** torch.as_tensor(gamma, dtype=x.dtype, device=x.device)[..., None] * ~won
+    total = -(focus * log_q).sum(1)
+    return {
+        "loss": total / (number.clamp(min=1) if divide == "positives" else positive.shape[1]),
+        "focus": focus.sum(1) / number.clamp(min=1),
+        "anchor_weight": (number > 0).to(x.dtype),
+    }

@@ -1,0 +1,107 @@
+"""Points made harder by mixing: the hardest pair of each anchor, and the mixtures some losses are fed with."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class HardPairs(NamedTuple):
+    """For each row a harder positive and a harder negative than the batch holds, with their soft labels."""
+
+    positives: Tensor
+    """(N, D) between the hardest positive and the hardest negative."""
+    negatives: Tensor
+    """(N, D) a random other row with a little of the anchor in it."""
+    positive_targets: Tensor
+    """(N, C) the share of each class in `positives`."""
+    negative_targets: Tensor
+    """(N, C) the share of each class in `negatives`."""
+
+
+def beta(*shape: int, a: float, b: float, generator: torch.Generator) -> Tensor:
+    """Random shares from the Beta(a, b) distribution, of mean a / (a + b): float64 on the generator's device.
+
+    >>> draws = beta(1000, a=2, b=8, generator=torch.Generator().manual_seed(0))
+    >>> bool((draws.mean() - 0.2).abs() < 0.02)
+    True
+    """
+    for name, value in (("a", a), ("b", b)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    x, y = (
+        torch._standard_gamma(
+            torch.full(shape, float(value), dtype=torch.float64, device=generator.device), generator=generator
+        )
+        for value in (a, b)
+    )
+    return x / (x + y)
+
+
+def mix(points: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """share_i points[first_i] + (1 - share_i) points[second_i]: points (N, D), the rest (M,); returns (M, D)."""
+    return torch.lerp(points[second], points[first], share.to(points)[:, None])
+
+
+def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The least similar row of the own class and the most similar row of another class, by cosine.
+
+    features (N, D), labels (N,); returns two index tensors (N,). A row without a positive, or without a negative, is
+    its own.
+
+    >>> hardest_pairs(torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]]), torch.tensor([0, 0, 0, 1]))
+    (tensor([2, 2, 0, 3]), tensor([3, 3, 3, 1]))
+    """
+    x = F.normalize(features.detach(), dim=1)
+    cosine = x @ x.T
+    rows = torch.arange(len(x), device=x.device)
+    same = labels[:, None] == labels
+    positive = same & (rows[:, None] != rows)
+    hardest = (
+        torch.where(positive.any(1), cosine.masked_fill(~positive, torch.inf).argmin(1), rows),
+        torch.where(same.all(1), rows, cosine.masked_fill(same, -torch.inf).argmax(1)),
+    )
+    return hardest
+
+
+def hard_pairs(
+    features: Tensor,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    alpha: float = 1.0,
+    least: float = 0.8,
+    generator: torch.Generator,
+) -> HardPairs:
+    """Core-tuning's mixtures of features (before classifier and projection head), with gradient to the features.
+
+    features (N, D), labels (N,) in [0, num_classes). Hard positive of a row: a Beta(alpha, alpha) mixture of its
+    hardest positive with its hardest negative. Hard negative: a random other row, of which at least `least` is kept,
+    mixed with the row itself. Give `focal_supcon` both after projection, and cross-entropy their soft labels. Source:
+    Zhang et al. 2021 (2102.06605). In the authors' code the hardest positive is looked for among zeros as well, so
+    that with features after a ReLU it is the row itself or an arbitrary one; here it is what its name says.
+
+    >>> features, labels = torch.randn(6, 4), torch.arange(6) % 2
+    >>> pairs = hard_pairs(features, labels, num_classes=2, generator=torch.Generator().manual_seed(0))
+    >>> pairs.positives.shape, bool(pairs.positive_targets.sum(1).allclose(torch.ones(6)))
+    (torch.Size([6, 4]), True)
+    """
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise ValueError(
+            f"features must have shape (N, D) and labels (N,), got {tuple(features.shape)} and {tuple(labels.shape)}"
+        )
+    if not 0 <= least <= 1:
+        raise ValueError(f"least must be between 0 and 1, got {least}")
+    rows = torch.arange(len(features), device=features.device)
+    targets = F.one_hot(labels, num_classes).to(features.dtype)
+    positive, negative = hardest_pairs(features, labels)
+    partner = torch.randperm(len(features), generator=generator, device=generator.device).to(features.device)
+    pull = beta(len(features), a=alpha, b=alpha, generator=generator)
+    keep = beta(len(features), a=alpha, b=alpha, generator=generator).clamp(min=least)
+    return HardPairs(
+        mix(features, positive, negative, pull),
+        mix(features, partner, rows, keep),
+        mix(targets, positive, negative, pull),
+        mix(targets, partner, rows, keep),
+    )
