@@ -79,3 +79,44 @@ def dclw(
     weight = 2 - len(z) * (positive / sigma).softmax(0)
     weight = (weight.detach() if weight_grad == "detach" else weight).repeat_interleave(2)
     return {"loss": negatives - weight * pull, "weight": weight}
+
+
+def view_energies(z: Tensor, scale: Tensor) -> Tensor:
+    """log sum of exp(scale_i x_i . x_j) over the same view of the other samples, (B, V) of z (B, V, D): O(V B^2)."""
+    rows = scale.expand(z.shape[:2].numel()).view(z.shape[:2])
+    views = range(z.shape[1])
+    return torch.stack([row_lse(z[:, v], z[:, v], rows[:, v], exclude=["self"]) for v in views], dim=1)
+
+
+@loss(
+    title="DHEL",
+    paper="2405.18045",
+    family="decoupled",
+    formula=r"-s_{ip}/\tau + \sum_{v} \log \sum_{j \ne i} e^{s_{i_v j_v}/\tau}",
+    knobs=[TEMPERATURE],
+    min_views=2,
+    max_views=2,
+)
+def dhel(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
+    """Decoupled hyperspherical energy loss: negatives come from the own view only, so nothing couples the two views
+    but the positive.
+
+    z (B, 2, D). One number of a whole sample, which both its views carry: one pull, an energy for each view. Parts:
+    `loss` (N,), `alignment` (N,) = s_ip / tau, `energy` (N,) the log-sum-exp of each anchor alone. Source:
+    Koromilas et al. 2024 and the authors' code. Collapsed: 2 log(B - 1) + 1 / tau. Perfect (views equal, samples on a
+    simplex): 2 log(B - 1) - 1 / tau - 2 / ((B - 1) tau).
+
+    >>> collapsed, perfect = dhel.bounds(samples=4, temperature=0.5)
+    >>> round(collapsed - perfect, 4)  # 2 (1 + 1 / 3) / 0.5
+    5.3333
+    """
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    energy = view_energies(z, scale)
+    positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
+    pull = (scale * positive).view(-1, 2).mean(1)
+    each = energy.sum(1) - pull
+    return {
+        "loss": each.repeat_interleave(2),
+        "alignment": pull.repeat_interleave(2),
+        "energy": energy.flatten(),
+    }

@@ -1,0 +1,149 @@
+"""Losses that doubt or reweigh their negatives: false ones taken off or masked, hard ones made heavier."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.similarity import class_sums, row_lse
+
+TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, help="chance that a negative is of the anchor's class; below 1")
+
+
+def _rest(z: Tensor, scale: Tensor) -> Tensor:
+    """Log-sum-exp of each anchor over the points of the other samples, (N,) of z (B, V, D)."""
+    x = z.flatten(0, 1)
+    sample = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
+    return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
+
+
+def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: float | Tensor) -> Parts:
+    """The loss whose negatives sum to exp(`rest`) (N,), false ones taken off at the rate `tau_plus`.
+
+    In log space, and never below N times the smallest exponential there is; at that floor the gradient stops.
+    """
+    if not tau_plus < 1:
+        raise ValueError(f"tau_plus must be smaller than 1, got {float(tau_plus):g}")
+    count = 2 * len(z) - 2
+    pull = scale * (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
+    prior = torch.as_tensor(tau_plus, dtype=z.dtype, device=z.device)
+    false = (prior * count).log() + pull - rest
+    possible = false < 0
+    true = rest + (-torch.where(possible, false, -1).expm1()).log() - (-prior).log1p()
+    floor = (math.log(count) - scale).expand_as(rest)
+    clamped = ~possible | (true < floor)
+    negatives = torch.where(clamped, floor, true)
+    each = torch.logaddexp(pull, negatives) - pull
+    return {"loss": each, "negatives": negatives, "clamped": clamped.to(z.dtype)}
+
+
+@loss(
+    title="Debiased",
+    paper="2007.00224",
+    family="negatives",
+    formula=r"-\log \frac{e^{s_{ip}/\tau}}{e^{s_{ip}/\tau} + g_i},\quad g_i = \max\Big\{ \frac{1}{1-\tau^+}\Big("
+    r"\sum_{j} e^{s_{ij}/\tau} - \tau^+ n\, e^{s_{ip}/\tau}\Big),\; n\, e^{-1/\tau} \Big\}",
+    knobs=[TEMPERATURE, TAU_PLUS],
+    min_views=2,
+    max_views=2,
+)
+def debiased(z: Tensor, *, temperature: float | Tensor = 0.5, tau_plus: float | Tensor = 0.1) -> Parts:
+    """Debiased contrastive loss: of the negatives a share tau_plus is assumed to be false and taken off again.
+
+    z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each, the positive standing for what a false negative looks like.
+    Parts: `loss` (N,), `negatives` (N,) the logarithm of g, `clamped` (N,) 1 where g is at its floor, which sends no
+    gradient. Source: Chuang et al. 2020 (the estimator
+    with one positive) and the authors' code. Collapsed: log(N - 1). tau_plus 0: exactly
+    NT-Xent. Raises `ValueError` unless tau_plus < 1.
+
+    >>> from cl_explore.losses import nt_xent
+    >>> z = torch.randn(8, 2, 4)
+    >>> torch.allclose(debiased(z, tau_plus=0.0), nt_xent(z), atol=1e-5)
+    True
+    """
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    return _debias(z, scale, _rest(z, scale), tau_plus)
+
+
+@loss(
+    title="Hard negatives (HCL)",
+    paper="2010.04592",
+    family="negatives",
+    formula=r"-\log \frac{e^{s_{ip}/\tau}}{e^{s_{ip}/\tau} + g_i} \text{ with } \sum_j w_{ij} e^{s_{ij}/\tau} "
+    r"\text{ in } g_i,\quad w_{ij} = \frac{n\, e^{\beta s_{ij}/\tau}}{\sum_k e^{\beta s_{ik}/\tau}}",
+    knobs=[
+        TEMPERATURE,
+        TAU_PLUS,
+        Knob("beta", 0.0, 4.0, minimum=0, help="how much nearer negatives weigh more: 0 = all the same"),
+        Choice("weight_grad", ("live", "detach"), help="whether the gradient also flows through the weights"),
+    ],
+    min_views=2,
+    max_views=2,
+)
+def hard(
+    z: Tensor,
+    *,
+    temperature: float | Tensor = 0.5,
+    tau_plus: float | Tensor = 0.1,
+    beta: float | Tensor = 1.0,
+    weight_grad: str = "live",
+) -> Parts:
+    """Contrastive loss with hard negatives: the debiased loss, each negative weighted by its own nearness.
+
+    z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each. The weights average to 1; they never become a table, since
+    the weighted sum is the quotient of two sums of exponentials. Parts as `debiased`. Source: Robinson et al. 2021 and
+    the authors' code, which lets the gradient through the weights. Collapsed: log(N - 1). beta 0:
+    exactly `debiased`. Raises `ValueError` unless tau_plus < 1.
+
+    >>> from cl_explore.losses import debiased
+    >>> z = torch.randn(8, 2, 4)
+    >>> torch.allclose(hard(z, beta=0.0), debiased(z), atol=1e-5)
+    True
+    """
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    nearer = _rest(z, (1 + beta) * scale)
+    rest = nearer - _rest(z, beta * scale) + math.log(2 * len(z) - 2)
+    if weight_grad == "detach":
+        # With the weights held, d rest / d s_ij is the softmax at (1 + beta) / tau, over tau: nearer / (1 + beta) has
+        # that derivative.
+        share = nearer / (1 + beta)
+        rest = share + (rest - share).detach()
+    return _debias(z, scale, rest, tau_plus)
+
+
+@loss(
+    title="G-SimCLR (masked)",
+    paper="2009.12007",
+    family="negatives",
+    formula=r"-\log \frac{e^{s_{ip}/\tau}}{e^{s_{ip}/\tau} + \sum_{j:\, c_j \ne c_i} e^{s_{ij}/\tau}}",
+    knobs=[TEMPERATURE],
+    min_views=2,
+)
+def g_simclr(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+    """NT-Xent that leaves the samples of the anchor's own cluster out of the denominator, as likely false negatives.
+
+    z (B, V, D) with V >= 2, labels (B,): pseudo labels, clusters found in another representation. The positives are
+    the other views of the sample, whatever its cluster. Parts: `loss` (N,), `positive` (N,) the mean cosine with the
+    positives, `masked` (N,) how many points were left out. Source: Chakraborty et al. 2020 fill batches so that no two
+    samples share a cluster; leaving out the pairs that do is the same idea in an ordinary batch. Collapsed, m points
+    masked: log(N - 1 - m). Labels all different: exactly NT-Xent. Labels all equal, two views: 0.
+
+    >>> float(g_simclr(torch.eye(3)[:, None].expand(3, 2, 3), torch.zeros(3, dtype=torch.long)))
+    0.0
+    """
+    samples, views, _ = z.shape
+    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    x, y = z.flatten(0, 1), labels.repeat_interleave(views)
+    sample = torch.arange(samples, device=z.device).repeat_interleave(views)
+    own_views = z.sum(1, keepdim=True).expand_as(z).flatten(0, 1)
+    positive = ((x * own_views).sum(-1) - x.square().sum(-1)) / (views - 1)
+    own = row_lse(x, x, scale, exclude=["self", "other"], a_ids=sample, b_ids=sample)
+    others = row_lse(x, x, scale, exclude=["same"], a_ids=y, b_ids=y)
+    _, members = class_sums(x, y)
+    return {
+        "loss": torch.logaddexp(own, others) - scale * positive,
+        "positive": positive,
+        "masked": members - views,
+    }

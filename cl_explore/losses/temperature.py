@@ -1,0 +1,234 @@
+"""Losses that keep a number for every sample of the data set: SogCLR and its individual temperatures, iSogCLR."""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from cl_explore.losses.arguments import values_are_at_hand
+from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.infonce import TEMPERATURE
+
+GAMMA = Knob("gamma", 0.1, 1.0, log=True, help="weight of this batch in the moving average; at most 1")
+FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
+
+
+def _global_contrast(
+    z: Tensor,
+    log_mean: Tensor | None,
+    temperature: float | Tensor,
+    rho: float | Tensor,
+    gamma: float | Tensor,
+    first_visit: str,
+) -> Parts:
+    """The parts of `isogclr`. The weights exp(s_ij / tau) / mean_i of the negatives carry no gradient."""
+    if not gamma <= 1:
+        raise ValueError(f"gamma must be at most 1, got {float(gamma):g}")
+    x, count = z.flatten(0, 1), 2 * len(z) - 2
+    tau = torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
+    positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
+    similarity = x @ x.T
+    with torch.no_grad():
+        logits = (similarity / tau[..., None]).masked_fill(sample[:, None] == sample, -torch.inf)
+        mean = now = logits.logsumexp(1) - math.log(count)
+        if log_mean is not None:
+            past = log_mean.to(z.dtype).repeat_interleave(2)
+            share = torch.as_tensor(gamma, dtype=z.dtype, device=z.device)
+            mean = torch.logaddexp(past + (-share).log1p(), now + share.log())
+            if first_visit == "sample":
+                mean = torch.where(past == -torch.inf, now, mean)
+        weight = (logits - mean[:, None]).exp() / count
+        slope = mean + rho - (weight * similarity).sum(1) / tau
+        objective = tau * (mean + rho) - positive
+    # The last term is 0; it hands the temperature, which the weights hide, its gradient.
+    surrogate = (weight * similarity).sum(1) - positive + (tau - tau.detach()) * slope
+    return {
+        "loss": surrogate,
+        "objective": objective,
+        "positive": positive,
+        "log_mean": mean,
+        "temperature_gradient": slope,
+    }
+
+
+@loss(
+    title="SogCLR",
+    paper="2202.12387",
+    family="temperature",
+    formula=r"\tau \log \frac{1}{n} \sum_{j} e^{s_{ij}/\tau} - s_{ip}, \text{ the mean over all of the data set}",
+    knobs=[TEMPERATURE, GAMMA, FIRST_VISIT],
+    min_views=2,
+    max_views=2,
+)
+def sogclr(
+    z: Tensor,
+    log_mean: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.1,
+    gamma: float | Tensor = 0.9,
+    first_visit: str = "sample",
+) -> Parts:
+    """Global contrastive loss: each sample keeps a moving average of what its negatives sum to, so that a small batch
+    weighs them as the whole data set would.
+
+    z (B, 2, D); log_mean (B,) the logarithm of each sample's average, -inf before its first visit; without it every
+    average is this batch's. n = 2 B - 2 negatives. `loss` (N,) is a surrogate, sum_j w_ij s_ij / n - s_ip with the
+    weights w held: its gradient is the one wanted, its value is not the formula's (plot `objective`). Parts, each
+    (N,): `loss`, `objective` the value of the formula, `positive` the cosine with the positive, `log_mean` the average
+    after this batch, of which a sample keeps the mean over its views, `temperature_gradient`. Source: Yuan et al.
+    2022 and the code of Qiu et al. 2023, as the mean (not the sum) over the views. Collapsed: 0, the objective too.
+    Without log_mean the gradient is temperature times that of `dcl`. Raises `ValueError` unless gamma <= 1.
+
+    >>> from cl_explore.losses import dcl
+    >>> z = torch.randn(8, 2, 4)
+    >>> decoupled = dcl(z, temperature=0.2, reduction="none") - math.log(14)
+    >>> torch.allclose(sogclr.parts(z, temperature=0.2)["objective"], 0.2 * decoupled, atol=1e-5)
+    True
+    """
+    return _global_contrast(z, log_mean, temperature, 0.0, gamma, first_visit)
+
+
+@loss(
+    title="iSogCLR",
+    paper="2305.11965",
+    family="temperature",
+    formula=r"\tau_i \log \frac{1}{n} \sum_{j} e^{s_{ij}/\tau_i} - s_{ip} + \rho\, \tau_i",
+    knobs=[
+        TEMPERATURE,
+        Knob("rho", 0.05, 2.0, log=True, help="nats by which the weights of the negatives may leave uniformity"),
+        GAMMA,
+        FIRST_VISIT,
+    ],
+    min_views=2,
+    max_views=2,
+)
+def isogclr(
+    z: Tensor,
+    log_mean: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.1,
+    rho: float | Tensor = 0.3,
+    gamma: float | Tensor = 0.9,
+    first_visit: str = "sample",
+) -> Parts:
+    """Robust global contrastive loss: SogCLR where every sample has a temperature of its own, which it learns.
+
+    z (B, 2, D), log_mean (B,) as in `sogclr`; temperature a number or (N,). Parts as `sogclr`; `temperature_gradient`
+    (N,), the derivative of the objective by tau_i and the gradient an optimiser would see, is with averages of this
+    batch rho - KL(softmax_j(s_ij / tau_i) || uniform): a temperature rests where the weights of the negatives carry
+    rho nats. The module `ISogCLR` holds averages and temperatures and updates them. Source: Qiu et al. 2023 and their
+    code. Collapsed: 0, the objective rho tau. Raises `ValueError` unless gamma <= 1.
+
+    >>> from cl_explore.losses import sogclr
+    >>> z = torch.randn(8, 2, 4)
+    >>> bool(isogclr(z) == sogclr(z))
+    True
+    """
+    return _global_contrast(z, log_mean, temperature, rho, gamma, first_visit)
+
+
+def _rows(index: Tensor, z: Tensor, size: int) -> Tensor:
+    """`index` (B,) as checked rows of a state of `size` samples."""
+    if not isinstance(index, Tensor) or index.is_floating_point() or index.dtype == torch.bool:
+        raise TypeError(f"index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}")
+    if index.shape != (len(z),):
+        raise ValueError(f"index must have shape (B,) with B = {len(z)}, got {tuple(index.shape)}")
+    if values_are_at_hand(index) and (int(index.min()) < 0 or int(index.max()) >= size):
+        raise ValueError(f"index must lie in 0 to {size - 1}, got {int(index.min())} to {int(index.max())}")
+    return index.long()
+
+
+def _reduced(each: Tensor, reduction: str) -> Tensor:
+    if reduction not in ("mean", "none"):
+        raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
+    return each.mean() if reduction == "mean" else each
+
+
+def _of_sample(log_mean: Tensor) -> Tensor:
+    """Logarithm (B,) of the mean of exp over the two views of each sample, log_mean (2 B,)."""
+    return log_mean.view(-1, 2).logsumexp(1) - math.log(2)
+
+
+class SogCLR(nn.Module):
+    """`sogclr` with its moving averages: buffer `log_mean` (size,), -inf for a sample not yet seen.
+
+    `size` is the number of samples in the data set. In training mode a call first computes the loss, whose weights
+    already hold this batch, then stores the averages of its samples; in evaluation mode nothing is stored.
+    """
+
+    log_mean: Tensor
+
+    def __init__(self, size: int, *, temperature: float = 0.1, gamma: float = 0.9, first_visit: str = "sample") -> None:
+        super().__init__()
+        if size < 2:
+            raise ValueError(f"size must be at least 2, got {size}")
+        self.knobs: dict[str, Any] = {"temperature": temperature, "gamma": gamma, "first_visit": first_visit}
+        self.register_buffer("log_mean", torch.full((size,), -torch.inf))
+
+    def forward(self, z: Tensor, index: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """The loss of z (B, 2, D), whose samples are the rows `index` (B,) of the data set, each at most once."""
+        rows = _rows(index, z, len(self.log_mean))
+        parts = sogclr.parts(z, self.log_mean[rows], **self.knobs)
+        value = _reduced(parts["loss"], reduction)
+        if self.training:
+            self.log_mean[rows] = _of_sample(parts["log_mean"]).to(self.log_mean)
+        return value
+
+
+class ISogCLR(nn.Module):
+    """`isogclr` with its state, three persistent buffers (size,): `log_mean`, `temperature` and `momentum`.
+
+    In training mode a call, in this order: computes the loss with the temperatures as they are and weights that
+    already hold this batch; stores the averages; for each sample takes the mean over its views of the temperature
+    gradient, clipped to `clip`, into the momentum, u <- (1 - beta) u + beta G (beta weighs the new gradient); steps
+    tau <- tau - eta u, kept between `low` and `high`. In evaluation mode nothing is stored.
+    """
+
+    log_mean: Tensor
+    temperature: Tensor
+    momentum: Tensor
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        temperature: float = 0.1,
+        rho: float = 0.3,
+        gamma: float = 0.9,
+        first_visit: str = "sample",
+        eta: float = 0.03,
+        beta: float = 0.5,
+        low: float = 0.05,
+        high: float = 1.0,
+        clip: float = 3.0,
+    ) -> None:
+        super().__init__()
+        if size < 2:
+            raise ValueError(f"size must be at least 2, got {size}")
+        if not 0 < low <= temperature <= high:
+            raise ValueError(
+                f"temperature must lie in low to high, {low:g} to {high:g} and above 0, got {temperature:g}"
+            )
+        if not 0 <= beta <= 1:
+            raise ValueError(f"beta must lie in 0 to 1, got {beta:g}")
+        self.knobs: dict[str, Any] = {"rho": rho, "gamma": gamma, "first_visit": first_visit}
+        self.eta, self.beta, self.low, self.high, self.clip = eta, beta, low, high, clip
+        self.register_buffer("log_mean", torch.full((size,), -torch.inf))
+        self.register_buffer("temperature", torch.full((size,), float(temperature)))
+        self.register_buffer("momentum", torch.zeros(size))
+
+    def forward(self, z: Tensor, index: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """The loss of z (B, 2, D), whose samples are the rows `index` (B,) of the data set, each at most once."""
+        rows = _rows(index, z, len(self.log_mean))
+        tau = self.temperature[rows]
+        parts = isogclr.parts(z, self.log_mean[rows], temperature=tau.repeat_interleave(2), **self.knobs)
+        value = _reduced(parts["loss"], reduction)
+        if self.training:
+            slope = parts["temperature_gradient"].clamp(-self.clip, self.clip).view(-1, 2).mean(1).to(tau)
+            momentum = torch.lerp(self.momentum[rows], slope, self.beta)
+            self.log_mean[rows] = _of_sample(parts["log_mean"]).to(tau)
+            self.momentum[rows] = momentum
+            self.temperature[rows] = (tau - self.eta * momentum).clamp(self.low, self.high)
+        return value
