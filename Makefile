@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help lab course test notebooks lint doctor clean
+.PHONY: help lab course test notebooks docs lint doctor clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -34,6 +34,9 @@ test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 
 notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="02_temperature" for one)
 	@$(BIN)/python notebooks/build.py $(ARGS)
+
+docs: $(INSTALLED)  ## write docs/losses.md and its pictures from the catalogue
+	@$(BIN)/python docs/build.py
 
 lint: $(INSTALLED)  ## check style, types and which room imports which
 	$(BIN)/ruff check .

@@ -1,0 +1,155 @@
+"""Make docs/losses.md and its thumbnails from the catalogue: `python docs/build.py`. A test keeps them in agreement."""
+
+import inspect
+import math
+import runpy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cl_explore import losses
+from cl_explore.losses import Choice, Knob, Loss
+
+HERE = Path(__file__).parent
+SIZE, RADII = 180, (70, 46)  # pixels: the picture, the rings of first and second views
+LONGEST = 0.45  # radians: the arc of the strongest force
+COLOURS = ("#0072B2", "#D55E00", "#009E73")
+
+HEAD = """# The losses
+
+{count} losses, generated from their declarations by `make docs`. Formulas are in the notation of the house:
+$s_{{ij}}$ is the cosine of points $i$ and $j$, $D_{{ij}}$ their distance, $\\tau$ the temperature, $p$ a positive,
+$N = B V$ the points of $B$ samples in $V$ views.
+
+**Collapsed** is the value when all points coincide, **perfect** the value when views coincide and samples (with labels:
+classes) lie on a regular simplex or, for losses of raw embeddings, are white. Both are for 64 samples, 2 views and 8
+classes at the default knobs, and given where views and labels are all the loss needs.
+
+The picture shows which way the loss pushes on the circle: six samples of three classes (colours), their first views on
+the outer ring and their second on the inner one; arcs point where each goes, the longest always equally long.
+"""
+
+WEB = """## The web of identities
+
+{count} statements of the form "A equals B (when ...)", each checked on random inputs by a test of this name in
+`tests/losses/`.
+"""
+
+
+def scene() -> tuple[Tensor, Tensor]:
+    """Six samples of three classes on the circle: angles (6, 2) of their views, float64, and labels (6,)."""
+    angle = torch.arange(6, dtype=torch.float64) * (math.pi / 3) + torch.tensor([0.2, -0.2, 0.1, 0.0, 0.25, -0.1])
+    return torch.stack([angle - 0.22, angle + 0.22], dim=1), torch.tensor([0, 0, 1, 2, 1, 2])
+
+
+def force(loss: Loss) -> Tensor:
+    """Minus the gradient with respect to the angles of the scene, (6, 2)."""
+    angle, labels = scene()
+    angle.requires_grad_()
+    value = loss.on_views(torch.stack([angle.cos(), angle.sin()], dim=-1), labels)
+    (gradient,) = torch.autograd.grad(value, angle)
+    return -gradient
+
+
+def place(angle: float, radius: float) -> str:
+    """Pixel coordinates of a point, as SVG writes them."""
+    return f"{SIZE / 2 + radius * math.cos(angle):.1f} {SIZE / 2 - radius * math.sin(angle):.1f}"
+
+
+def thumbnail(loss: Loss) -> str:
+    """The scene with its forces as an SVG picture."""
+    angles, labels = scene()
+    forces = force(loss)
+    forces = forces / forces.abs().max().clamp(min=1e-9) * LONGEST
+    parts = [f'<circle cx="{SIZE // 2}" cy="{SIZE // 2}" r="{r}" fill="none" stroke="#ddd"/>' for r in RADII]
+    for sample, label in enumerate(labels.tolist()):
+        for view, radius in enumerate(RADII):
+            start, turn = float(angles[sample, view]), float(forces[sample, view])
+            if abs(turn) > 0.02:
+                ring = radius + 7
+                tip, sweep = start + turn, int(turn < 0)
+                barb = math.copysign(min(abs(turn), 0.09), turn)
+                head = f"M {place(tip - barb, ring - 4)} L {place(tip, ring)} L {place(tip - barb, ring + 4)}"
+                arc = f"M {place(start, ring)} A {ring} {ring} 0 0 {sweep} {place(tip, ring)} {head}"
+                parts.append(f'<path d="{arc}" fill="none" stroke="{COLOURS[label]}" stroke-width="1.6"/>')
+            x, y = place(start, radius).split()
+            parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{COLOURS[label]}"/>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIZE}" height="{SIZE}" role="img">'
+    return "\n".join([head, f"<title>Forces of {loss.title} on the circle</title>", *parts, "</svg>", ""])
+
+
+def knob(loss: Loss, declared: Knob | Choice) -> str:
+    """One line on a knob: its name, default, range or options, and what it does."""
+    default = loss.defaults[declared.name]
+    span = " / ".join(declared.options) if isinstance(declared, Choice) else f"{declared.low:g} to {declared.high:g}"
+    return f"`{declared.name}` = {default} ({span})" + (f": {declared.help}" if declared.help else "")
+
+
+def section(loss: Loss) -> str:
+    """Everything about one loss."""
+    paper = f"[{loss.paper}](https://arxiv.org/abs/{loss.paper})" if loss.paper[:4].isdigit() else loss.paper
+    lines = [f"### {loss.title}", ""]
+    if loss.fits(2):
+        lines += [f'<img src="losses/{loss.name}.svg" alt="Forces of {loss.title} on the circle" align="right">', ""]
+    lines += [(inspect.getdoc(loss) or "").split("\n")[0], "", f"$${loss.formula}$$", ""]
+    lines += [f"`losses.{loss.name}({', '.join(loss.arguments)})` · {paper}", ""]
+    if loss.fits(2):
+        collapsed, perfect = (f"{value + 0.0:.3f}" for value in loss.bounds())
+        lines += [
+            f"Collapsed {collapsed.replace('-0.000', '0.000')}, perfect {perfect.replace('-0.000', '0.000')}.",
+            "",
+        ]
+    lines += [f"- {knob(loss, declared)}" for declared in loss.knobs]
+    return "\n".join(lines)
+
+
+def identities() -> str:
+    """The web of identities, read off the names of the tests that prove them."""
+    lines = []
+    for file in sorted((HERE.parent / "tests" / "losses").glob("test_identities*.py")):
+        proved = runpy.run_path(str(file))["IDENTITIES"]
+        lines += [f"- {' '.join(sentence(identity.__name__.split('_')))}" for identity in proved]
+    return WEB.format(count=len(lines)) + "\n" + "\n".join(lines)
+
+
+def sentence(words: list[str]) -> list[str]:
+    """The words of a test's name, with the names of the losses in it put together again."""
+    out = []
+    while words:
+        sizes = (size for size in range(4, 0, -1) if "_".join(words[:size]) in losses.catalogue)
+        size = next(sizes, 1)
+        name = "_".join(words[:size])
+        out.append(f"`{name}`" if name in losses.catalogue else name)
+        words = words[size:]
+    return out
+
+
+def page() -> str:
+    """The whole page, families in order of their first loss."""
+    families: dict[str, list[Loss]] = {}
+    for loss in losses.catalogue.values():
+        families.setdefault(loss.family, []).append(loss)
+    index = [
+        f"- **{family}:** " + ", ".join(f"{loss.title} (`{loss.name}`)" for loss in members)
+        for family, members in families.items()
+    ]
+    body = [f"## {family}\n\n" + "\n\n".join(map(section, members)) for family, members in families.items()]
+    return "\n\n".join([HEAD.format(count=len(losses.catalogue)).strip(), "\n".join(index), *body, identities()]) + "\n"
+
+
+def files() -> dict[Path, str]:
+    """Every generated file and what belongs in it."""
+    pictures = {
+        HERE / "losses" / f"{name}.svg": thumbnail(loss) for name, loss in losses.catalogue.items() if loss.fits(2)
+    }
+    return {HERE / "losses.md": page(), **pictures}
+
+
+if __name__ == "__main__":
+    (HERE / "losses").mkdir(exist_ok=True)
+    for old in (HERE / "losses").glob("*.svg"):
+        old.unlink()
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+    print(f"{len(losses.catalogue)} losses")

@@ -1,0 +1,47 @@
+"""The generated pages say what the catalogue says today."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from cl_explore import losses
+
+DOCS = Path(__file__).parents[1] / "docs"
+NUMBER = r"-?\d+\.\d+"
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_build", DOCS / "build.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
+    """Equal but for the last digit of a number, which may differ between processors."""
+    wanted = build.files()
+    assert {path for path in wanted if path.suffix == ".svg"} == set((DOCS / "losses").glob("*.svg"))
+    for path, text in wanted.items():
+        kept = path.read_text(encoding="utf-8")
+        stale = f"{path.name} is not what the catalogue gives: run `make docs`"
+        assert re.sub(NUMBER, "#", kept) == re.sub(NUMBER, "#", text), stale
+        np.testing.assert_allclose(
+            [float(number) for number in re.findall(NUMBER, kept)],
+            [float(number) for number in re.findall(NUMBER, text)],
+            atol=0.11 if path.suffix == ".svg" else 0.0011,
+            err_msg=stale,
+        )
+
+
+def test_the_readme_counts_right(build: ModuleType) -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    identities = sum(line.startswith("- ") for line in build.identities().splitlines())
+    assert f"There are {len(losses.catalogue)} losses" in readme
+    assert f"lists {identities} identities" in readme.replace("\n", " ")
