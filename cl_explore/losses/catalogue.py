@@ -24,7 +24,8 @@ SIDES = {"query", "key", "context", "candidates"}
 class Knob:
     """A number that a learner may turn: `low` and `high` span its slider, `log` makes the slider logarithmic.
 
-    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive.
+    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive. A
+    temperature may also be a tensor of one number for each anchor.
     """
 
     name: str
@@ -40,11 +41,9 @@ class Knob:
         if isinstance(value, Tensor):
             if not value.is_floating_point():
                 raise TypeError(f"{self.name} must be floating point, got a tensor of {value.dtype}")
-            if value.ndim and value.shape != (anchors,):
-                raise ValueError(
-                    f"{self.name} must be one number or one for each of the {anchors} anchors, "
-                    f"got a tensor of shape {tuple(value.shape)}"
-                )
+            own = f" or one for each of the {anchors} anchors" if self.name == "temperature" else ""
+            if value.ndim and not (own and value.shape == (anchors,)):
+                raise ValueError(f"{self.name} must be one number{own}, got a tensor of shape {tuple(value.shape)}")
             if not values_are_at_hand(value):
                 return
             least, most = float(value.detach().min()), float(value.detach().max())

@@ -8,6 +8,7 @@ import torch
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.losses.arguments import ROLES
 
 FIRST = {"z": torch.randn(6, 2, 4), "labels": torch.arange(6) % 2, "query": torch.randn(6, 4), "key": torch.randn(6, 4)}
 FIRST["negatives"] = torch.randn(5, 4)
@@ -141,6 +142,8 @@ def test_temperatures_of_the_wrong_shape_or_sign() -> None:
         losses.nt_xent(z, temperature=torch.ones(6))
     with pytest.raises(ValueError, match="temperature must be positive"):
         losses.nt_xent(z, temperature=torch.linspace(0, 1, 12))
+    with pytest.raises(ValueError, match=r"margin must be one number, got a tensor of shape \(12,\)"):
+        losses.triplet(z, torch.arange(6) % 2, margin=torch.ones(12))
     with pytest.raises(TypeError, match="temperature must be floating point"):
         losses.nt_xent(z, temperature=torch.ones(12, dtype=torch.long))
 
@@ -199,3 +202,64 @@ def test_catalogue_entries_describe_themselves(loss: Loss) -> None:
 def test_a_loss_is_declared_with_all_its_knobs() -> None:
     with pytest.raises(TypeError, match="knobs and keyword-only parameters differ"):
         losses.loss(title="t", paper="p", family="f", formula="x", knobs=[])(lambda z, *, temperature=0.1: z.sum(-1))
+
+
+def valid(loss: Loss) -> dict[str, torch.Tensor]:
+    """Every tensor argument of a loss, also the optional ones, in its first shape."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"B": 6, "V": min(loss.max_views or 2, 2), "D": 4, "E": 4, "M": 5, "K": 7, "C": 3, "P": 2, "S": 4, "T": 2}
+    sizes["N"] = 6 if "z" not in loss.arguments or "key" in loss.arguments else 6 * sizes["V"]
+    made = {}
+    for name in loss.arguments:
+        shape = [sizes[letter] for letter in ROLES[name].shapes[0].split()]
+        numbers = torch.rand(shape, generator=generator) + 0.5
+        made[name] = (4 * numbers).long() % 2 if ROLES[name].kind == "ids" else numbers
+    if "labels" in made:
+        made["labels"] = torch.arange(6) % 2
+    if "counts" in made:
+        made["counts"] = made["counts"] + 1
+    if "shares" in made:
+        made["shares"] = made["shares"] / 2
+    return made
+
+
+def every_argument() -> list[Any]:
+    return [
+        pytest.param(loss, name, id=f"{loss.name}-{name}")
+        for loss in losses.catalogue.values()
+        for name in loss.arguments
+    ]
+
+
+@pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
+def test_valid_arguments_are_valid(loss: Loss) -> None:
+    assert loss(**valid(loss)).isfinite()
+
+
+@pytest.mark.parametrize(("loss", "name"), every_argument())
+def test_every_argument_of_every_loss_is_checked(loss: Loss, name: str) -> None:
+    """No tensor, the wrong kind of number, an axis too many, an empty one, another device: each names the argument."""
+    good = valid(loss)
+    tensor = good[name]
+    ids = ROLES[name].kind == "ids"
+    wrong: list[tuple[Any, type[Exception]]] = [
+        (tensor.tolist(), TypeError),
+        (tensor.float() if ids else tensor.long(), TypeError),
+        (tensor[..., None, None], ValueError),
+        (tensor[:0], ValueError),
+    ]
+    if ids:
+        wrong += [(tensor - 9, ValueError), (tensor.bool(), TypeError)]
+    if len(loss.arguments) > 1:
+        wrong.append((tensor.to("meta"), ValueError))
+    for value, error in wrong:
+        with pytest.raises(error) as caught:
+            loss(**good | {name: value})
+        assert name in str(caught.value) or "meta" in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
+def test_every_docstring_tells_source_and_landmarks_and_has_an_example(loss: Loss) -> None:
+    text = inspect.getdoc(loss) or ""
+    for needed in ("Source:", ">>>", "Collapsed"):
+        assert needed in text, f"{loss.name} lacks {needed}"

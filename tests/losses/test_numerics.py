@@ -1,5 +1,7 @@
 """Finite values and gradients wherever the arguments are legal: any dtype, temperature, size and degenerate batch."""
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
@@ -26,10 +28,14 @@ def value_and_gradient(loss: losses.Loss, z: Tensor, labels: Tensor, **knobs: fl
     return value.detach(), z.grad
 
 
+SWEEP = [
+    *itertools.product([torch.float64, torch.float32, *HALF], [1e-3, 0.05, 0.5, 10.0], [2, 3, 64]),
+    *itertools.product([torch.float32, torch.bfloat16], [0.05], [512]),
+]
+
+
 @every_loss
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALF])
-@pytest.mark.parametrize("temperature", [1e-3, 0.05, 0.5, 10.0])
-@pytest.mark.parametrize("samples", [2, 3, 64])
+@pytest.mark.parametrize(("dtype", "temperature", "samples"), SWEEP)
 def test_dtype_and_temperature(loss: losses.Loss, dtype: torch.dtype, temperature: float, samples: int) -> None:
     generator = torch.Generator().manual_seed(0)
     # The truth starts from the rounded numbers: what is tested is the loss, not the rounding of its input.
