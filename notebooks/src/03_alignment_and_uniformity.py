@@ -47,7 +47,7 @@ torch.testing.assert_close(align + 0.5 * uniform.mean(), losses.align_uniform(z,
 print(f"random points on the sphere: alignment {align:.3f} (2 on average), uniformity {uniform.mean():.3f}")
 
 # %% [markdown]
-# ## 2 · "Pulling positives together is what learns": alone it collapses
+# ## 2 · "Pulling positives together is enough": it leaves gaps, or worse
 #
 # Forty pairs of points on the circle follow each pull for 300 steps of gradient descent, from the same start.
 
@@ -91,9 +91,9 @@ assert losses.alignment(both) < 0.1
 assert -losses.uniformity(both) > -losses.uniformity(aligned), "together they spread the joined pairs"
 
 # %% [markdown]
-# On the circle, free points solve alignment by meeting half-way. An *encoder* has an easier way out: send everything
-# to one point. That is next. First, turn the weight of uniformity yourself: at 0 nothing spreads, at 4 the pairs come
-# apart.
+# Turn the weight of uniformity yourself: at 0 nothing spreads; at any other weight the samples spread out and their
+# views stay joined. Free points can have both, so the two pulls do not compete. An *encoder* is less free: similar
+# images must stay near each other, and alignment has an easy way out, sending everything to one point. That is next.
 
 # %%
 widgets.SpherePanel("align_uniform", seed=seed)
