@@ -3,6 +3,7 @@
 import inspect
 import math
 import runpy
+import sys
 from pathlib import Path
 
 import torch
@@ -107,6 +108,7 @@ def section(loss: Loss) -> str:
 def identities() -> str:
     """The web of identities, read off the names of the tests that prove them."""
     lines = []
+    sys.path.insert(0, str(HERE.parent / "tests" / "losses"))  # they import what they share
     for file in sorted((HERE.parent / "tests" / "losses").glob("test_identities*.py")):
         proved = runpy.run_path(str(file))["IDENTITIES"]
         lines += [f"- {' '.join(sentence(identity.__name__.split('_')))}" for identity in proved]

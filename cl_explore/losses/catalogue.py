@@ -24,8 +24,8 @@ SIDES = {"query", "key", "context", "candidates"}
 class Knob:
     """A number that a learner may turn: `low` and `high` span its slider, `log` makes the slider logarithmic.
 
-    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive. A
-    temperature may also be a tensor of one number for each anchor.
+    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive.
+    With `per_anchor` the knob may also be a tensor of one number for each anchor.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Knob:
     log: bool = False
     help: str = ""
     minimum: float = -math.inf
+    per_anchor: bool = False
 
     def check(self, value: Any, anchors: int) -> None:
         """Raise `TypeError` or `ValueError` unless `value` is a legal number, or a tensor of 1 or `anchors` of them."""
@@ -41,7 +42,7 @@ class Knob:
         if isinstance(value, Tensor):
             if not value.is_floating_point():
                 raise TypeError(f"{self.name} must be floating point, got a tensor of {value.dtype}")
-            own = f" or one for each of the {anchors} anchors" if self.name == "temperature" else ""
+            own = f" or one for each of the {anchors} anchors" if self.per_anchor else ""
             if value.ndim and not (own and value.shape == (anchors,)):
                 raise ValueError(f"{self.name} must be one number{own}, got a tensor of shape {tuple(value.shape)}")
             if not values_are_at_hand(value):

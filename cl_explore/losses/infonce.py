@@ -7,7 +7,12 @@ from cl_explore.losses.catalogue import Knob, Parts, loss
 from cl_explore.losses.similarity import row_lse
 
 TEMPERATURE = Knob(
-    "temperature", 0.02, 2.0, log=True, help="divides similarities: small = only the hardest negatives count"
+    "temperature",
+    0.02,
+    2.0,
+    log=True,
+    help="divides similarities: small = only the hardest negatives count",
+    per_anchor=True,
 )
 
 

@@ -9,7 +9,14 @@ from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
 from cl_explore.losses.similarity import as_products, row_lse
 
-SHARP = Knob("temperature", 0.01, 1.0, log=True, help="divides cosines; 1 / temperature is often called the scale")
+SHARP = Knob(
+    "temperature",
+    0.01,
+    1.0,
+    log=True,
+    help="divides cosines; 1 / temperature is often called the scale",
+    per_anchor=True,
+)
 
 
 def _sides(z: Tensor, labels: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,7 +43,7 @@ def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temper
     family="prototypes",
     formula=r"\|z_i - w_{y_i}\|^2/T + \log \sum_{c \ne y_i} e^{-\|z_i - w_c\|^2/T}",
     knobs=[
-        Knob("temperature", 0.04, 4.0, log=True, help="divides squared distances"),
+        Knob("temperature", 0.04, 4.0, log=True, help="divides squared distances", per_anchor=True),
         Choice("denominator", ("others", "all"), help="whether the own prototype is part of the sum, too"),
     ],
 )
@@ -94,7 +101,10 @@ def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, tempera
     family="prototypes",
     formula=r"-\log \frac{e^{\cos(\theta_{y_i} + m)/\tau}}{e^{\cos(\theta_{y_i} + m)/\tau}"
     r" + \sum_{c \ne y_i} e^{\cos\theta_c/\tau}}",
-    knobs=[SHARP, Knob("margin", 0.0, 1.0, minimum=0, help="angle in radians added to that with the own prototype")],
+    knobs=[
+        SHARP,
+        Knob("margin", 0.0, 1.0, minimum=0, help="radians added to the angle with the own prototype", per_anchor=True),
+    ],
 )
 def arcface(
     z: Tensor,
@@ -134,7 +144,10 @@ def arcface(
     family="prototypes",
     formula=r"-\log \frac{e^{(\cos\theta_{y_i} - m)/\tau}}{e^{(\cos\theta_{y_i} - m)/\tau}"
     r" + \sum_{c \ne y_i} e^{\cos\theta_c/\tau}}",
-    knobs=[SHARP, Knob("margin", 0.0, 1.0, minimum=0, help="taken off the cosine with the own prototype")],
+    knobs=[
+        SHARP,
+        Knob("margin", 0.0, 1.0, minimum=0, help="taken off the cosine with the own prototype", per_anchor=True),
+    ],
 )
 def cosface(
     z: Tensor,

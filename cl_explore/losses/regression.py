@@ -18,7 +18,16 @@ TABLE = 2**22
     family="regression",
     formula=r"\frac{1}{N-1} \sum_{j \ne i} -\log"
     r" \frac{e^{-\|z_i - z_j\|/\tau}}{\sum_{k \ne i,\; d_{ik} \ge d_{ij}} e^{-\|z_i - z_k\|/\tau}}",
-    knobs=[Knob("temperature", 0.1, 10.0, log=True, help="divides distances: small = only the nearest point counts")],
+    knobs=[
+        Knob(
+            "temperature",
+            0.1,
+            10.0,
+            log=True,
+            help="divides distances: small = only the nearest point counts",
+            per_anchor=True,
+        )
+    ],
     raw=True,
 )
 def rnc(z: Tensor, targets: Tensor, *, temperature: float | Tensor = 2.0) -> Tensor:

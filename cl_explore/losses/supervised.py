@@ -80,7 +80,14 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
     family="supervised",
     formula=r"-\log \frac{\sum_{p \in P(i)} e^{-\|z_i - z_p\|^2/T}}{\sum_{a \ne i} e^{-\|z_i - z_a\|^2/T}}",
     knobs=[
-        Knob("temperature", 0.04, 4.0, log=True, help="divides squared distances: small = only near neighbours count")
+        Knob(
+            "temperature",
+            0.04,
+            4.0,
+            log=True,
+            help="divides squared distances: small = only near neighbours count",
+            per_anchor=True,
+        )
     ],
 )
 def soft_nn(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.2) -> Parts:

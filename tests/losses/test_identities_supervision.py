@@ -1,10 +1,8 @@
 """Which loss led by labels, targets, prototypes, lists or a teacher equals which other one, and when."""
 
-from collections.abc import Callable
-
-import pytest
 import torch
 import torch.nn.functional as F
+from batches import Identity, proof
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,7 +16,6 @@ from cl_explore.losses.regression import rnc, supremix
 from cl_explore.losses.supervised import focal_supcon, soft_nn
 
 Sides = tuple[Tensor, Tensor]
-Identity = Callable[[Tensor, Tensor, float], Sides]
 PLAIN = {"distance_weight": "off", "mix_negatives": "off", "mix_positives": "off"}
 
 
@@ -376,16 +373,7 @@ IDENTITIES: list[Identity] = [
 ]
 
 
-@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.__name__)
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.integers(4, 12), st.integers(2, 8), st.floats(0.05, 1.0))
-def test_identity(identity: Identity, seed: int, samples: int, dimensions: int, tau: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(samples, 2, dimensions, generator=generator, dtype=torch.float64)
-    # Labels 0 and 1 always occur, so that every loss has a positive and a negative to work with.
-    y = torch.cat([torch.tensor([0, 1]), torch.randint(0, 3, (samples - 2,), generator=generator)])
-    left, right = identity(z, y, tau)
-    torch.testing.assert_close(left, right, atol=1e-9, rtol=1e-9)
+test_identity = proof(IDENTITIES)
 
 
 @settings(max_examples=25, deadline=None)

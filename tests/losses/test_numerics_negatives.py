@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from batches import DEGENERATE
 from torch import Tensor
 
 from cl_explore.losses.attraction import cacr, cacr_momentum
@@ -101,14 +102,6 @@ def test_autocast_does_not_reach_the_logits(name: str, dtype: torch.dtype) -> No
     torch.testing.assert_close(inside, CALLS[name](z, y, 0.2), atol=0, rtol=1e-5)
 
 
-DEGENERATE = {
-    "collapsed": torch.ones(8, 2, 4),
-    "antipodal": torch.ones(8, 2, 4) * torch.tensor([1.0, -1.0]).view(1, 2, 1),
-    "duplicated samples": torch.eye(4).repeat(2, 1)[:, None].expand(8, 2, 4),
-    "zero vectors": torch.zeros(8, 2, 4),
-    "tiny": torch.full((8, 2, 4), 1e-30),
-    "huge": torch.full((8, 2, 4), 1e30),
-}
 LABELLINGS = {
     "two classes": torch.arange(8) % 2,
     "all background": torch.zeros(8, dtype=torch.long),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from batches import DEGENERATE, LABELLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -124,22 +125,6 @@ def test_autocast_does_not_reach_the_logits(loss: Loss, knobs: dict[str, Any]) -
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = loss(**tensors, **knobs)
     assert torch.equal(inside, loss(**tensors, **knobs))
-
-
-DEGENERATE = {
-    "collapsed": torch.ones(8, 2, 4),
-    "antipodal": torch.ones(8, 2, 4) * torch.tensor([1.0, -1.0]).view(1, 2, 1),
-    "duplicated samples": torch.eye(4).repeat(2, 1)[:, None].expand(8, 2, 4),
-    "zero vectors": torch.zeros(8, 2, 4),
-    "tiny": torch.full((8, 2, 4), 1e-30),
-    "huge": torch.full((8, 2, 4), 1e30),
-}
-LABELLINGS = {
-    "two classes": torch.arange(8) % 2,
-    "one class": torch.zeros(8, dtype=torch.long),
-    "all classes different": torch.arange(8),
-    "one singleton": torch.tensor([0, 0, 0, 1, 1, 1, 1, 2]),
-}
 
 
 @at_temperatures([1e-3, 0.1, 10.0])
