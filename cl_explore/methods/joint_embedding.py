@@ -3,7 +3,8 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cl_explore import losses
 from cl_explore.data import Batch
@@ -24,14 +25,22 @@ class JointEmbedding(Method):
         loss: str | losses.Loss,
         augment: Augment,
         n_views: int = 2,
+        chunk: int | None = None,
         **knobs: Any,
     ) -> None:
         """loss: a loss of the catalogue or its name; knobs: those of the loss that shall not stand at their default.
 
+        chunk: embed so many views at a time, forget what the network computed on the way and compute it again when the
+        gradient comes (GradCache, Gao et al. 2021, 2101.06983): a large batch then costs the memory of a small one and
+        a third more time. Dropout and autocast are replayed; batch norm sees chunks, and counts each twice in its
+        running statistics.
+
         ValueError names the nearest losses for an unknown name; TypeError names the loss's knobs for an unknown knob.
         """
         super().__init__(encoder, head, augment)
-        self.loss, self.n_views = losses.get(loss), n_views
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {chunk}")
+        self.loss, self.n_views, self.chunk = losses.get(loss), n_views, chunk
         if not self.loss.fits(n_views):
             needs, most = (
                 ", ".join(self.loss.needs),
@@ -50,11 +59,20 @@ class JointEmbedding(Method):
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """One forward pass of all B * n_views views together, then the loss on z (B, n_views, D)."""
         views = self.augment(batch.x, generator, self.n_views)  # (B, V, ...)
-        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])  # (B, V, D)
+        z = self._embed(views.flatten(0, 1)).unflatten(0, views.shape[:2])  # (B, V, D)
         parts = self.loss.parts_on_views(z, batch.labels, batch.index, **self.knobs)
         metrics = losses.means(parts)
         return Step(metrics.pop("loss"), {name: mean.detach() for name, mean in metrics.items()})
 
+    def _embed(self, x: Tensor) -> Tensor:
+        """Embeddings (N, D) of views x (N, ...): at once, or in chunks that are computed again for the gradient."""
+        if self.chunk is None:
+            return self.project(self(x))
+        again = [
+            checkpoint(lambda part: self.project(self(part)), part, use_reentrant=False) for part in x.split(self.chunk)
+        ]
+        return torch.cat(again)
+
     def extra_repr(self) -> str:
         knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items())
-        return f"loss={self.loss.name}({knobs}), n_views={self.n_views}, augment={self.augment!r}"
+        return f"loss={self.loss.name}({knobs}), n_views={self.n_views}, chunk={self.chunk}, augment={self.augment!r}"

@@ -95,3 +95,62 @@ def test_a_method_without_step_says_so():
     method = Method(torch.nn.Identity(), torch.nn.Identity(), VectorViews())
     with pytest.raises(NotImplementedError, match="Method must define step"):
         method.step(batch(), seeded())
+
+
+def gradients(method, autocast=False):
+    torch.manual_seed(5)  # of the dropout
+    method.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        loss = method.step(batch(), seeded()).loss
+    loss.backward()
+    return loss.detach(), [parameter.grad.clone() for parameter in method.parameters()]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("chunk", [1, 5, 24, 100])
+def test_chunks_give_the_gradient_of_the_whole_batch(chunk, autocast):
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(
+        torch.nn.Linear(6, 16), torch.nn.LayerNorm(16), torch.nn.GELU(), torch.nn.Linear(16, 8)
+    )
+    direct, chunked = (
+        JointEmbedding(encoder, nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1), chunk=size)
+        for size in (None, chunk)
+    )
+    chunked.load_state_dict(direct.state_dict())
+    expected, got = gradients(direct, autocast), gradients(chunked, autocast)
+    tolerance = {"atol": 2e-2, "rtol": 2e-2} if autocast else {}  # bfloat16 products differ by the size of the chunk
+    torch.testing.assert_close(got, expected, **tolerance)
+
+
+def test_chunks_replay_their_dropout():
+    """The gradient of a chunk is that of the very forward pass whose embeddings the loss saw."""
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, 8))
+    method = JointEmbedding(encoder, nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1), chunk=7)
+    value, got = gradients(method)
+    torch.manual_seed(5)
+    views = method.augment(batch().x, seeded(), 2).flatten(0, 1)
+    z = torch.cat([method.project(method(part)) for part in views.split(7)]).unflatten(0, (12, 2))
+    loss = losses.nt_xent(z)
+    torch.testing.assert_close(value, loss.detach())
+    torch.testing.assert_close(got, list(torch.autograd.grad(loss, list(method.parameters()))))
+
+
+def test_chunks_keep_less():
+    """What the graph of a step holds for the backward pass: the activations of all views, or their inputs alone."""
+
+    def held(chunk):
+        sizes = []
+        encoder = torch.nn.Sequential(*[layer for _ in range(8) for layer in (torch.nn.Linear(6, 6), torch.nn.Tanh())])
+        method = JointEmbedding(encoder, torch.nn.Identity(), "alignment", VectorViews(noise=0.1), chunk=chunk)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: (sizes.append(x.numel()), x)[1], lambda x: x):
+            method.step(batch(512), seeded())
+        return sum(sizes)
+
+    assert held(64) < held(None) / 2
+
+
+def test_a_chunk_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+        build(chunk=0)
