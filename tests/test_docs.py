@@ -45,3 +45,16 @@ def test_the_readme_counts_right(build: ModuleType) -> None:
     identities = sum(line.startswith("- ") for line in build.identities().splitlines())
     assert f"There are {len(losses.catalogue)} losses" in readme
     assert f"lists {identities} identities" in readme.replace("\n", " ")
+
+
+def test_the_readme_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    namespace: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL):
+        exec(code, namespace)
+    accuracy, uniformity = capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)
+    assert float(accuracy) > 0.9, "nearest neighbours of digits"
+    assert "tensor(-" in uniformity
