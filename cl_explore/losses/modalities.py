@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cl_explore.losses.catalogue import Choice, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE, require_in_batch_negatives
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.similarity import row_column_lse, row_lse
 
 
 @loss(
@@ -34,8 +34,8 @@ def clip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.07) -> P
     require_in_batch_negatives("key", key)
     scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
     positive = (query * key).sum(-1)
-    there = row_lse(query, key, scale) - scale * positive
-    back = row_lse(key, query, scale) - scale * positive
+    among_keys, among_queries = row_column_lse(query, key, scale)
+    there, back = among_keys - scale * positive, among_queries - scale * positive
     return {"loss": (there + back) / 2, "query_to_key": there, "key_to_query": back, "positive": positive}
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cl_explore.losses.catalogue import Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.similarity import row_softplus
 
 
 @loss(
@@ -31,10 +32,11 @@ def siglip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.1, bia
     10.0
     """
     scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
-    logits = query @ key.T * scale[..., None] + torch.as_tensor(bias, dtype=query.dtype, device=query.device)[..., None]
-    own = torch.eye(len(query), dtype=torch.bool, device=query.device)
-    pull = -F.logsigmoid(logits.diagonal())
-    push = -(F.logsigmoid(-logits).masked_fill(own, 0)).sum(1)
+    bias = torch.as_tensor(bias, dtype=query.dtype, device=query.device).expand(len(query))
+    pull = -F.logsigmoid((query * key).sum(1) * scale + bias)
+    # The bias as one more dimension: every logit becomes a product, and the table of all need not be stored.
+    rows = torch.cat([query * scale[..., None], bias[:, None]], 1)
+    push = row_softplus(rows, F.pad(key, (0, 1), value=1.0))
     return {"loss": pull + push, "pull": pull, "push": push}
 
 

@@ -1,13 +1,16 @@
 """The primitive most losses are made of, row log-sum-exps with pairs left out by rule, and its relatives."""
 
 from collections.abc import Collection
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Rule = Literal["self", "same", "other"]
+from cl_explore.losses import tiles
+from cl_explore.losses.tiles import Rule, Rules
+
+DENSE_LIMIT = 512 * 512
+"""Tables of at most so many pairs are stored: below it tiles are no faster, and a table can be differentiated twice."""
 
 
 def row_lse(
@@ -25,21 +28,53 @@ def row_lse(
     a (N, D), b (M, D), scale a number or (N,), a_ids (N,) and b_ids (M,) integers; returns (N,), -inf (and no gradient)
     where every j is excluded. Rules: "self" leaves out j = i, "same" the pairs whose ids are equal (the views of one
     sample, the members of one class), "other" those whose ids differ. Excluded pairs never enter the row maximum, so
-    small temperatures stay exact.
+    small temperatures stay exact. Beyond `DENSE_LIMIT` pairs the table is never stored: memory is linear in N and M,
+    and the result can be differentiated once only. `a` and `b` being one tensor, with one scale for all, halves the
+    work. Sums are float32 or better, whatever comes in.
 
     >>> row_lse(torch.eye(3), torch.eye(3), 10.0, exclude=["self"]).exp()
     tensor([2., 2., 2.])
     """
-    logits = a @ b.T * torch.as_tensor(scale, dtype=a.dtype, device=a.device)[..., None]
-    out = torch.zeros_like(logits, dtype=torch.bool)
+    square = a is b and a_ids is b_ids
+    dtype = torch.promote_types(a.dtype, torch.float32)
+    a, b = a.to(dtype), b.to(dtype)
+    scale = torch.as_tensor(scale, dtype=dtype, device=a.device)
+    if len(a) * len(b) > DENSE_LIMIT:
+        rules = Rules.of(exclude, a_ids, b_ids)
+        if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
+            return tiles.rows_of_square(root, rules)
+        return tiles.rows(a * scale[..., None], b, rules)
+    logits = (a * scale[..., None]) @ b.T
     if "self" in exclude:
-        out.fill_diagonal_(True)
+        logits.fill_diagonal_(-torch.inf)
     if "same" in exclude or "other" in exclude:
         assert a_ids is not None
         assert b_ids is not None
         equal = a_ids[:, None] == b_ids
-        out |= equal if "same" in exclude else ~equal
-    return logits.masked_fill(out, -torch.inf).logsumexp(1)
+        logits = logits.masked_fill(equal if "same" in exclude else ~equal, -torch.inf)
+    return logits.logsumexp(1)
+
+
+def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
+    """The logs of the sums of exp(scale * a_i . b_j) over the rows j of `b` and over the rows i of `a`.
+
+    a (N, D), b (M, D), scale a number or, with N = M, (N,), of which each sum takes its own; returns (N,) and (M,).
+    The same as two calls of `row_lse`, on one table where one scale serves both.
+    """
+    scale = torch.as_tensor(scale, dtype=a.dtype, device=a.device)
+    if scale.ndim == 0 and len(a) * len(b) > DENSE_LIMIT and tiles.bounded(scaled := a * scale, b):
+        return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
+    return row_lse(a, b, scale), row_lse(b, a, scale)
+
+
+def row_softplus(a: Tensor, b: Tensor) -> Tensor:
+    """For each row i of `a`, the sum of log(1 + exp(a_i . b_j)) over the other rows j of `b`.
+
+    a (N, D), b (M, D); returns (N,). Beyond `DENSE_LIMIT` pairs as `row_lse`: linear memory, differentiable once.
+    """
+    if len(a) * len(b) > DENSE_LIMIT:
+        return tiles.softplus(a, b, Rules.of(["self"], None, None))
+    return -F.logsigmoid(-(a @ b.T)).fill_diagonal_(0).sum(1)
 
 
 def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

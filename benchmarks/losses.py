@@ -1,0 +1,206 @@
+"""Time and memory of one step of the losses, against a stored-table implementation and the cost of the products alone.
+
+    python benchmarks/losses.py [--quick] [--json FILE]
+
+Every measurement runs in a process of its own. `floor` is what three products of the table's size take, timed in turn
+with the loss: the textbook step forms the table once and multiplies it twice.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore import losses
+
+SEED = 0
+DIMENSIONS = 128
+TEMPERATURE = 0.1
+TABLE = 8192  # rows of the largest table the floor stores: beyond, it is extrapolated
+CASES = [  # loss, points (of one side), columns of the table
+    ("nt_xent", 512, 512),
+    ("nt_xent", 2048, 2048),
+    ("nt_xent", 8192, 8192),
+    ("supcon", 512, 512),
+    ("supcon", 2048, 2048),
+    ("supcon", 8192, 8192),
+    ("clip", 4096, 4096),
+    ("siglip", 4096, 4096),
+    ("varcon", 8192, 100),
+    ("uniformity", 50_000, 50_000),
+]
+QUICK = [(name, min(points, 1024), min(columns, 1024)) for name, points, columns in CASES[1::3]]
+
+
+def naive_nt_xent(z: Tensor, labels: Tensor) -> Tensor:
+    x = F.normalize(z, dim=-1).flatten(0, 1)
+    logits = (x @ x.T / TEMPERATURE).masked_fill(torch.eye(len(x), dtype=torch.bool), -torch.inf)
+    return F.cross_entropy(logits, torch.arange(len(x)) ^ 1)
+
+
+def naive_supcon(z: Tensor, labels: Tensor) -> Tensor:
+    x, y = F.normalize(z, dim=-1).flatten(0, 1), labels.repeat_interleave(2)
+    own = torch.eye(len(x), dtype=torch.bool)
+    log_p = (x @ x.T / TEMPERATURE).masked_fill(own, -torch.inf).log_softmax(1)
+    positives = (y[:, None] == y) & ~own
+    return -(log_p.masked_fill(~positives, 0).sum(1) / positives.sum(1)).mean()
+
+
+def naive_clip(z: Tensor, labels: Tensor) -> Tensor:
+    q, k = F.normalize(z[:, 0], dim=-1), F.normalize(z[:, 1], dim=-1)
+    target = torch.arange(len(q))
+    there, back = q @ k.T / TEMPERATURE, k @ q.T / TEMPERATURE
+    return (F.cross_entropy(there, target) + F.cross_entropy(back, target)) / 2
+
+
+def naive_siglip(z: Tensor, labels: Tensor) -> Tensor:
+    q, k = F.normalize(z[:, 0], dim=-1), F.normalize(z[:, 1], dim=-1)
+    sign = 2 * torch.eye(len(q)) - 1
+    return -F.logsigmoid(sign * (q @ k.T / TEMPERATURE - 10)).sum() / len(q)
+
+
+def naive_varcon(z: Tensor, labels: Tensor) -> Tensor:
+    x, y = F.normalize(z, dim=-1).flatten(0, 1), labels.repeat_interleave(2)
+    one_hot = F.one_hot(y, int(y.max()) + 1).to(x.dtype)
+    p = (x @ F.normalize(one_hot.T @ x.detach(), dim=1).T / TEMPERATURE).softmax(1)
+    confidence = (p * one_hot).sum(1, keepdim=True)
+    q = (one_hot / (TEMPERATURE - 0.02 + 0.04 * confidence)).softmax(1)
+    return ((q * (q.log() - p.log())).sum(1, keepdim=True) - confidence.log()).mean()
+
+
+def naive_uniformity(z: Tensor, labels: Tensor) -> Tensor:
+    return torch.pdist(F.normalize(z[:, 0], dim=-1)).square().mul(-2).exp().mean().log()
+
+
+NAIVE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "nt_xent": naive_nt_xent,
+    "supcon": naive_supcon,
+    "clip": naive_clip,
+    "siglip": naive_siglip,
+    "varcon": naive_varcon,
+    "uniformity": naive_uniformity,
+}
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def floor(rows: int, columns: int) -> Callable[[], None]:
+    """Three products with a stored table (rows, columns): into it, and from it to either side."""
+    a, b, table = torch.randn(rows, DIMENSIONS), torch.randn(columns, DIMENSIONS), torch.empty(rows, columns)
+    to_a, to_b = torch.empty_like(a), torch.empty_like(b)
+
+    def products() -> None:
+        torch.mm(a, b.T, out=table)
+        torch.mm(table, b, out=to_a)
+        torch.mm(table.T, a, out=to_b)
+
+    return products
+
+
+def peak() -> float:
+    """The most memory this process has held since it last reset the mark, in MiB (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def measure(name: str, points: int, columns: int, implementation: str, repeats: int) -> dict[str, float]:
+    """Median seconds of forward and backward, their ratio to the floor, and memory beyond what was held before."""
+    generator = torch.Generator().manual_seed(SEED)
+    function = NAIVE[name] if implementation == "naive" else losses.get(name).on_views
+    knobs = {"temperature": TEMPERATURE} if implementation == "ours" and name != "uniformity" else {}
+    views = 1 if name == "uniformity" else 2
+    samples = points if name in ("clip", "siglip", "uniformity") else points // 2
+
+    def step(samples: int) -> Callable[[], None]:
+        z = torch.randn(samples, views, DIMENSIONS, generator=generator, requires_grad=True)
+        labels = torch.arange(samples) % (columns if name == "varcon" else 10)
+
+        def run() -> None:
+            z.grad = None
+            function(z, labels, **knobs).backward()
+
+        return run
+
+    step(200)()  # threads and libraries come up
+    run, rows = step(samples), min(points, TABLE)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
+    run()
+    extra = peak() - before
+    products = floor(rows, min(columns, TABLE))
+    factor = points * columns / (rows * min(columns, TABLE))
+    products()
+    pairs = [(seconds(run), seconds(products) * factor) for _ in range(repeats)]
+    return {
+        "seconds": statistics.median(loss for loss, _ in pairs),
+        "floor": statistics.median(reference for _, reference in pairs),
+        "ratio": statistics.median(loss / reference for loss, reference in pairs),
+        "extra_mib": extra,
+    }
+
+
+def measure_apart(case: tuple[str, int, int], implementation: str, repeats: int) -> dict[str, float]:
+    """`measure` in a fresh process, whose memory no earlier case has touched."""
+    name, points, columns = case
+    command = [sys.executable, __file__, "--case", name, str(points), str(columns), implementation, str(repeats)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, few repeats")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        name, points, columns, implementation, repeats = options.case
+        print(json.dumps(measure(name, int(points), int(columns), implementation, int(repeats))))
+        return
+    results = []
+    print("| loss | N | time | ratio to floor | extra memory | stored table: ratio | stored table: memory |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for case in QUICK if options.quick else CASES:
+        name, points, columns = case
+        repeats = 1 if points > TABLE else 3 if options.quick else 9
+        ours = measure_apart(case, "ours", repeats)
+        naive = measure_apart(case, "naive", 3) if points <= TABLE else None
+        results.append({"loss": name, "points": points, "columns": columns, "ours": ours, "naive": naive})
+        stored = f"{naive['ratio']:.2f} | {naive['extra_mib']:.0f} MiB" if naive else "not run | "
+        size = f"{points:,}" if columns == points else f"{points:,} x {columns}"
+        time_taken = f"{ours['seconds'] * 1000:,.1f} ms"
+        print(f"| {name} | {size} | {time_taken} | {ours['ratio']:.2f} | {ours['extra_mib']:.0f} MiB | {stored} |")
+    if options.json:
+        setting = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "torch": torch.__version__,
+            "cpu": cpu(),
+            "threads": torch.get_num_threads(),
+            "seed": SEED,
+            "dimensions": DIMENSIONS,
+            "temperature": TEMPERATURE,
+        }
+        options.json.write_text(json.dumps(setting | {"results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

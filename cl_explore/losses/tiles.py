@@ -1,0 +1,220 @@
+"""Sums over all pairs of two sets of rows, tile by tile: the table of their products is never stored.
+
+Forward keeps the inputs and one number a row; backward computes each tile again. The functions here can be
+differentiated once: `create_graph=True` raises `RuntimeError`, and the transforms of `torch.func` do not pass.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Rule = Literal["self", "same", "other"]
+Tile = tuple[slice, slice, Tensor]
+
+
+def _shape(device: torch.device) -> tuple[int, int]:
+    """Rows and columns of a tile: small enough for the cache of a CPU, large enough to fill a GPU."""
+    return (256, 512) if device.type == "cpu" else (4096, 4096)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which pairs are left out: see `row_lse`. Built for the tiles of one device."""
+
+    exclude: Collection[Rule]
+    a_ids: Tensor | None
+    b_ids: Tensor | None
+    a_ranges: list[list[int]]
+    b_ranges: list[list[int]]
+
+    @classmethod
+    def of(cls, exclude: Collection[Rule], a_ids: Tensor | None, b_ids: Tensor | None) -> "Rules":
+        """The rules `exclude`, with the range of the ids of every tile brought to the host at once."""
+        if not {"same", "other"} & set(exclude):
+            return cls(exclude, None, None, [], [])
+        assert a_ids is not None
+        assert b_ids is not None
+        size = _shape(a_ids.device)[0]
+        ranges = [torch.stack([torch.stack(part.aminmax()) for part in ids.split(size)]) for ids in (a_ids, b_ids)]
+        return cls(exclude, a_ids, b_ids, ranges[0].tolist(), ranges[1].tolist())
+
+    def may_match(self, i: slice, j: slice) -> bool:
+        """Whether an id of rows i can equal one of rows j, judged by their ranges."""
+        assert self.a_ids is not None
+        size = _shape(self.a_ids.device)[0]
+        low, high = self.a_ranges[i.start // size]
+        others = self.b_ranges[j.start // size : (j.stop - 1) // size + 1]
+        return min(other[0] for other in others) <= high and max(other[1] for other in others) >= low
+
+    def fill(self, tile: Tensor, i: slice, j: slice, value: float) -> None:
+        """Put `value` where the pair of rows i and j is left out."""
+        if "self" in self.exclude:
+            tile.diagonal(i.start - j.start).fill_(value)
+        if "other" in self.exclude or ("same" in self.exclude and self.may_match(i, j)):
+            assert self.a_ids is not None
+            assert self.b_ids is not None
+            a, b = self.a_ids[i, None], self.b_ids[j]
+            tile.masked_fill_(a == b if "same" in self.exclude else a != b, value)
+
+
+def _tiles(a: Tensor, b: Tensor, rules: Rules, triangle: bool = False) -> Iterator[Tile]:
+    """The rows i, the columns j and the products a_i . b_j of each tile of the table, or of its upper triangle.
+
+    One buffer serves all tiles: fresh ones would fragment the allocator's memory. Tiles start at multiples of their
+    height; those of which every pair is left out do not come.
+    """
+    height, width = _shape(a.device)
+    buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
+    for start in range(0, len(a), height):
+        i = slice(start, min(start + height, len(a)))
+        columns = [i] if triangle else []
+        columns += [slice(k, min(k + width, len(b))) for k in range(i.stop if triangle else 0, len(b), width)]
+        for j in columns:
+            if "other" in rules.exclude and not rules.may_match(i, j):
+                continue
+            tile = buffer[: (i.stop - i.start) * (j.stop - j.start)].view(i.stop - i.start, -1)
+            yield i, j, torch.mm(a[i], b[j].T, out=tile)
+
+
+def _finite(lse: Tensor) -> Tensor:
+    """`lse` with 0 where a sum is empty, so that exp(-inf - lse) is 0 there and not undefined."""
+    return lse.masked_fill(lse == -torch.inf, 0)
+
+
+def _refuse_second_derivative() -> None:
+    """Raise `RuntimeError` in a backward pass that is itself recorded: what it records would be silently incomplete."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "a loss computed in tiles can be differentiated once only, got create_graph=True: take a smaller batch, "
+            "whose table is stored"
+        )
+
+
+class _Rows(torch.autograd.Function):
+    """Log-sum-exp of every row of the table, shifted by a running maximum: 4 products of tables in all."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, rules: Rules) -> Tensor:
+        highest, total = a.new_full((len(a),), -torch.inf), a.new_zeros(len(a))
+        for i, j, tile in _tiles(a, b, rules):
+            rules.fill(tile, i, j, -torch.inf)
+            before = highest[i].clone()
+            torch.maximum(before, tile.amax(1), out=highest[i])
+            shift = _finite(highest[i])
+            total[i] = total[i] * (before - shift).exp() + tile.sub_(shift[:, None]).exp_().sum(1)
+        lse = highest + total.log()
+        ctx.save_for_backward(a, b, lse)
+        ctx.rules = rules
+        return lse
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        _refuse_second_derivative()
+        a, b, lse = ctx.saved_tensors
+        shift, to_b = _finite(lse), ctx.needs_input_grad[1]
+        da, db = torch.zeros_like(a), torch.zeros_like(b) if to_b else None
+        for i, j, tile in _tiles(a, b, ctx.rules):
+            ctx.rules.fill(tile, i, j, -torch.inf)
+            tile.sub_(shift[i, None]).exp_().mul_(gradient[i, None])
+            da[i].addmm_(tile, b[j])
+            if db is not None:
+                db[j].addmm_(tile.T, a[i])
+        return da, db, None
+
+
+class _RowsAndColumns(torch.autograd.Function):
+    """Log-sum-exp of every row and every column, for products that `exp` can take as they are: one table for both.
+
+    With b None the table is a @ a.T, and its upper triangle serves for the lower one: 2 products of tables in all.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor | None, rules: Rules) -> tuple[Tensor, Tensor]:
+        rows = a.new_zeros(len(a))
+        columns = rows if b is None else b.new_zeros(len(b))
+        for i, j, tile in _tiles(a, a if b is None else b, rules, triangle=b is None):
+            rules.fill(tile.exp_(), i, j, 0)
+            rows[i] += tile.sum(1)
+            if b is not None or i != j:
+                columns[j] += tile.sum(0)
+        ctx.save_for_backward(a, b, rows, columns)
+        ctx.rules = rules
+        return rows.log(), columns.log()
+
+    @staticmethod
+    def backward(ctx: Any, to_rows: Tensor, to_columns: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        _refuse_second_derivative()
+        a, b, rows, columns = ctx.saved_tensors
+        by_row = torch.where(rows > 0, to_rows / rows, 0)
+        by_column = by_row if b is None else torch.where(columns > 0, to_columns / columns, 0)
+        da = torch.zeros_like(a)
+        other, d_other = (a, da) if b is None else (b, torch.zeros_like(b))
+        factor = a.new_empty(0)
+        for i, j, tile in _tiles(a, other, ctx.rules, triangle=b is None):
+            ctx.rules.fill(tile.exp_(), i, j, 0)
+            tile.mul_(torch.add(by_row[i, None], by_column[j], out=factor.resize_(tile.shape)))
+            da[i].addmm_(tile, other[j])
+            if b is not None or i != j:
+                d_other[j].addmm_(tile.T, a[i])
+        return da, None if b is None else d_other, None
+
+
+class _Softplus(torch.autograd.Function):
+    """Sum of log(1 + exp) over every row of the table."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, rules: Rules) -> Tensor:
+        rows = a.new_zeros(len(a))
+        for i, j, tile in _tiles(a, b, rules):
+            rules.fill(tile, i, j, -torch.inf)
+            rows[i] -= F.logsigmoid(tile.neg_()).sum(1)
+        ctx.save_for_backward(a, b)
+        ctx.rules = rules
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        _refuse_second_derivative()
+        a, b = ctx.saved_tensors
+        da, db = torch.zeros_like(a), torch.zeros_like(b)
+        for i, j, tile in _tiles(a, b, ctx.rules):
+            ctx.rules.fill(tile, i, j, -torch.inf)
+            tile.sigmoid_().mul_(gradient[i, None])
+            da[i].addmm_(tile, b[j])
+            db[j].addmm_(tile.T, a[i])
+        return da, db, None
+
+
+def rows(a: Tensor, b: Tensor, rules: Rules) -> Tensor:
+    """log sum_j exp(a_i . b_j), as (N,), for a (N, D), b (M, D); exact for products of any size."""
+    return _Rows.apply(a, b, rules)
+
+
+def rows_of_square(a: Tensor, rules: Rules) -> Tensor:
+    """log sum_j exp(a_i . a_j), as (N,), for a (N, D) that is `bounded` and rules that are symmetric."""
+    return _RowsAndColumns.apply(a, None, rules)[0]
+
+
+def rows_and_columns(a: Tensor, b: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
+    """log sum_j exp(a_i . b_j), as (N,), and log sum_i exp(a_i . b_j), as (M,), for a (N, D), b (M, D) `bounded`."""
+    return _RowsAndColumns.apply(a, b, rules)
+
+
+def softplus(a: Tensor, b: Tensor, rules: Rules) -> Tensor:
+    """sum_j log(1 + exp(a_i . b_j)), as (N,), for a (N, D), b (M, D)."""
+    return _Softplus.apply(a, b, rules)
+
+
+def bounded(a: Tensor, b: Tensor) -> bool:
+    """Whether no product of a row of `a` and one of `b` is so large that its exponential, unshifted, loses anything.
+
+    By Cauchy and Schwarz, at most |a| |b|: e^60, over a sum of such terms, still leaves float32 room for a gradient
+    as small as e^-20 times it. Waits for the device once.
+    """
+    with torch.no_grad():
+        bound = torch.linalg.vector_norm(a, dim=1).max() * torch.linalg.vector_norm(b, dim=1).max()
+        return bool(bound < (60 if a.dtype == torch.float32 else 600))

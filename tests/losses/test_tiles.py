@@ -1,0 +1,201 @@
+"""Log-sum-exps computed in tiles against the stored table: every rule, every route, values and gradients."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cl_explore import losses
+from cl_explore.losses import similarity, tiles
+from cl_explore.losses.similarity import row_column_lse, row_lse, row_softplus
+from cl_explore.losses.tiles import Rule
+
+RULES: list[tuple[Rule, ...]] = [(), ("self",), ("same",), ("other",), ("self", "other"), ("self", "same")]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles so small that a few dozen rows need many of them, of which the last are not full."""
+    monkeypatch.setattr(tiles, "_shape", lambda device: (8, 16))
+    monkeypatch.setattr(similarity, "DENSE_LIMIT", 0)
+
+
+def rows(count: int, seed: int, dtype: torch.dtype = torch.float64, dimensions: int = 5) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, dimensions, generator=generator, dtype=torch.float64)
+    return torch.nn.functional.normalize(x, dim=1).to(dtype).requires_grad_()
+
+
+def gradients(value: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """Of a sum that weighs every finite entry differently, some of them negatively."""
+    weight = torch.linspace(-1, 2, value.numel(), dtype=value.dtype)
+    return list(torch.autograd.grad((value * weight)[value.isfinite()].sum(), inputs))
+
+
+def assert_same_as_the_table(
+    function: Callable[[], Tensor], inputs: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = function()
+    found = gradients(value, inputs)
+    monkeypatch.setattr(similarity, "DENSE_LIMIT", 10**9)
+    expected = function()
+    torch.testing.assert_close(value, expected, atol=1e-12, rtol=1e-12)
+    for got, wanted in zip(found, gradients(expected, inputs), strict=True):
+        # At temperature 1e-3 the gradient to the scale is a difference of large sums.
+        torch.testing.assert_close(got, wanted, atol=1e-12 * max(1, float(wanted.abs().max())), rtol=1e-12)
+
+
+@pytest.mark.parametrize("exclude", RULES)
+@pytest.mark.parametrize("temperature", [1e-3, 0.1, 2.0])
+@pytest.mark.parametrize("ids", ["sorted", "mixed"])
+def test_of_one_set_of_rows(
+    exclude: Collection[Rule], temperature: float, ids: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z = rows(45, 0)
+    group = torch.arange(45) // 3 if ids == "sorted" else torch.arange(45) * 7 % 4
+    scale = torch.tensor(1 / temperature, dtype=torch.float64, requires_grad=True)
+    assert_same_as_the_table(
+        lambda: row_lse(z, z, scale, exclude=exclude, a_ids=group, b_ids=group), [z, scale], monkeypatch
+    )
+
+
+@pytest.mark.parametrize("exclude", RULES)
+@pytest.mark.parametrize("temperature", [1e-3, 0.1, 2.0])
+@pytest.mark.parametrize("per_row", [False, True])
+@pytest.mark.parametrize("counts", [(45, 37), (19, 70)])
+def test_of_two_sets_of_rows(
+    exclude: Collection[Rule],
+    temperature: float,
+    per_row: bool,
+    counts: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b = rows(counts[0], 1), rows(counts[1], 2)
+    a_ids, b_ids = torch.arange(len(a)) // 3, torch.arange(len(b)) // 2
+    scale = torch.linspace(1, 1.5, len(a), dtype=torch.float64) if per_row else torch.ones((), dtype=torch.float64)
+    scale = (scale / temperature).requires_grad_()
+    assert_same_as_the_table(
+        lambda: row_lse(a, b, scale, exclude=exclude, a_ids=a_ids, b_ids=b_ids), [a, b, scale], monkeypatch
+    )
+
+
+@pytest.mark.parametrize("case", ["scale of its own", "negative scale", "zero scale", "other ids", "long rows"])
+def test_one_set_of_rows_without_symmetry_or_bound(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = rows(45, 3)
+    scale, group = torch.tensor(3.0, dtype=torch.float64), torch.arange(45) % 4
+    other = group.roll(1) if case == "other ids" else group
+    if case == "scale of its own":
+        scale = torch.linspace(1, 5, 45, dtype=torch.float64)
+    if case == "negative scale":
+        scale = -scale
+    if case == "zero scale":
+        scale = 0 * scale
+    if case == "long rows":
+        scale = scale * 1e4
+    scale.requires_grad_()
+    assert_same_as_the_table(
+        lambda: row_lse(z, z, scale, exclude=["same"], a_ids=group, b_ids=other), [z, scale], monkeypatch
+    )
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.1])
+@pytest.mark.parametrize("per_row", [False, True])
+def test_rows_and_columns(temperature: float, per_row: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = rows(45, 4), rows(45, 5)
+    scale = torch.full((45,) if per_row else (), 1 / temperature, dtype=torch.float64, requires_grad=True)
+    assert_same_as_the_table(lambda: torch.cat(row_column_lse(a, b, scale)), [a, b, scale], monkeypatch)
+
+
+def test_softplus(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = rows(45, 6), rows(37, 7)
+    assert_same_as_the_table(lambda: row_softplus(30 * a, b), [a, b], monkeypatch)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.5])
+def test_rows_without_a_pair(temperature: float) -> None:
+    z, ids = rows(45, 8), torch.arange(45).clamp(max=30)
+    lse = row_lse(z, z, 1 / temperature, exclude=["self", "other"], a_ids=ids, b_ids=ids)
+    assert (lse[:30] == -torch.inf).all()
+    (gradient,) = torch.autograd.grad(lse[30:].sum(), z)
+    assert gradient.isfinite().all()
+    assert (gradient[:30] == 0).all()
+
+
+def test_float32_does_not_overflow_where_all_points_coincide() -> None:
+    z = torch.eye(4)[:1].expand(45, 4)
+    torch.testing.assert_close(row_lse(z, z, 1e3, exclude=["self"]), torch.full((45,), 1e3) + torch.tensor(44.0).log())
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5])
+def test_gradcheck(temperature: float) -> None:
+    a, b = rows(19, 9), rows(21, 10)
+    scale = torch.tensor(1 / temperature, dtype=torch.float64, requires_grad=True)
+    ids = torch.arange(19) % 4
+    masked: dict[str, Any] = {"exclude": ["same"], "a_ids": ids, "b_ids": ids}
+    assert torch.autograd.gradcheck(lambda a, scale: row_lse(a, a, scale, **masked), (a, scale), atol=1e-6)
+    assert torch.autograd.gradcheck(lambda a, b, s: row_lse(a, b, s, exclude=["self"]), (a, b, scale), atol=1e-6)
+    assert torch.autograd.gradcheck(row_column_lse, (a, b, scale), atol=1e-6)
+    assert torch.autograd.gradcheck(row_softplus, (a, b), atol=1e-6)
+
+
+def test_differentiating_twice_is_refused() -> None:
+    a, b = rows(19, 11), rows(21, 11)
+    for value in (row_lse(a, a, 2.0), row_lse(a, b, 2.0), row_softplus(a, b)):
+        with pytest.raises(RuntimeError, match="once only"):
+            torch.autograd.grad(value.sum(), a, create_graph=True)
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    z = rows(45, 12, torch.bfloat16)
+    lse = row_lse(z, z, 5.0, exclude=["self"])
+    assert lse.dtype == torch.float32
+    torch.testing.assert_close(lse, row_lse(z.float(), z.float(), 5.0, exclude=["self"]))
+    lse.sum().backward()
+    assert z.grad is not None
+    assert z.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1])
+@pytest.mark.parametrize("name", ["nt_xent", "supcon", "clip", "uniformity"])
+def test_float32_is_near_float64(name: str, temperature: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # tiles of their real size
+    z = rows(3000, 13, dimensions=32).detach().view(1500, 2, 32)
+    knob = {"t": 2.0} if name == "uniformity" else {"temperature": temperature}
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        if dtype == torch.float64:
+            monkeypatch.setattr(similarity, "DENSE_LIMIT", 10**9)
+        x = z.to(dtype).requires_grad_()
+        each = losses.get(name).on_views(x, torch.arange(1500) % 10, **knob)
+        results.append((each.detach().double(), torch.autograd.grad(each, x)[0].double()))
+    (value, gradient), (true_value, true_gradient) = results
+    torch.testing.assert_close(value, true_value, atol=0, rtol=1e-6)
+    assert (gradient - true_gradient).norm() < 1e-5 * true_gradient.norm()
+
+
+class Largest(torch.utils._python_dispatch.TorchDispatchMode):
+    """The number of elements of the largest tensor that any operation returns, in forward and in backward."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.elements = max(self.elements, result.untyped_storage().nbytes() // result.element_size())
+        return result
+
+
+@pytest.mark.parametrize("name", ["nt_xent", "supcon", "supcon_in", "dcl", "clip", "siglip", "uniformity", "info_nce"])
+def test_memory_is_linear(name: str) -> None:
+    """The largest buffer of a step, in which a table would show as N^2, grows no faster than N."""
+    sizes = []
+    for samples in (128, 256, 512):
+        z = torch.randn(samples, 2, 4, requires_grad=True)
+        labels = torch.arange(samples) % 7
+        with Largest() as largest:
+            losses.get(name).on_views(z, labels).backward()
+        sizes.append(largest.elements)
+    assert sizes[0] <= 128 * 2 * 5
+    assert sizes[2] - sizes[1] == 2 * (sizes[1] - sizes[0])
