@@ -72,8 +72,7 @@ class Choice:
 
 
 def means(parts: Parts) -> Parts:
-    """Each part of a loss, (N,) or of another shape, averaged to a scalar; those of the anchors over anchors that
-    count."""
+    """Each part of a loss averaged to a scalar: those of shape (N,) over the anchors that count, others over all."""
     weight = parts.get("anchor_weight")
     if weight is None:
         return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
@@ -163,7 +162,9 @@ class Loss:
         if reduction not in ("mean", "none"):
             raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
         parts = self.parts(*args, normalize=normalize, **kwargs)
-        return parts["loss"] if reduction == "none" else means(parts)["loss"]
+        if reduction == "none":
+            return parts["loss"]
+        return means({name: parts[name] for name in ("loss", "anchor_weight") if name in parts})["loss"]
 
     def parts(self, *args: Any, normalize: bool | None = None, **kwargs: Any) -> Parts:
         """The anatomy of the loss: `"loss"` (N,) per anchor, and whatever else its formula is made of.
@@ -191,11 +192,10 @@ class Loss:
             result = self._function(**given | tensors)
         return result if isinstance(result, dict) else {"loss": result}
 
-    def fits(self, views: int, *, labels: bool = True) -> bool:
-        """Whether `views` views of each sample, with its label or without, are all this loss needs."""
+    def fits(self, views: int) -> bool:
+        """Whether `views` views of each sample and its label are all this loss needs."""
         given = SIDES if views > 1 and "z" not in self.needs else {"z", "index"}
-        given = given | ({"labels"} if labels else set())
-        return set(self.needs) <= given and self.min_views <= views <= (self.max_views or views)
+        return set(self.needs) <= given | {"labels"} and self.min_views <= views <= (self.max_views or views)
 
     def from_views(self, z: Tensor, labels: Tensor | None = None, index: Tensor | None = None) -> dict[str, Any]:
         """The arguments this loss needs, taken from z (B, V, D), labels (B,) and index (B,).

@@ -67,7 +67,8 @@ def dclw(
     """Decoupled contrastive loss whose positives are weighted: hard positives (far apart) pull more.
 
     z (B, 2, D); N = 2 B anchors. Weight of sample i: 2 - B softmax_i(s_ip / sigma), of mean exactly 1, negative for
-    an outstandingly easy positive. Parts: `loss` (N,), `weight` (N,). Collapsed: log(N - 2). Source: Yeh et al. 2022,
+    an outstandingly easy positive. Parts: `loss` (N,), `weight` (N,). Collapsed and perfect: as `dcl`, all weights
+    being 1. Perfect (views equal, samples on a simplex): log(N - 2) - B / ((B - 1) tau). Source: Yeh et al. 2022,
     equation 7. Equals `dcl` when all positives are equally similar and as sigma grows without bound.
 
     >>> from cl_explore.losses import dcl

@@ -24,9 +24,10 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> P
 
     z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
     count (`anchor_weight` 0). Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `anchor_weight`
-    (N,). Source: Khosla et al. 2020, equation 2; no hidden factor tau / 0.07. Collapsed: log(N - 1). The positive
-    term is linear in the sum of each class, so no pair of positives is ever formed. Raises `ValueError` if no anchor
-    has a positive.
+    (N,). Source: Khosla et al. 2020, equation 2; no hidden factor tau / 0.07. Collapsed: log(N - 1). Perfect (C
+    classes of n points collapsed on a simplex): log(n - 1 + (N - n) exp(-C / ((C - 1) tau))). The positive term is
+    linear in the sum of each class, so no pair of positives is ever formed. Raises `ValueError` if no anchor has a
+    positive.
 
     >>> z, labels = torch.eye(4)[:, None].expand(4, 2, 4), torch.tensor([0, 1, 2, 3])
     >>> from cl_explore.losses import nt_xent
@@ -55,7 +56,7 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
 
     z (B, V, D) or (B, D), labels (B,). Never above `supcon` (Jensen), equal where each anchor has one positive. Parts:
     `loss` (N,), `anchor_weight` (N,), 0 for an anchor without a positive. Source: Khosla et al. 2020, equation 3.
-    Collapsed: log(N - 1). Raises `ValueError` if no anchor has a positive.
+    Collapsed: log(N - 1). Perfect: as `supcon`. Raises `ValueError` if no anchor has a positive.
 
     >>> z, labels = torch.randn(6, 2, 8), torch.tensor([0, 0, 1, 1, 2, 2])
     >>> from cl_explore.losses import supcon
