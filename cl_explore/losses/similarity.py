@@ -9,7 +9,7 @@ from torch import Tensor
 from cl_explore.losses import tiles
 from cl_explore.losses.tiles import Rule, Rules
 
-DENSE_LIMIT = 512 * 512
+DENSE_LIMIT = 256 * 256
 """Tables of at most so many pairs are stored: below it tiles are no faster, and a table can be differentiated twice."""
 
 

@@ -15,10 +15,13 @@ from torch import Tensor
 Rule = Literal["self", "same", "other"]
 Tile = tuple[slice, slice, Tensor]
 
+KEPT = 6 * 1024 * 1024
+"""Exponentials of the forward pass that are kept for the backward pass, instead of computing them again."""
+
 
 def _shape(device: torch.device) -> tuple[int, int]:
     """Rows and columns of a tile: small enough for the cache of a CPU, large enough to fill a GPU."""
-    return (256, 512) if device.type == "cpu" else (4096, 4096)
+    return (512, 512) if device.type == "cpu" else (4096, 4096)
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,51 @@ class Rules:
             tile.masked_fill_(a == b if "same" in self.exclude else a != b, value)
 
 
-def _tiles(a: Tensor, b: Tensor, rules: Rules, triangle: bool = False) -> Iterator[Tile]:
-    """The rows i, the columns j and the products a_i . b_j of each tile of the table, or of its upper triangle.
+def _places(a: Tensor, b: Tensor, rules: Rules, triangle: bool) -> Iterator[tuple[slice, slice]]:
+    """The rows i and the columns j of each tile of the table of a and b, or of its upper triangle.
 
-    One buffer serves all tiles: fresh ones would fragment the allocator's memory. Tiles start at multiples of their
-    height; those of which every pair is left out do not come.
+    Tiles start at multiples of their height; those of which every pair is left out do not come.
     """
     height, width = _shape(a.device)
-    buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
     for start in range(0, len(a), height):
         i = slice(start, min(start + height, len(a)))
         columns = [i] if triangle else []
         columns += [slice(k, min(k + width, len(b))) for k in range(i.stop if triangle else 0, len(b), width)]
-        for j in columns:
-            if "other" in rules.exclude and not rules.may_match(i, j):
-                continue
-            tile = buffer[: (i.stop - i.start) * (j.stop - j.start)].view(i.stop - i.start, -1)
-            yield i, j, torch.mm(a[i], b[j].T, out=tile)
+        yield from ((i, j) for j in columns if "other" not in rules.exclude or rules.may_match(i, j))
+
+
+def _tiles(a: Tensor, b: Tensor, rules: Rules) -> Iterator[Tile]:
+    """The rows i, the columns j and the products a_i . b_j of each tile of the table.
+
+    One buffer serves all tiles: fresh ones would fragment the allocator's memory.
+    """
+    height, width = _shape(a.device)
+    buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
+    for i, j in _places(a, b, rules, triangle=False):
+        tile = buffer[: (i.stop - i.start) * (j.stop - j.start)].view(i.stop - i.start, -1)
+        yield i, j, torch.mm(a[i], b[j].T, out=tile)
+
+
+def _exponentials(
+    a: Tensor, b: Tensor, rules: Rules, triangle: bool, kept: Tensor, recall: bool = False
+) -> Iterator[Tile]:
+    """As `_tiles`, of exp(a_i . b_j) and 0 where a pair is left out; as many as `kept` holds are computed once only.
+
+    They are written to `kept` (K,) from its start, or, with `recall`, read from there.
+    """
+    height, width = _shape(a.device)
+    buffer, offset = a.new_empty(0), 0
+    for i, j in _places(a, b, rules, triangle):
+        size = (i.stop - i.start) * (j.stop - j.start)
+        keep = offset + size <= len(kept)
+        if not keep and len(buffer) == 0:
+            buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
+        tile = (kept[offset : offset + size] if keep else buffer[:size]).view(i.stop - i.start, -1)
+        offset += size if keep else 0
+        if not (keep and recall):
+            torch.mm(a[i], b[j].T, out=tile)
+            rules.fill(tile.exp_(), i, j, 0)
+        yield i, j, tile
 
 
 def _finite(lse: Tensor) -> Tensor:
@@ -136,30 +167,30 @@ class _RowsAndColumns(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor | None, rules: Rules) -> tuple[Tensor, Tensor]:
         rows = a.new_zeros(len(a))
         columns = rows if b is None else b.new_zeros(len(b))
-        for i, j, tile in _tiles(a, a if b is None else b, rules, triangle=b is None):
-            rules.fill(tile.exp_(), i, j, 0)
+        other = a if b is None else b
+        kept = a.new_empty(min(KEPT, len(a) * len(other)) if any(ctx.needs_input_grad) else 0)
+        for i, j, tile in _exponentials(a, other, rules, b is None, kept):
             rows[i] += tile.sum(1)
             if b is not None or i != j:
                 columns[j] += tile.sum(0)
-        ctx.save_for_backward(a, b, rows, columns)
+        ctx.save_for_backward(a, b, rows, columns, kept)
         ctx.rules = rules
         return rows.log(), columns.log()
 
     @staticmethod
     def backward(ctx: Any, to_rows: Tensor, to_columns: Tensor) -> tuple[Tensor, Tensor | None, None]:
         _refuse_second_derivative()
-        a, b, rows, columns = ctx.saved_tensors
+        a, b, rows, columns, kept = ctx.saved_tensors
         by_row = torch.where(rows > 0, to_rows / rows, 0)
         by_column = by_row if b is None else torch.where(columns > 0, to_columns / columns, 0)
         da = torch.zeros_like(a)
         other, d_other = (a, da) if b is None else (b, torch.zeros_like(b))
-        factor = a.new_empty(0)
-        for i, j, tile in _tiles(a, other, ctx.rules, triangle=b is None):
-            ctx.rules.fill(tile.exp_(), i, j, 0)
-            tile.mul_(torch.add(by_row[i, None], by_column[j], out=factor.resize_(tile.shape)))
-            da[i].addmm_(tile, other[j])
+        weight = a.new_empty(0)
+        for i, j, tile in _exponentials(a, other, ctx.rules, b is None, kept, recall=True):
+            torch.add(by_row[i, None], by_column[j], out=weight.resize_(tile.shape)).mul_(tile)
+            da[i].addmm_(weight, other[j])
             if b is not None or i != j:
-                d_other[j].addmm_(tile.T, a[i])
+                d_other[j].addmm_(weight.T, a[i])
         return da, None if b is None else d_other, None
 
 
