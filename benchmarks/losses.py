@@ -1,14 +1,20 @@
-"""Time and memory of one step of the losses, against a stored-table implementation and the cost of the products alone.
+"""Time and memory of one step of the losses, against the textbook and peers, and the cost of the products alone.
 
-    python benchmarks/losses.py [--quick] [--json FILE]
+    python benchmarks/losses.py [--quick] [--json FILE] [--plot FILE]
 
 Every measurement runs in a process of its own. `floor` is what three products of the table's size take, timed in turn
-with the loss: the textbook step forms the table once and multiplies it twice.
+with the loss: the textbook step forms the table once and multiplies it twice. `textbook` stores the table; `compiled`
+is the same under torch.compile (where there is a C++ compiler). pytorch-metric-learning, lightly and open_clip are
+measured too where they are installed.
 """
 
 import argparse
+import functools
+import importlib.util
 import json
 import platform
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,6 +22,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +34,7 @@ SEED = 0
 DIMENSIONS = 128
 TEMPERATURE = 0.1
 TABLE = 8192  # rows of the largest table the floor stores: beyond, it is extrapolated
+MOST = 16 * 2**30  # bytes a process may ask for: a peer that wants more is reported as failed
 CASES = [  # loss, points (of one side), columns of the table
     ("nt_xent", 512, 512),
     ("nt_xent", 2048, 2048),
@@ -40,6 +48,9 @@ CASES = [  # loss, points (of one side), columns of the table
     ("uniformity", 50_000, 50_000),
 ]
 QUICK = [(name, min(points, 1024), min(columns, 1024)) for name, points, columns in CASES[1::3]]
+
+
+Function = Callable[[Tensor, Tensor], Tensor]  # (z (B, V, D), labels (B,)) -> loss
 
 
 def naive_nt_xent(z: Tensor, labels: Tensor) -> Tensor:
@@ -82,7 +93,35 @@ def naive_uniformity(z: Tensor, labels: Tensor) -> Tensor:
     return torch.pdist(F.normalize(z[:, 0], dim=-1)).square().mul(-2).exp().mean().log()
 
 
-NAIVE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+def metric_learning_nt_xent() -> Function:
+    from pytorch_metric_learning.losses import NTXentLoss
+
+    loss = NTXentLoss(temperature=TEMPERATURE)
+    return lambda z, labels: loss(z.flatten(0, 1), torch.arange(len(z)).repeat_interleave(2))
+
+
+def metric_learning_supcon() -> Function:
+    from pytorch_metric_learning.losses import SupConLoss
+
+    loss = SupConLoss(temperature=TEMPERATURE)
+    return lambda z, labels: loss(z.flatten(0, 1), labels.repeat_interleave(2))
+
+
+def lightly_nt_xent() -> Function:
+    from lightly.loss import NTXentLoss
+
+    loss = NTXentLoss(temperature=TEMPERATURE)
+    return lambda z, labels: loss(z[:, 0], z[:, 1])
+
+
+def open_clip() -> Function:
+    from open_clip.loss import ClipLoss
+
+    loss, scale = ClipLoss(), torch.tensor(1 / TEMPERATURE)
+    return lambda z, labels: loss(F.normalize(z[:, 0], dim=-1), F.normalize(z[:, 1], dim=-1), scale)
+
+
+TEXTBOOK: dict[str, Function] = {
     "nt_xent": naive_nt_xent,
     "supcon": naive_supcon,
     "clip": naive_clip,
@@ -90,6 +129,33 @@ NAIVE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "varcon": naive_varcon,
     "uniformity": naive_uniformity,
 }
+PEERS: dict[str, tuple[str, dict[str, Callable[[], Function]]]] = {  # name: module, losses
+    "pytorch-metric-learning": (
+        "pytorch_metric_learning",
+        {"nt_xent": metric_learning_nt_xent, "supcon": metric_learning_supcon},
+    ),
+    "lightly": ("lightly", {"nt_xent": lightly_nt_xent}),
+    "open_clip": ("open_clip", {"clip": open_clip}),
+}
+
+
+def implementation(name: str, by: str) -> Function:
+    if by == "cl_explore":
+        knobs = {} if name == "uniformity" else {"temperature": TEMPERATURE}
+        return functools.partial(losses.get(name).on_views, **knobs)
+    if by in PEERS:
+        resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
+        return PEERS[by][1][name]()
+    return torch.compile(TEXTBOOK[name]) if by == "compiled" else TEXTBOOK[name]
+
+
+def contenders(name: str, points: int) -> list[str]:
+    """Who is measured beside cl_explore: those that have the loss, are installed, and store a table that fits."""
+    if points > TABLE:
+        return []
+    compiler = ["compiled"] if any(shutil.which(each) for each in ("g++", "clang++")) else []
+    there = [by for by, (module, has) in PEERS.items() if name in has and importlib.util.find_spec(module)]
+    return ["textbook", *compiler, *there]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -117,11 +183,10 @@ def peak() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure(name: str, points: int, columns: int, implementation: str, repeats: int) -> dict[str, float]:
+def measure(name: str, points: int, columns: int, by: str, repeats: int) -> dict[str, float]:
     """Median seconds of forward and backward, their ratio to the floor, and memory beyond what was held before."""
     generator = torch.Generator().manual_seed(SEED)
-    function = NAIVE[name] if implementation == "naive" else losses.get(name).on_views
-    knobs = {"temperature": TEMPERATURE} if implementation == "ours" and name != "uniformity" else {}
+    function = implementation(name, by)
     views = 1 if name == "uniformity" else 2
     samples = points if name in ("clip", "siglip", "uniformity") else points // 2
 
@@ -131,12 +196,14 @@ def measure(name: str, points: int, columns: int, implementation: str, repeats: 
 
         def run() -> None:
             z.grad = None
-            function(z, labels, **knobs).backward()
+            function(z, labels).backward()
 
         return run
 
     step(200)()  # threads and libraries come up
     run, rows = step(samples), min(points, TABLE)
+    if by == "compiled":
+        run()
     Path("/proc/self/clear_refs").write_text("5")
     before = peak()
     run()
@@ -153,11 +220,14 @@ def measure(name: str, points: int, columns: int, implementation: str, repeats: 
     }
 
 
-def measure_apart(case: tuple[str, int, int], implementation: str, repeats: int) -> dict[str, float]:
-    """`measure` in a fresh process, whose memory no earlier case has touched."""
+def measure_apart(case: tuple[str, int, int], by: str, repeats: int) -> dict[str, Any]:
+    """`measure` in a fresh process, whose memory no earlier case has touched; {"failed": why} if it fails."""
     name, points, columns = case
-    command = [sys.executable, __file__, "--case", name, str(points), str(columns), implementation, str(repeats)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, __file__, "--case", name, str(points), str(columns), by, str(repeats)]
+    done = subprocess.run(command, check=by == "cl_explore", capture_output=True, text=True)
+    if done.returncode:
+        return {"failed": (done.stderr.splitlines() or ["killed"])[-1]}
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def cpu() -> str:
@@ -170,25 +240,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--plot", type=Path, help="draw time and memory of NT-Xent against N to this file")
     parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        name, points, columns, implementation, repeats = options.case
-        print(json.dumps(measure(name, int(points), int(columns), implementation, int(repeats))))
+        name, points, columns, by, repeats = options.case
+        print(json.dumps(measure(name, int(points), int(columns), by, int(repeats))))
         return
     results = []
-    print("| loss | N | time | ratio to floor | extra memory | stored table: ratio | stored table: memory |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| loss | N | by | time | ratio to floor | extra memory |")
+    print("|---|---:|---|---:|---:|---:|")
     for case in QUICK if options.quick else CASES:
         name, points, columns = case
-        repeats = 1 if points > TABLE else 3 if options.quick else 9
-        ours = measure_apart(case, "ours", repeats)
-        naive = measure_apart(case, "naive", 3) if points <= TABLE else None
-        results.append({"loss": name, "points": points, "columns": columns, "ours": ours, "naive": naive})
-        stored = f"{naive['ratio']:.2f} | {naive['extra_mib']:.0f} MiB" if naive else "not run | "
         size = f"{points:,}" if columns == points else f"{points:,} x {columns}"
-        time_taken = f"{ours['seconds'] * 1000:,.1f} ms"
-        print(f"| {name} | {size} | {time_taken} | {ours['ratio']:.2f} | {ours['extra_mib']:.0f} MiB | {stored} |")
+        for by in ["cl_explore", *contenders(name, points)]:
+            repeats = 1 if points > TABLE else 3 if options.quick or points > 4096 else 9
+            found = measure_apart(case, by, repeats)
+            results.append({"loss": name, "points": points, "columns": columns, "by": by, **found})
+            if "failed" in found:
+                cells = f"failed: {found['failed'][:90]} | | "
+            else:
+                cells = f"{found['seconds'] * 1000:,.1f} ms | {found['ratio']:.2f} | {found['extra_mib']:.0f} MiB"
+            print(f"| {name} | {size} | {by} | {cells} |", flush=True)
     if options.json:
         setting = {
             "date": datetime.now(UTC).date().isoformat(),
@@ -200,6 +273,26 @@ def main() -> None:
             "temperature": TEMPERATURE,
         }
         options.json.write_text(json.dumps(setting | {"results": results}, indent=2) + "\n")
+    if options.plot:
+        draw(options.plot)
+
+
+def draw(path: Path) -> None:
+    """Time and memory of NT-Xent against the number of points, measured anew, as a picture."""
+    from cl_explore import plots  # here: the processes that measure memory shall not import it
+
+    figure = plots.figure(columns=2)
+    axes = figure.axes
+    for by in ["cl_explore", *contenders("nt_xent", TABLE)]:
+        sizes = [512, 1024, 2048, 4096, 8192] + ([16384, 32768] if by == "cl_explore" else [])
+        found = {size: measure_apart(("nt_xent", size, size), by, 1 if size > TABLE else 5) for size in sizes}
+        shown = {size: each for size, each in found.items() if "failed" not in each}
+        for axis, key, factor in ((axes[0], "seconds", 1000), (axes[1], "extra_mib", 1)):
+            axis.plot(list(shown), [each[key] * factor for each in shown.values()], marker="o", label=by)
+    for axis, label in ((axes[0], "time of a step (ms)"), (axes[1], "extra memory (MiB)")):
+        axis.set(xscale="log", yscale="log", xlabel="points N", ylabel=label)
+    axes[0].legend()
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

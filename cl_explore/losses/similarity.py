@@ -9,8 +9,13 @@ from torch import Tensor
 from cl_explore.losses import tiles
 from cl_explore.losses.tiles import Rule, Rules
 
-DENSE_LIMIT = 256 * 256
-"""Tables of at most so many pairs are stored: below it tiles are no faster, and a table can be differentiated twice."""
+
+def _dense_limit(device: torch.device) -> int:
+    """Tables of at most so many pairs are stored: tiles are no faster there, and a table can be differentiated twice.
+
+    On a GPU tiles wait for the device (once or twice a call), which only a large table outweighs.
+    """
+    return 256 * 256 if device.type == "cpu" else 4096 * 4096
 
 
 def row_lse(
@@ -28,9 +33,9 @@ def row_lse(
     a (N, D), b (M, D), scale a number or (N,), a_ids (N,) and b_ids (M,) integers; returns (N,), -inf (and no gradient)
     where every j is excluded. Rules: "self" leaves out j = i, "same" the pairs whose ids are equal (the views of one
     sample, the members of one class), "other" those whose ids differ. Excluded pairs never enter the row maximum, so
-    small temperatures stay exact. Beyond `DENSE_LIMIT` pairs the table is never stored: memory is linear in N and M,
-    and the result can be differentiated once only. `a` and `b` being one tensor, with one scale for all, halves the
-    work. Sums are float32 or better, whatever comes in.
+    small temperatures stay exact. Beyond 256 x 256 pairs (on a GPU 4096 x 4096) the table is never stored: memory is
+    linear in N and M, and the result can be differentiated once only. `a` and `b` being one tensor, with one scale for
+    all, halves the work. Sums are float32 or better, whatever comes in.
 
     >>> row_lse(torch.eye(3), torch.eye(3), 10.0, exclude=["self"]).exp()
     tensor([2., 2., 2.])
@@ -39,11 +44,14 @@ def row_lse(
     dtype = torch.promote_types(a.dtype, torch.float32)
     a, b = a.to(dtype), b.to(dtype)
     scale = torch.as_tensor(scale, dtype=dtype, device=a.device)
-    if len(a) * len(b) > DENSE_LIMIT:
-        rules = Rules.of(exclude, a_ids, b_ids)
-        if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
-            return tiles.rows_of_square(root, rules)
-        return tiles.rows(a * scale[..., None], b, rules)
+    if len(a) * len(b) > _dense_limit(a.device):
+        if "other" not in exclude or a_ids is not b_ids or a_ids is None:
+            return _in_tiles(a, b, scale, Rules.of(exclude, a_ids, b_ids), square)
+        # With the members of each class side by side, few tiles hold a pair of one class; the others do not come.
+        order = a_ids.argsort()
+        ids = a_ids[order]
+        a, b, scale = a[order], b[order], scale[order] if scale.ndim else scale
+        return _in_tiles(a, b, scale, Rules.of(exclude, ids, ids), square)[order.argsort()]
     logits = (a * scale[..., None]) @ b.T
     if "self" in exclude:
         logits.fill_diagonal_(-torch.inf)
@@ -55,6 +63,13 @@ def row_lse(
     return logits.logsumexp(1)
 
 
+def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -> Tensor:
+    """`row_lse` of a table that is not stored; `square`: b and its ids are a and its ids."""
+    if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
+        return tiles.rows_of_square(root, rules)
+    return tiles.rows(a * scale[..., None], b, rules)
+
+
 def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
     """The logs of the sums of exp(scale * a_i . b_j) over the rows j of `b` and over the rows i of `a`.
 
@@ -62,7 +77,7 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
     The same as two calls of `row_lse`, on one table where one scale serves both.
     """
     scale = torch.as_tensor(scale, dtype=a.dtype, device=a.device)
-    if scale.ndim == 0 and len(a) * len(b) > DENSE_LIMIT and tiles.bounded(scaled := a * scale, b):
+    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
         return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
     return row_lse(a, b, scale), row_lse(b, a, scale)
 
@@ -70,9 +85,9 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
 def row_softplus(a: Tensor, b: Tensor) -> Tensor:
     """For each row i of `a`, the sum of log(1 + exp(a_i . b_j)) over the other rows j of `b`.
 
-    a (N, D), b (M, D); returns (N,). Beyond `DENSE_LIMIT` pairs as `row_lse`: linear memory, differentiable once.
+    a (N, D), b (M, D); returns (N,). Large tables as in `row_lse`: linear memory, differentiable once.
     """
-    if len(a) * len(b) > DENSE_LIMIT:
+    if len(a) * len(b) > _dense_limit(a.device):
         return tiles.softplus(a, b, Rules.of(["self"], None, None))
     return -F.logsigmoid(-(a @ b.T)).fill_diagonal_(0).sum(1)
 

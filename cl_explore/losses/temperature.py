@@ -9,9 +9,22 @@ from torch import Tensor, nn
 from cl_explore.losses.arguments import values_are_at_hand
 from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.similarity import row_lse
 
 GAMMA = Knob("gamma", 0.1, 1.0, log=True, help="weight of this batch in the moving average; at most 1")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
+
+
+def _softmax_mean(x: Tensor, scale: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-sum-exp (N,) of each row of x (N, D) over those of other samples, and their softmax mean similarity (N,).
+
+    The second, without gradient, is the derivative of the first by its scale: no table of either is ever stored.
+    """
+    with torch.enable_grad():
+        points, scales = x.detach(), scale.expand(len(x)).clone().requires_grad_()
+        total = row_lse(points, points, scales, exclude=["same"], a_ids=sample, b_ids=sample)
+        (similarity,) = torch.autograd.grad(total.sum(), scales)
+    return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample), similarity
 
 
 def _global_contrast(
@@ -29,21 +42,22 @@ def _global_contrast(
     tau = torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
     sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
     positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
-    similarity = x @ x.T
+    lse, similarity = _softmax_mean(x, 1 / tau.detach(), sample)
     with torch.no_grad():
-        logits = (similarity / tau[..., None]).masked_fill(sample[:, None] == sample, -torch.inf)
-        mean = now = logits.logsumexp(1) - math.log(count)
+        mean = now = lse - math.log(count)
         if log_mean is not None:
             past = log_mean.to(z.dtype).repeat_interleave(2)
             share = torch.as_tensor(gamma, dtype=z.dtype, device=z.device)
             mean = torch.logaddexp(past + (-share).log1p(), now + share.log())
             if first_visit == "sample":
                 mean = torch.where(past == -torch.inf, now, mean)
-        weight = (logits - mean[:, None]).exp() / count
-        slope = mean + rho - (weight * similarity).sum(1) / tau
+        weight = (now - mean).exp()  # sum of the weights exp(s_ij / tau) / mean_i of an anchor's negatives, over n
+        slope = mean + rho - weight * similarity / tau
         objective = tau * (mean + rho) - positive
-    # The last term is 0; it hands the temperature, which the weights hide, its gradient.
-    surrogate = (weight * similarity).sum(1) - positive + (tau - tau.detach()) * slope
+    # The derivative of lse by s_ij is the softmax weight over tau. The terms that add up to 0 hand on the gradients:
+    # of the weighted sum, whose weights are held, and of the temperature, which those weights hide.
+    held = tau.detach() * weight * lse
+    surrogate = weight * similarity + (held - held.detach()) - positive + (tau - tau.detach()) * slope
     return {
         "loss": surrogate,
         "objective": objective,
