@@ -101,16 +101,25 @@ def umap_cache() -> Iterator[Finding]:
 
 
 def data_sets() -> Iterator[Finding]:
-    """Every data set that the library knows: present, or how to get it. Only the generated and bundled ones must be."""
+    """Every data set that the library knows. Only the generated and bundled ones must be there."""
     from cl_explore import data
+    from cl_explore.data.decoded import cache
+    from cl_explore.data.published import roots
 
+    yield OK, f"data folders: {', '.join(map(str, roots()))}; decoded images are kept in {cache()}"
     for name in data.names():
-        try:
+        if name not in data.PUBLISHED:
             dataset = data.load(name, split="test")
-        except FileNotFoundError as error:
-            yield LACKING, f"data set {error}".replace("\n", "\n    ")
-        else:
             yield OK, f"data set {name}: {len(dataset):,} test samples of shape {tuple(dataset.x.shape[1:])}"
+            continue
+        published = data.PUBLISHED[name]
+        try:
+            places = {str(published.find(split)[1]) for split in ("train", "test")}
+        except FileNotFoundError:
+            cure = f"load({name!r}, download=True)" if published.downloads else published.advice
+            yield LACKING, f"data set {name} is not in the data folders: {cure}, or see data/README.md"
+        else:
+            yield OK, f"data set {name}: {', '.join(sorted(places))}"
 
 
 def run_store() -> Iterator[Finding]:

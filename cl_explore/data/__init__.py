@@ -1,14 +1,48 @@
 """Data sets: real ones, Gaussian classes, and the factor world, all as tensors with labels and row numbers.
 
 >>> from cl_explore import data
->>> data.names()
-['digits', 'factor_world', 'factor_world_features', 'fashion_mnist', 'gaussians', 'hierarchical_gaussians']
+>>> [name for name in data.names() if name not in data.PUBLISHED]
+['digits', 'factor_world', 'factor_world_features', 'gaussians', 'hierarchical_gaussians']
 """
 
-from cl_explore.data import digits, factor_world, fashion_mnist, gaussians  # noqa: F401 - importing registers them
+from cl_explore.data import cifar, digits, factor_world, gaussians, imagenet, mnist, stl10  # importing registers them
+from cl_explore.data.arrays import from_arrays
 from cl_explore.data.dataset import Batch, Dataset
 from cl_explore.data.feature_world import FeatureWorld
+from cl_explore.data.folder import from_folder
+from cl_explore.data.hugging_face import from_hugging_face
 from cl_explore.data.long_tail import long_tail
+from cl_explore.data.published import Published
 from cl_explore.data.registry import load, names
 
-__all__ = ["Batch", "Dataset", "FeatureWorld", "factor_world", "load", "long_tail", "names"]
+PUBLISHED: dict[str, Published] = {
+    published.name: published
+    for published in (
+        cifar.CIFAR10,
+        cifar.CIFAR100,
+        imagenet.IMAGENET,
+        imagenet.IMAGENET100,
+        imagenet.TINY_IMAGENET,
+        mnist.FASHION_MNIST,
+        mnist.MNIST,
+        stl10.STL10,
+    )
+}
+"""Data sets that others publish, by the name that `load` knows; `find(split)` says where one is."""
+
+__all__ = [
+    "PUBLISHED",
+    "Batch",
+    "Dataset",
+    "FeatureWorld",
+    "Published",
+    "digits",
+    "factor_world",
+    "from_arrays",
+    "from_folder",
+    "from_hugging_face",
+    "gaussians",
+    "load",
+    "long_tail",
+    "names",
+]

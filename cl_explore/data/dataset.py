@@ -103,5 +103,6 @@ class Dataset:
         digest = hashlib.sha256()
         for name, values in {"x": self.x, "labels": self.labels, "index": self.index, **self.factors}.items():
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-            digest.update(values.cpu().contiguous().numpy().data)
+            for rows in values.split(4096):  # a large set need not fit into memory
+                digest.update(rows.cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """A data set seen through a frozen method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,6 @@ class Embedding:
     index: Tensor  # (n,) int64
 
 
-@torch.no_grad()
 def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedding:
     """Embed every sample as it is, without views and in evaluation mode, on the device that holds the method.
 
@@ -30,15 +30,23 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedd
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
     device = next(method.parameters()).device
-    modes = {module: module.training for module in method.modules()}
-    method.eval()
     hs, zs = [], []
-    try:
+    with frozen(method):
         for rows in torch.arange(len(dataset), device=dataset.x.device).split(batch_size):
             h = method(dataset.batch(rows).x.to(device))
             hs.append(h.float().cpu())
             zs.append(project(h).float().cpu())
+    return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
+
+
+@contextmanager
+def frozen(method: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; afterwards every module is in the mode it was in."""
+    modes = {module: module.training for module in method.modules()}
+    method.eval()
+    try:
+        with torch.no_grad():
+            yield
     finally:
         for module, training in modes.items():
             module.training = training
-    return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())

@@ -1,0 +1,170 @@
+"""Published data sets: where their files are looked for, how they are fetched, what is said when they are missing."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+from cl_explore.data.dataset import Dataset
+
+CLONE = Path(__file__).resolve().parents[2]  # notebooks run one folder below it, where ./data would be another
+
+
+class Download(NamedTuple):
+    """A file that its publisher, or the usual mirror, offers, and the published MD5 of it."""
+
+    url: str
+    md5: str
+
+    @property
+    def file(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+class Layout(NamedTuple):
+    """One form in which a data set is published: the files of each split, and what reads them from their folder."""
+
+    read: Callable[..., Dataset]  # read(folder, split, **options)
+    files: Mapping[str, tuple[str, ...]]  # a directory counts as a file
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set that somebody else publishes, as files in one of some layouts.
+
+    folders: names below a data folder in which the files may lie ("" = directly in it), the first for downloads.
+    elsewhere: further folders, such as those of a distribution's packages.
+    downloads: for each split, the files that make the set complete. advice: how else to get it.
+    """
+
+    name: str
+    layouts: tuple[Layout, ...]
+    folders: tuple[str, ...]
+    downloads: Mapping[str, tuple[Download, ...]] = field(default_factory=dict)
+    elsewhere: tuple[Path, ...] = ()
+    advice: str = ""
+
+    def find(self, split: str) -> tuple[Layout, Path]:
+        """The first layout that is complete and its folder; FileNotFoundError says what was looked for, and where."""
+        for place in self._places():
+            for layout in self.layouts:
+                if all((place / file).exists() for file in layout.files[split]):
+                    return layout, place
+        raise FileNotFoundError(self._missing(split))
+
+    def load(self, split: str, download: bool = False, **options: object) -> Dataset:
+        """Read the split, from its publisher only if it is nowhere and `download` is set."""
+        try:
+            layout, place = self.find(split)
+        except FileNotFoundError:
+            if not (download and self.downloads):
+                raise
+            folder = _writable(self.folders[0])
+            for file in self.downloads[split]:
+                fetch(file, folder)
+            layout, place = self.find(split)
+        return layout.read(place, split, **options)
+
+    def _places(self) -> Iterator[Path]:
+        for root in roots():
+            for folder in self.folders:
+                yield root / folder
+        yield from self.elsewhere
+
+    def _missing(self, split: str) -> str:
+        lines = [f"{self.name} ({split}) was not found; needed is one of"]
+        lines += [f"  {' and '.join(layout.files[split])}" for layout in self.layouts]
+        lines += ["looked in"]
+        for place in self._places():
+            halves = [
+                f"has {' and '.join(there)} but not {' and '.join(sorted(set(files) - set(there)))}"
+                for files in (layout.files[split] for layout in self.layouts)
+                if (there := [file for file in files if (place / file).exists()])
+            ]
+            lines.append(f"  {place}: {'; '.join(halves) or ('none of these' if place.is_dir() else 'no such folder')}")
+        ways = [f"put them into one of these folders ({self.folders[0]!r} in ./data or in $CL_EXPLORE_DATA)"]
+        if self.downloads:
+            ways.append(f"allow the download: load({self.name!r}, {split!r}, download=True)")
+        return "\n".join([*lines, f"To get it: {'; or '.join([*ways, self.advice] if self.advice else ways)}"])
+
+
+def roots() -> list[Path]:
+    """Where users keep their data; FileNotFoundError if $CL_EXPLORE_DATA is set but is no folder."""
+    root = os.environ.get("CL_EXPLORE_DATA")
+    if root and not Path(root).is_dir():
+        raise FileNotFoundError(f"CL_EXPLORE_DATA is {root!r}, which is not a folder: create it or unset the variable")
+    found = [Path(root)] if root else []
+    found.append(Path("data").absolute())
+    if (CLONE / "pyproject.toml").exists():
+        found.append(CLONE / "data")
+    return list(dict.fromkeys(found))
+
+
+def fetch(download: Download, folder: Path) -> None:
+    """Download a file into a folder, whole and checked or not at all; one that is there already stays.
+
+    Raises ConnectionError if it cannot be had, ValueError if what came is not what was published.
+    """
+    if (folder / download.file).exists():
+        return
+    digest, got = hashlib.md5(usedforsecurity=False), 0
+    # written aside and renamed, so that no half-written file ever has the final name
+    aside = folder / f"{download.file}.{os.getpid()}.part"
+    try:
+        with aside.open("wb") as file:
+            for block in _blocks(download):
+                file.write(block)
+                digest.update(block)
+                got += len(block)
+            file.flush()
+            os.fsync(file.fileno())
+        if digest.hexdigest() != download.md5:
+            raise ValueError(
+                f"{download.url} arrived damaged: {got} bytes have md5 {digest.hexdigest()}, needed is {download.md5}"
+            )
+        aside.replace(folder / download.file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def check_md5(path: Path, md5: str) -> None:
+    """ValueError if the file is not what was published."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != md5:
+        raise ValueError(
+            f"{path} is damaged or half written: its md5 is {found}, needed is {md5}; delete the file and get it again"
+        )
+
+
+def _blocks(download: Download) -> Iterator[bytes]:
+    try:
+        with urllib.request.urlopen(download.url, timeout=60) as response:
+            total, got = int(response.headers.get("Content-Length") or 0), 0
+            with tqdm(total=total or None, desc=download.file, unit="B", unit_scale=True) as bar:
+                while block := response.read(2**20):
+                    yield block
+                    got += bar.update(len(block)) or len(block)
+            if got < total:
+                raise ConnectionError(f"it broke off after {got} of {total} bytes")
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise ConnectionError(f"{download.url} could not be downloaded: {error}") from error
+
+
+def _writable(folder: str) -> Path:
+    places = [root / folder for root in sorted(roots(), key=lambda root: not root.is_dir())]  # rather one that is there
+    for place in places:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            return place
+    raise PermissionError(f"no folder to download into: {' and '.join(map(str, places))} cannot be written")
