@@ -35,7 +35,7 @@ test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="02_temperature" for one)
 	@$(BIN)/python notebooks/build.py $(ARGS)
 
-docs: $(INSTALLED)  ## write docs/losses.md and its pictures from the catalogue
+docs: $(INSTALLED)  ## write the pages of losses and studies, with their pictures
 	@$(BIN)/python docs/build.py
 
 lint: $(INSTALLED)  ## check style, types and which room imports which

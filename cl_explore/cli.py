@@ -1,6 +1,7 @@
-"""The command line lives here: `cl-explore lab`, `course` and `doctor`."""
+"""The command line lives here: `cl-explore lab`, `course`, `study`, `scorecard` and `doctor`."""
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import cl_explore
 
 NOTEBOOKS = Path(cl_explore.__file__).parents[1] / "notebooks"
 FIRST_NOTEBOOK = "00_start_here.ipynb"
+PRESETS = ("smoke", "laptop", "real")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     course_parser.add_argument("--out", type=Path, default=Path("build/course"), help="default: build/course")
     course_parser.set_defaults(run=course)
 
+    study_parser = commands.add_parser(
+        "study",
+        help="test the claims of one paper at small scale",
+        description="Train a paper's method and its baselines over paired seeds, say which of its claims hold, and "
+        "write the results and a figure to a folder. Without a name: list the studies.",
+    )
+    study_parser.add_argument("slug", nargs="?", metavar="study", help="such as behaviour-of-contrastive-loss")
+    study_parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="changes", help="another setting: epochs=5"
+    )
+    study_parser.add_argument("--out", type=Path, default=Path("build/study"), help="default: build/study")
+    study_parser.set_defaults(run=study)
+
+    scorecard_parser = commands.add_parser(
+        "scorecard",
+        help="test the claims of all papers and record what was found",
+        description="Run all studies, or those named, and write a JSON record of each. What was interrupted goes on "
+        "where it stopped.",
+    )
+    scorecard_parser.add_argument("slugs", nargs="*", metavar="study", help="default: all")
+    scorecard_parser.add_argument(
+        "--out", type=Path, help="default: data/scorecard for the preset laptop, else build/scorecard/PRESET"
+    )
+    scorecard_parser.set_defaults(run=scorecard)
+    for each in (study_parser, scorecard_parser):
+        each.add_argument("--preset", choices=PRESETS, default="laptop", help="default: laptop")
+        each.add_argument("--seeds", type=int, help="how many (default: 5, for the preset smoke 1)")
+        each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
+
     doctor_parser = commands.add_parser(
         "doctor",
         help="check the installation and say what to do about what is missing",
@@ -50,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor_parser.set_defaults(run=doctor)
 
     options, rest = parser.parse_known_args(arguments)
+    options.line = "cl-explore " + " ".join(sys.argv[1:] if arguments is None else arguments)
     if rest and options.command != "lab":
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     try:
@@ -95,6 +127,69 @@ def course(options: argparse.Namespace, rest: list[str]) -> int:
     print(f"\npreset {options.preset}, {time.perf_counter() - start:.0f} s, pages in {options.out}/index.html")
     print(summary(results))
     return int(any(result.error for result in results))
+
+
+def study(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run one study and tell its rows and verdicts, or list the studies."""
+    from cl_explore import studies
+    from cl_explore.studies import figures, page
+    from cl_explore.studies import scorecard as records
+
+    if options.slug is None:
+        print("\n".join(f"{slug:34} {studies.get(slug).title}" for slug in studies.names()))
+        return 0
+    chosen = studies.get(options.slug)
+    changes = dict(_setting(text) for text in options.changes)
+    (record,) = records.run(
+        [chosen.slug], options.preset, seeds=options.seeds, jobs=options.jobs, command=options.line, changes=changes
+    )
+    picture = options.out / f"{chosen.slug}.png"
+    figures.save(chosen.draw, record["rows"], picture)
+    for table in page.tables(record):
+        print(f"{table.to_string()}\n")
+    print("\n".join(map(page.line, record["verdicts"])))
+    print(f"\n{records.write(record, options.out)} and {picture}")
+    return 0
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """NAME=VALUE: the value as JSON (5, 0.1, null), else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set must be NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run studies and record them; the exit code says only whether they ran, not whether their claims hold."""
+    from tqdm.auto import tqdm
+
+    from cl_explore import studies
+    from cl_explore.studies import page
+    from cl_explore.studies import scorecard as records
+
+    standard = Path("data/scorecard") if options.preset == "laptop" else Path("build/scorecard") / options.preset
+    out = standard if options.out is None else options.out
+
+    def done(record: records.Record) -> None:
+        records.write(record, out)
+        tqdm.write("\n".join([f"\n{record['title']}: {page.counts(record)}", *map(page.line, record["verdicts"])]))
+
+    start = time.perf_counter()
+    found = records.run(
+        options.slugs or studies.names(),
+        options.preset,
+        seeds=options.seeds,
+        jobs=options.jobs,
+        command=options.line,
+        on_record=done,
+    )
+    claims = page.counts({"verdicts": [verdict for record in found for verdict in record["verdicts"]]})
+    print(f"\n{len(found)} studies in {time.perf_counter() - start:.0f} s, recorded in {out}; of their claims {claims}")
+    return 0
 
 
 def doctor(options: argparse.Namespace, rest: list[str]) -> int:

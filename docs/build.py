@@ -1,7 +1,12 @@
-"""Make docs/losses.md and its thumbnails from the catalogue: `python docs/build.py`. A test keeps them in agreement."""
+"""Make the generated pages: `python docs/build.py`. A test keeps them in agreement with what they are made from.
+
+docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, its figures and the table in the README
+from the records in data/scorecard.
+"""
 
 import inspect
 import math
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -11,8 +16,11 @@ from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.studies import figures, get, scorecard
+from cl_explore.studies import page as words
 
 HERE = Path(__file__).parent
+README, RECORDS = HERE.parent / "README.md", HERE.parent / "data" / "scorecard"
 SIZE, RADII = 180, (70, 46)  # pixels: the picture, the rings of first and second views
 LONGEST = 0.45  # radians: the arc of the strongest force
 COLOURS = ("#0072B2", "#D55E00", "#009E73")
@@ -140,18 +148,31 @@ def page() -> str:
     return "\n\n".join([HEAD.format(count=len(losses.catalogue)).strip(), "\n".join(index), *body, identities()]) + "\n"
 
 
+def readme(records: list[scorecard.Record]) -> str:
+    """The README with the table of these records between its two marks."""
+    begin, end = "<!-- scorecard -->\n", "\n<!-- end of scorecard -->"
+    table = f"{begin}{words.summary(records)}{end}"
+    return re.sub(f"{begin}.*?{end}", lambda _: table, README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
 def files() -> dict[Path, str]:
-    """Every generated file and what belongs in it."""
+    """Every generated text and what belongs in it."""
+    records = scorecard.read(RECORDS)
     pictures = {
         HERE / "losses" / f"{name}.svg": thumbnail(loss) for name, loss in losses.catalogue.items() if loss.fits(2)
     }
-    return {HERE / "losses.md": page(), **pictures}
+    pages = {HERE / "losses.md": page(), HERE / "scorecard.md": words.page(records), README: readme(records)}
+    return {**pages, **pictures}
 
 
 if __name__ == "__main__":
-    (HERE / "losses").mkdir(exist_ok=True)
-    for old in (HERE / "losses").glob("*.svg"):
-        old.unlink()
+    for folder in (HERE / "losses", HERE / "scorecard"):
+        folder.mkdir(exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
     for path, text in files().items():
         path.write_text(text, encoding="utf-8")
-    print(f"{len(losses.catalogue)} losses")
+    records = scorecard.read(RECORDS)
+    for record in records:
+        figures.save(get(record["study"]).draw, record["rows"], HERE / "scorecard" / f"{record['study']}.png")
+    print(f"{len(losses.catalogue)} losses, {len(records)} studies")

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cl_explore import cli, course, doctor
+from cl_explore import cli, course, doctor, studies
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
         "print(sorted({'torch', 'numpy', 'matplotlib', 'jupyterlab', 'papermill'} & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert all(command in printed for command in ("lab", "course", "doctor"))
+    assert all(command in printed for command in ("lab", "course", "study", "scorecard", "doctor"))
     assert printed.splitlines()[-1] == "[]"
 
 
@@ -82,6 +82,77 @@ def test_course_takes_all_numbered_notebooks_by_default(notebooks: Path) -> None
 def test_course_names_the_notebooks_there_are(notebooks: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["course", "07_absent"]) == 2
     assert "07_absent; there are: 00_start_here, 01_next" in capsys.readouterr().err
+
+
+RECORD = {
+    "study": "toy",
+    "title": "A toy",
+    "rows": [{"seed": 0, "method": "new", "m": 2.0, "seconds": 1.0}],
+    "verdicts": [
+        {
+            **{"text": "New is large.", "metric": "m", "method": "new", "baseline": 1.0, "expect": "higher"},
+            **{"margin": 0.0, "negative": False, "word": "fails"},
+            **{"difference": -1.0, "low": -2.0, "high": 0.0, "share": 0.0, "seeds": 5},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple, dict]]:
+    """The arguments of each scorecard.run, which runs nothing."""
+    calls: list[tuple[tuple, dict]] = []
+
+    def run(*positional: object, on_record: Callable = lambda record: None, **named: object) -> list[dict]:
+        calls.append((positional, named))
+        on_record(RECORD)
+        return [RECORD]
+
+    monkeypatch.setattr("cl_explore.studies.scorecard.run", run)
+    return calls
+
+
+def test_study_prints_its_verdicts_and_writes_its_results(
+    handed: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slug = studies.names()[0]
+    line = ["study", slug, "--seeds", "7", "--set", "epochs=2", "--set", "dataset=gaussians", "--out", str(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cl_explore.studies.figures.save", lambda draw, rows, path: path.write_bytes(b"picture"))
+        assert cli.main(line) == 0
+    changes = {"epochs": 2, "dataset": "gaussians"}
+    wanted = {"seeds": 7, "jobs": 2, "changes": changes, "command": f"cl-explore {' '.join(line)}"}
+    assert handed == [(([slug], "laptop"), wanted)]
+    printed = capsys.readouterr().out
+    assert "fails      New is large.\n           m: new against 1: −1 [−2, +0], claimed > 0, 0/5 seeds" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"toy.json", f"{slug}.png"}
+
+
+def test_study_without_a_name_lists_the_studies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["study"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == studies.names()
+
+
+def test_settings_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["study", studies.names()[0], "--set", "epochs"]) == 2
+    assert "--set must be NAME=VALUE, got 'epochs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [([], "data/scorecard"), (["--preset", "smoke"], "build/scorecard/smoke"), (["--out", "x"], "x")],
+)
+def test_scorecard_runs_all_studies_and_passes_even_if_claims_fail(
+    options: list[str], place: str, handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["scorecard", *options]) == 0
+    ((positional, named),) = handed
+    assert positional == (studies.names(), "smoke" if "smoke" in options else "laptop")
+    assert named["command"] == " ".join(["cl-explore scorecard", *options])
+    assert (tmp_path / place / "toy.json").is_file()
+    assert capsys.readouterr().out.endswith(f"recorded in {place}; of their claims 1 fails\n")
 
 
 def test_unknown_options_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The generated pages say what the catalogue says today."""
+"""The generated pages say what the catalogue and the records say today."""
 
 import importlib.util
 import re
@@ -7,8 +7,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cl_explore import losses
+from cl_explore import losses, studies
+from cl_explore.studies import figures, scorecard
 
 DOCS = Path(__file__).parents[1] / "docs"
 NUMBER = r"-?\d+\.\d+"
@@ -30,7 +32,7 @@ def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
     assert {path for path in wanted if path.suffix == ".svg"} == set((DOCS / "losses").glob("*.svg"))
     for path, text in wanted.items():
         kept = path.read_text(encoding="utf-8")
-        stale = f"{path.name} is not what the catalogue gives: run `make docs`"
+        stale = f"{path.name} is not what it is generated from: run `make docs`"
         assert re.sub(NUMBER, "#", kept) == re.sub(NUMBER, "#", text), stale
         np.testing.assert_allclose(
             [float(number) for number in re.findall(NUMBER, kept)],
@@ -38,6 +40,27 @@ def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
             atol=0.11 if path.suffix == ".svg" else 0.0011,
             err_msg=stale,
         )
+
+
+def test_recorded_verdicts_are_those_of_the_recorded_rows() -> None:
+    """Claims as they stand in the code, judged anew on the rows as they stand in data/scorecard."""
+    records = scorecard.read(DOCS.parent / "data" / "scorecard")
+    assert [record["study"] for record in records] == studies.names()
+    for record in records:
+        study = studies.get(record["study"])
+        stale = f"{study.slug}: run `cl-explore scorecard {study.slug}`, then `make docs`"
+        about = {name: record[name] for name in ("title", "paper", "about", "settings")}
+        expected = {name: getattr(study, name) for name in ("title", "paper", "about")}
+        assert about == {**expected, "settings": study.settings(record["preset"])}, stale
+        assert len(record["seeds"]) >= 5
+        for kept, again in zip(record["verdicts"], scorecard.verdicts(study, record["rows"]), strict=True):
+            assert kept == pytest.approx(again), stale
+
+
+def test_figures_of_studies_are_drawn_from_the_recorded_rows() -> None:
+    records = scorecard.read(DOCS.parent / "data" / "scorecard")
+    pictures = {path.stem: Image.open(path).info.get("Rows") for path in (DOCS / "scorecard").iterdir()}
+    assert pictures == {record["study"]: figures.digest(record["rows"]) for record in records}, "run `make docs`"
 
 
 def test_the_readme_counts_right(build: ModuleType) -> None:
