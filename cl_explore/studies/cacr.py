@@ -1,49 +1,19 @@
 """Contrastive attraction and repulsion (CACR, Zheng et al. 2023): what weighing among one's own kind adds."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from cl_explore import losses
 from cl_explore.methods import JointEmbedding
 from cl_explore.studies.figures import dots
-from cl_explore.studies.setting import build, embed_views, measures, splits, weak_views
+from cl_explore.studies.setting import HardViews, build, embed_views, measures, splits, weak_views
 from cl_explore.studies.study import Row, Study
 from cl_explore.studies.verdict import Claim
 from cl_explore.train import fit
 
 NOISY = "weight of the noisy one of 4 positives"
-
-
-@dataclass(frozen=True)
-class HardViews:
-    """Views that make 8x8 pictures hard to find again: shift of up to a pixel, 3x3 hole, gain .6 to 1.4, noise .15."""
-
-    def __call__(self, x: Tensor, generator: torch.Generator, n_views: int = 2) -> Tensor:
-        """x (B, 1, H, W) -> (B, V, 1, H, W)."""
-        batch, _, height, width = x.shape
-        count, device = batch * n_views, x.device
-
-        def draw(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator, device=device)
-
-        views = x.repeat_interleave(n_views, 0)
-        top, left = (3 * draw(2, count, 1)).long()
-        rows = top + torch.arange(height, device=device)
-        columns = left + torch.arange(width, device=device)
-        views = F.pad(views, (1, 1, 1, 1))[
-            torch.arange(count, device=device)[:, None, None], :, rows[:, :, None], columns[:, None, :]
-        ].permute(0, 3, 1, 2)
-        y, x0 = draw(2, count, 1) * (height - 2)
-        in_rows = (torch.arange(height, device=device) - y.floor()).clamp(-1, 3)
-        in_columns = (torch.arange(width, device=device) - x0.floor()).clamp(-1, 3)
-        hole = ((in_rows >= 0) & (in_rows < 3))[:, :, None] & ((in_columns >= 0) & (in_columns < 3))[:, None, :]
-        views = views.masked_fill(hole[:, None], 0) * (0.6 + 0.8 * draw(count, 1, 1, 1))
-        noise = torch.randn(views.shape, generator=generator, device=device)
-        return (views + 0.15 * noise).clamp(0, 1).unflatten(0, (batch, n_views))
 
 
 def run(
