@@ -85,6 +85,19 @@ def _entropy(weights: Tensor) -> Tensor:
     return -(weights * weights.log()).sum()
 
 
+def _shares(values: Tensor) -> Tensor:
+    return values / values.sum()
+
+
+def _comparator(a: Tensor, b: Tensor, steepness: float) -> Tensor:
+    stay = torch.atan(steepness * (b - a)) / math.pi + 0.5
+    return torch.stack([stay * a + (1 - stay) * b, (1 - stay) * a + stay * b])
+
+
+def _carried(weights: Tensor) -> Tensor:
+    return math.log(len(weights)) - _entropy(weights)
+
+
 _SIMILARITIES = torch.tensor([0.9, 0.7, 0.4, 0.1, -0.3, -0.5])
 _LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2])
 
@@ -240,5 +253,93 @@ EXERCISES: dict[str, Exercise] = {
     "dispersion": Exercise(
         lambda x, labels: geometry.dispersion(x, labels, normalize=False).ratio,
         lambda: [(F.normalize(_points(7)[:, 0], dim=1), _LABELS)],
+    ),
+    # 05_a_temperature_for_everyone
+    "carried": Exercise(
+        lambda similarities, temperature: _carried((similarities / temperature).softmax(0)),
+        lambda: [(_SIMILARITIES, 0.1), (_SIMILARITIES, 1.0)],
+        {
+            "that is the entropy: the divergence from uniform is log K minus it": lambda similarities, temperature: (
+                _entropy((similarities / temperature).softmax(0))
+            ),
+            "uniform weights are 1/K: compare p with that inside the logarithm": lambda similarities, temperature: (
+                -_entropy((similarities / temperature).softmax(0))
+            ),
+        },
+    ),
+    "remembered": Exercise(
+        lambda before, now, gamma: (1 - gamma) * before + gamma * now,
+        lambda: [(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 1.0]), 0.9)],
+        {
+            "gamma is the weight of the batch, not of the memory": lambda before, now, gamma: (
+                gamma * before + (1 - gamma) * now
+            ),
+        },
+    ),
+    "most_nats": Exercise(
+        lambda negatives: math.log(negatives),
+        lambda: [(8,), (254,)],
+        {
+            "nats, not bits: take the natural logarithm": lambda negatives: math.log2(negatives),
+        },
+    ),
+    # 06_attraction_and_repulsion
+    "attraction": Exercise(
+        lambda costs, tau: (tau * costs).softmax(0),
+        lambda: [(torch.tensor([0.1, 0.5, 1.2]), 1.0), (torch.tensor([0.1, 0.5, 1.2]), 3.0)],
+        {
+            "that is repulsion: a far positive shall weigh more, not less": lambda costs, tau: (-tau * costs).softmax(
+                0
+            ),
+            "the temperature multiplies the distance here": lambda costs, tau: (costs / tau).softmax(0),
+        },
+    ),
+    "comparator": Exercise(
+        lambda a, b, steepness: _comparator(a, b, steepness),
+        lambda: [(torch.tensor(0.6), torch.tensor(0.2), 10.0), (torch.tensor(0.1), torch.tensor(0.3), 2.0)],
+        {
+            "the smaller number shall come first": lambda a, b, steepness: _comparator(b, a, -steepness),
+            "the two must still have the same sum: mix both with the same share": lambda a, b, steepness: torch.stack(
+                [torch.minimum(a, b), _comparator(a, b, steepness)[1]]
+            ),
+        },
+    ),
+    "above": Exercise(
+        lambda positive, negatives: (negatives > positive).sum(),
+        lambda: [(torch.tensor(0.45), _SIMILARITIES), (torch.tensor(0.95), _SIMILARITIES)],
+        {
+            "those are below: an inversion is a negative that is nearer": lambda positive, negatives: (
+                negatives < positive
+            ).sum(),
+            "count them: the share depends on how many there are": lambda positive, negatives: (
+                (negatives > positive).double().mean()
+            ),
+        },
+    ),
+    # 07_many_views
+    "pairs": Exercise(
+        lambda views: views * (views - 1) // 2,
+        lambda: [(2,), (8,)],
+        {"each pair is counted twice, once from each side": lambda views: views * (views - 1)},
+    ),
+    "effective_rank": Exercise(
+        lambda x: geometry.effective_rank(x),
+        lambda: [(_points(20, 1)[:, 0],)],
+        {
+            "singular values, not their squares": lambda x: _entropy(_shares(torch.linalg.svdvals(x).square())).exp(),
+            "that is the entropy: its exponential counts": lambda x: _entropy(_shares(torch.linalg.svdvals(x))),
+        },
+    ),
+    "all_equal": Exercise(
+        lambda samples, views, temperature: losses.mv_dhel(torch.ones(samples, views, 3), temperature=temperature),
+        lambda: [(8, 2, 0.5), (16, 4, 0.5)],
+        {
+            "each view has an energy of its own": lambda samples, views, temperature: (
+                math.log(samples - 1) - math.log(views * (views - 1) / 2)
+            ),
+            "a point is not its own negative: B - 1, not B": lambda samples, views, temperature: (
+                views * math.log(samples) + (views - 1) / temperature - math.log(views * (views - 1) / 2)
+            ),
+        },
     ),
 }
