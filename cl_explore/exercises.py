@@ -254,6 +254,35 @@ EXERCISES: dict[str, Exercise] = {
         lambda x, labels: geometry.dispersion(x, labels, normalize=False).ratio,
         lambda: [(F.normalize(_points(7)[:, 0], dim=1), _LABELS)],
     ),
+    # 04_negatives
+    "coupling": Exercise(
+        lambda positive, negatives, temperature: (
+            1 - torch.cat([positive[None], negatives]).div(temperature).softmax(0)[0]
+        ),
+        lambda: [(torch.tensor(0.8), _SIMILARITIES, 0.1), (torch.tensor(0.2), _SIMILARITIES, 0.5)],
+        {
+            "that is the probability of the positive: q is what is left": lambda positive, negatives, temperature: (
+                torch.cat([positive[None], negatives]).div(temperature).softmax(0)[0]
+            ),
+        },
+    ),
+    "false_share": Exercise(
+        lambda classes: 1 / classes,
+        lambda: [(10,), (100,)],
+        {"those are the true negatives": lambda classes: 1 - 1 / classes},
+    ),
+    "mix": Exercise(
+        lambda query, negative, share: F.normalize(share * query + (1 - share) * negative, dim=-1),
+        lambda: [(F.normalize(_points()[0, 0], dim=0), F.normalize(_points()[1, 0], dim=0), 0.3)],
+        {
+            "the mixture lies inside the sphere: give it unit length": lambda query, negative, share: (
+                share * query + (1 - share) * negative
+            ),
+            "the share is that of the query": lambda query, negative, share: F.normalize(
+                (1 - share) * query + share * negative, dim=-1
+            ),
+        },
+    ),
     # 05_a_temperature_for_everyone
     "carried": Exercise(
         lambda similarities, temperature: _carried((similarities / temperature).softmax(0)),
