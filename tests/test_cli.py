@@ -200,3 +200,22 @@ def test_doctor_tells_where_runs_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
     ((mark, text),) = doctor.run_store()
     assert mark == doctor.OK
     assert f"{tmp_path} (0 runs" in text
+
+
+def test_doctor_lists_every_data_set_and_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cl_explore import data
+    from cl_explore.data import published
+
+    monkeypatch.setattr(published, "CLONE", tmp_path)
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        (tmp_path / "imagenet" / split).mkdir(parents=True)
+    (folders, *found) = list(doctor.data_sets())
+    assert str(tmp_path) in folders[1]
+    assert [text.split()[2].rstrip(":") for _, text in found] == data.names()
+    marks = {text.split()[2].rstrip(":"): (mark, text) for mark, text in found}
+    assert marks["digits"][0] == doctor.OK
+    assert marks["imagenet"] == (doctor.OK, f"data set imagenet: {tmp_path / 'imagenet'}"), "found, and not decoded"
+    assert marks["cifar10"][0] == doctor.LACKING
+    assert "load('cifar10', download=True)" in marks["cifar10"][1]

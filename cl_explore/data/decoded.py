@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cl_explore.data.published import check_md5
+from cl_explore.data.published import check_md5, writable
 
 CHUNK = 512
 """Images decoded between two records of how far it got."""
@@ -81,9 +81,11 @@ def unpacked(archive: Path, md5: str, members: tuple[str, ...]) -> Path:
 
 
 def cache() -> Path:
-    """Where decoded images are kept: `decoded` in $CL_EXPLORE_DATA if it can be written, else in the user's cache."""
-    root = Path(os.environ.get("CL_EXPLORE_DATA") or "/nowhere")
-    if not os.access(root, os.W_OK):
+    """Where decoded images are kept: in $CL_EXPLORE_DATA unless it is read-only, else in the user's cache."""
+    data = os.environ.get("CL_EXPLORE_DATA")
+    if data and writable(Path(data)):
+        root = Path(data)
+    else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cl_explore"
     try:
         (root / "decoded").mkdir(parents=True, exist_ok=True)

@@ -107,6 +107,11 @@ def roots() -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def writable(folder: Path) -> bool:
+    """Whether to write there: a folder marked read-only is left alone even by an administrator, who could."""
+    return folder.is_dir() and bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
 def fetch(download: Download, folder: Path) -> None:
     """Download a file into a folder, whole and checked or not at all; one that is there already stays.
 
@@ -159,12 +164,14 @@ def _blocks(download: Download) -> Iterator[bytes]:
 
 
 def _writable(folder: str) -> Path:
-    places = [root / folder for root in sorted(roots(), key=lambda root: not root.is_dir())]  # rather one that is there
-    for place in places:
+    candidates = sorted(roots(), key=lambda root: not root.is_dir())  # rather one that is there
+    for root in candidates:
+        if root.is_dir() and not writable(root):
+            continue
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(place, os.W_OK):
-            return place
-    raise PermissionError(f"no folder to download into: {' and '.join(map(str, places))} cannot be written")
+        if writable(root / folder):
+            return root / folder
+    raise PermissionError(f"no folder to download into: {' and '.join(map(str, candidates))} cannot be written")

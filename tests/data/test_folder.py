@@ -92,6 +92,14 @@ def test_the_cache_is_beside_the_own_data_if_that_can_be_written(pets: Path, own
     assert not (pets.parent / "cache").exists()
 
 
+def test_a_data_folder_marked_read_only_is_left_alone_even_by_root(pets: Path, own: Path) -> None:
+    own.chmod(0o555)
+    from_folder(pets)
+    own.chmod(0o755)
+    assert list(own.iterdir()) == []
+    assert len(list((pets.parent / "cache" / "cl_explore" / "decoded").glob("pets-*/images.npy"))) == 1
+
+
 def test_an_interrupted_decoding_goes_on_where_it_stopped(
     pets: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,14 @@ def test_download_goes_to_the_data_folder_that_is_there(publisher: tuple[Path, s
     assert not (nowhere / "data").exists()
 
 
+def test_download_leaves_a_folder_marked_read_only_alone(publisher: tuple[Path, str], own: Path) -> None:
+    own.chmod(0o555)
+    offered(publisher).load("test", download=True)
+    own.chmod(0o755)
+    assert list(own.iterdir()) == []
+    assert Path("data/lengths/test.bin").exists()
+
+
 @pytest.mark.parametrize("arrives", [b"fivex", b"fou", b"<html>no</html>", b""])
 def test_a_damaged_download_leaves_nothing_behind(publisher: tuple[Path, str], own: Path, arrives: bytes) -> None:
     with pytest.raises(ValueError, match=f"test.bin arrived damaged: {len(arrives)} bytes have md5 {md5(arrives)}"):
