@@ -121,4 +121,7 @@ def write(record: Record, folder: Path) -> Path:
 
 def read(folder: Path) -> list[Record]:
     """The records in a folder, by slug."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)]
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
+    ]
