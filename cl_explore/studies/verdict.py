@@ -12,7 +12,7 @@ from scipy import stats
 FEWEST_SEEDS = 5
 """Fewer seeds decide nothing: a 95 % bootstrap interval of the mean of four covers it less than 90 % of the time."""
 RESAMPLES = 20_000
-ROUNDING = 0
+ROUNDING = 1e-6
 """A difference that exceeds a margin by less does not exceed it: the hits and misses of accuracies often lie on it."""
 
 
