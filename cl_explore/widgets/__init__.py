@@ -1,7 +1,23 @@
 """Interactive panels: sliders above a canvas, live in a notebook and, by `.static()`, on a page without a kernel."""
 
+from cl_explore.widgets.attraction import AttractionPanel
 from cl_explore.widgets.embedding import EmbeddingPanel
+from cl_explore.widgets.mix import MixPanel
+from cl_explore.widgets.sort import SortPanel
 from cl_explore.widgets.sphere import SpherePanel
+from cl_explore.widgets.tau import TauPanel
 from cl_explore.widgets.temperature import TemperaturePanel
+from cl_explore.widgets.varcon import VarConPanel
+from cl_explore.widgets.views import ViewsPanel
 
-__all__ = ["EmbeddingPanel", "SpherePanel", "TemperaturePanel"]
+__all__ = [
+    "AttractionPanel",
+    "EmbeddingPanel",
+    "MixPanel",
+    "SortPanel",
+    "SpherePanel",
+    "TauPanel",
+    "TemperaturePanel",
+    "VarConPanel",
+    "ViewsPanel",
+]

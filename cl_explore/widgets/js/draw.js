@@ -122,6 +122,39 @@ function bars(ctx, axis, values, colour) {
   });
 }
 
+// ys over xs as a line in a plot.
+function curve(ctx, axis, xs, ys, colour, look) {
+  line(ctx, Array.from(xs, (x, i) => [axis.x(x), axis.y(ys[i])]), colour, look);
+}
+
+// Names of lines beside a piece of each, { name, colour, dash }, one below the other.
+function keys(ctx, x, y, rows) {
+  rows.forEach(({ name, colour, dash = [] }, row) => {
+    line(ctx, [[x, y + 17 * row], [x + 20, y + 17 * row]], colour, { dash, width: 2.5 });
+    text(ctx, name, x + 26, y + 17 * row, { base: "middle" });
+  });
+}
+
+// The colour of a share from 0 to 1 on matplotlib's viridis, in straight pieces.
+const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99],
+  [170, 220, 50], [253, 231, 37]];
+function viridis(share) {
+  const at = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1), low = Math.min(Math.floor(at), VIRIDIS.length - 2);
+  return `rgb(${VIRIDIS[low].map((value, i) => Math.round(value + (at - low) * (VIRIDIS[low + 1][i] - value)))})`;
+}
+
+// A matrix of shares from 0 to 1, row by row, as cells with their numbers.
+function heat(ctx, box, values, columns) {
+  const w = box.w / columns, rows = values.length / columns, h = box.h / rows;
+  values.forEach((value, i) => {
+    const x = box.x + (i % columns) * w, y = box.y + Math.floor(i / columns) * h;
+    ctx.fillStyle = viridis(value);
+    ctx.fillRect(x, y, w - 1, h - 1);
+    if (w > 30) text(ctx, value.toFixed(2), x + w / 2, y + h / 2,
+      { size: 11, align: "center", base: "middle", colour: value > 0.6 ? INK : "white" });
+  });
+}
+
 // A column of looks with their names.
 function legend(ctx, x, y, looks, names) {
   names.forEach((name, i) => {

@@ -66,7 +66,7 @@ function mount(root, panel, drawn = () => {}) {
     data = next;
     fresh = true;
     title.textContent = data.title;
-    canvas.setAttribute("aria-label", data.alt);
+    canvas.setAttribute("aria-label", [data.alt, ...data.readout.map((cell) => cell.join(" "))].join("; "));
     readout.setAttribute("aria-live", data.moving ? "off" : "polite");  // thirty numbers a second are no help
     readout.replaceChildren(...data.readout.map(([label, value]) => {
       const cell = document.createElement("span"), strong = document.createElement("b");
