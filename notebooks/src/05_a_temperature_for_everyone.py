@@ -59,7 +59,7 @@ axes.set_xticks(list(bias), [str(size) for size in bias])
 axes.minorticks_off()
 plots.show(
     figure,
-    alt="The estimate of an anchor's log-mean from a batch lies below the truth, by nearly 2 nats for 4 negatives.",
+    alt="The estimate of an anchor's log-mean from a batch lies below the truth, by some 2 nats for 4 negatives.",
 )
 assert all(value < 0.01 for value in bias.values())
 assert bias[4] < bias[64] < bias[1024]

@@ -39,7 +39,7 @@ five = digits.batch(torch.arange(5)).x
 figure = plots.figure("full", height=3.6, columns=3)
 for axes, strength in zip(figure.axes, (0.5, 1.0, 4.0), strict=True):
     drawn = views.ImageViews.weak(strength)(five, torch.Generator().manual_seed(seed), 6)  # (5, 6, 1, 8, 8)
-    axes.imshow(drawn.squeeze(2).permute(0, 2, 1, 3).reshape(40, 48), cmap="gray_r")
+    axes.imshow(F.pad(drawn.squeeze(2), (1, 1, 1, 1)).permute(0, 2, 1, 3).reshape(50, 60), cmap="gray_r")
     axes.set(title=f"strength {strength:g}", xticks=[], yticks=[])
 plots.show(
     figure,
