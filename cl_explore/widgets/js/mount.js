@@ -1,5 +1,5 @@
 // How a panel gets onto the page: `mount` makes title, canvas and read-out; `live` feeds it from a kernel, `still` from
-// frames that came with the page. A panel is { height(width), draw(ctx, width, height, data, view), drag?(view, dx, dy) };
+// frames that came with the page. A panel is { height(width, data), draw(ctx, width, height, data, view), drag?(view, dx, dy) };
 // draw returns what can be hovered, { x, y, tip(i) }, or nothing.
 
 function mount(root, panel, drawn = () => {}) {
@@ -15,7 +15,7 @@ function mount(root, panel, drawn = () => {}) {
     waiting = 0;
     const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
     if (!data || !width) return;
-    const height = panel.height(width);
+    const height = panel.height(width, data);
     canvas.style.height = `${height}px`;
     canvas.width = Math.round(width * ratio);  // setting the size also clears
     canvas.height = Math.round(height * ratio);
@@ -66,7 +66,7 @@ function mount(root, panel, drawn = () => {}) {
     data = next;
     fresh = true;
     title.textContent = data.title;
-    canvas.setAttribute("aria-label", data.alt);
+    canvas.setAttribute("aria-label", `${data.alt} Now: ${data.readout.map((pair) => pair.join(" ")).join(", ")}.`);
     readout.setAttribute("aria-live", data.moving ? "off" : "polite");  // thirty numbers a second are no help
     readout.replaceChildren(...data.readout.map(([label, value]) => {
       const cell = document.createElement("span"), strong = document.createElement("b");
