@@ -1,6 +1,7 @@
 """Interactive panels: sliders above a canvas, live in a notebook and, by `.static()`, on a page without a kernel."""
 
 from cl_explore.widgets.attraction import AttractionPanel
+from cl_explore.widgets.compare import LossComparePanel
 from cl_explore.widgets.embedding import EmbeddingPanel
 from cl_explore.widgets.mix import MixPanel
 from cl_explore.widgets.sort import SortPanel
@@ -13,6 +14,7 @@ from cl_explore.widgets.views import ViewsPanel
 __all__ = [
     "AttractionPanel",
     "EmbeddingPanel",
+    "LossComparePanel",
     "MixPanel",
     "SortPanel",
     "SpherePanel",

@@ -9,16 +9,18 @@ from torch import Tensor
 from cl_explore.losses import Knob, Loss
 from cl_explore.plots.style import class_look
 from cl_explore.widgets.canvas import Fields
-from cl_explore.widgets.descent import MEASURES, Points, descend, measure
+from cl_explore.widgets.descent import MEASURES, Points, measure, move, pull
 
 SPAN = 300  # steps that the curves look back
 FILM = range(0, 201, 5)  # the steps shown where there is no kernel
 
 
 def sphere_scene(points: Points, loss: Loss, coloured: bool) -> dict[str, Any]:
-    """What does not change while points move: texts, and the colour and marker of every point."""
+    """What does not change while points move: texts, the look of every point, and which samples are copied."""
     samples, views, dim = points.z.shape
-    looks = [class_look(label) for label in points.labels.unique().tolist()] if coloured else [("#4d6f8f", "o")]
+    copies = points.origin.bincount(minlength=samples)
+    sizes = points.labels.bincount().tolist()
+    looks = [class_look(label) for label in range(len(sizes))] if coloured else [("#4d6f8f", "o")]
     ground = "circle" if dim == 2 else "sphere"
     return {
         "title": f"{loss.title}: {samples} samples × {views} views on the {ground}",
@@ -27,8 +29,9 @@ def sphere_scene(points: Points, loss: Loss, coloured: bool) -> dict[str, Any]:
         "dim": dim,
         "views": views,
         "group": points.labels.repeat_interleave(views).numpy() * coloured,
+        "copies": copies.repeat_interleave(views).numpy(),
         "looks": [{"colour": colour, "marker": marker} for colour, marker in looks],
-        "names": [f"class {label}" for label in range(len(looks))] if coloured else [],
+        "names": [f"class {label}: {size}" for label, size in enumerate(sizes)] if coloured else [],
         "measures": MEASURES,
         "span": SPAN,
     }
@@ -37,7 +40,7 @@ def sphere_scene(points: Points, loss: Loss, coloured: bool) -> dict[str, Any]:
 def sphere_frame(
     points: Points, history: NDArray[np.float64], force: Tensor | None = None, span: int = SPAN
 ) -> dict[str, Any]:
-    """Where the points are, the numbers measured so far, history (steps, 4) with at most `span` rows, and optionally
+    """Where the points are, the numbers measured so far, history (steps, 6) with at most `span` rows, and optionally
     the forces as arrows, the longest a fifth of the radius."""
     curves = np.zeros((len(MEASURES), span))
     curves[:, : len(history)] = history.T
@@ -63,14 +66,14 @@ def stops(knob: Knob, current: float) -> list[float]:
     return [float(value) for value in spaced]
 
 
-def film(points: Points, loss: Loss, knobs: dict[str, Any], lr: float) -> list[Fields]:
+def film(points: Points, loss: Loss, knobs: dict[str, Any], lr: float, arrows: bool) -> list[Fields]:
     """The frames of a descent at the steps of FILM."""
     history: list[tuple[float, ...]] = []
     frames: list[Fields] = []
     for step in range(FILM[-1] + 1):
-        if step:
-            points = descend(points, loss, knobs, lr)
+        value, force = pull(points, loss, knobs)
         if step in FILM:
-            history.append(measure(points, loss, knobs))
-            frames.append(sphere_frame(points, np.array(history), span=len(FILM)))
+            history.append(measure(points, value))
+            frames.append(sphere_frame(points, np.array(history), force if arrows else None, span=len(FILM)))
+        points = move(points, force, lr)
     return frames

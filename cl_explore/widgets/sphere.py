@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,22 +18,27 @@ from cl_explore import losses
 from cl_explore.losses import Knob, Loss
 from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
 from cl_explore.widgets.controls import WIDE, controls
-from cl_explore.widgets.descent import descend, measure, pull, scatter
+from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, sphere_frame, sphere_scene, stops
 
 FRAME_SECONDS = 1 / 30
 AHEAD = 8  # frames that may be under way to the page
 TURN_SECONDS = 0.01
+MOST_POINTS = 2000
+SAMPLES = (12, 24, 48, 96, 192, 500, 1000)
+MOST_FILMED = 500  # points up to which a page without a kernel gets several films
 PATIENCE = 200  # turns without an answer from the page after which the animation stops: about two seconds
 
 
 class SpherePanel(Panel):
     """Watch a loss move points: choose it, turn its knobs, start, pause, step and reset.
 
-    Each of `samples` samples has `views` free points on the circle (`dim=2`) or the sphere (`dim=3`), in `classes`
-    classes; the points make steps of plain gradient descent of size `lr`. The loss, its knobs, the step size, labels
-    and arrows may be changed at any time, from code as well: `panel.knobs["temperature"].value = 0.1`. Raises
-    ValueError for an unknown loss, a dim other than 2 and 3, or too few samples, views or classes.
+    Each of `samples` samples has `views` free points on the circle (`dim=2`) or the sphere (`dim=3`), 2,000 in all at
+    most, in `classes` classes, the largest `imbalance` times the smallest; a share of `duplicates` are exact copies of
+    other samples. The points make steps of plain gradient descent of size `lr`. Where one step for all points would
+    take too long to be watched, a step sees a batch of samples, drawn without replacement; the read-out says so.
+    Everything may be changed at any time, from code as well: `panel.knobs["temperature"].value = 0.1`. Raises
+    ValueError for an unknown loss, a dim other than 2 and 3, and numbers outside their ranges.
     """
 
     _moving: object | None = None  # the one animation that may go on
@@ -45,28 +51,47 @@ class SpherePanel(Panel):
         samples: int = 96,
         views: int = 2,
         classes: int = 4,
+        imbalance: float = 1.0,
+        duplicates: float = 0.0,
         lr: float = 0.02,
         seed: int = 0,
     ) -> None:
         first = losses.get(loss)
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 (circle) or 3 (sphere), got {dim}")
-        if not 2 <= classes <= samples:
-            raise ValueError(f"classes must be at least 2 and at most samples ({samples}), got {classes}")
         if views < 2:
             raise ValueError(f"views must be at least 2, got {views}")
+        if not 4 <= samples <= MOST_POINTS // views:
+            raise ValueError(f"samples must be 4 to {MOST_POINTS // views} ({MOST_POINTS} points), got {samples}")
+        if not 2 <= classes <= samples // 2:
+            raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
+        if not 1 <= imbalance <= 100:
+            raise ValueError(f"imbalance must be between 1 and 100, got {imbalance}")
+        if not 0 <= duplicates <= 0.9:
+            raise ValueError(f"duplicates must be between 0 and 0.9, got {duplicates}")
         if not 0.001 <= lr <= 1:
             raise ValueError(f"lr must be between 0.001 and 1, got {lr}")
-        self._shape = (samples, views)
-        self._classes, self._seed = classes, seed
+        self._views, self._classes, self._seed = views, classes, seed
         fitting = {known.title: known for known in (*losses.catalogue.values(), first) if known.fits(views)}
         if first.title not in fitting:
             raise ValueError(f"loss {first.name} cannot be computed from {views} views and their labels alone")
         self.loss = ipywidgets.Dropdown(options=fitting, value=first, description="loss")
         self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
+        counts = {count for count in SAMPLES if 2 * classes <= count <= MOST_POINTS // views} | {samples}
+        self.samples = ipywidgets.SelectionSlider(
+            options=sorted(counts), value=samples, description="samples", tooltip=f"each has {views} points", style=WIDE
+        )
+        self.imbalance = ipywidgets.FloatLogSlider(
+            value=imbalance, min=0, max=2, step=0.05, description="imbalance", readout_format=".1f",
+            tooltip="the largest class is so many times the smallest", style=WIDE,
+        )  # fmt: skip
+        self.duplicates = ipywidgets.FloatSlider(
+            value=duplicates, max=0.9, step=0.05, description="duplicates", readout_format=".0%",
+            tooltip="share of the samples that are exact copies of others, and stay with them", style=WIDE,
+        )  # fmt: skip
         self.lr = ipywidgets.FloatLogSlider(
             value=lr, min=-3, max=0, step=0.05, description="step size", readout_format=".3f",
-            tooltip="how far a point moves for a unit of force", style=WIDE,
+            tooltip="how far a point moves for a unit of force, in radians", style=WIDE,
         )  # fmt: skip
         self.labels = ipywidgets.Checkbox(value=True, description="classes", indent=False, layout={"width": "90px"})
         self.arrows = ipywidgets.Checkbox(value=False, description="arrows", indent=False, layout={"width": "90px"})
@@ -81,15 +106,17 @@ class SpherePanel(Panel):
         super().__init__(
             "sphere",
             [
-                row(self.loss, self.surface),
+                row(self.loss, self.surface, self.samples),
                 self._knob_box,
+                row(self.imbalance, self.duplicates),
                 row(*self.buttons.values(), self.labels, self.arrows),
             ],
         )
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: getattr(self, name)())
         self.loss.observe(lambda _: self._on_loss(), "value")
-        self.surface.observe(lambda _: self.reset(), "value")
+        for control in (self.surface, self.samples, self.imbalance, self.duplicates):
+            control.observe(lambda _: self.reset(), "value")
         self.labels.observe(lambda _: self._draw(new_scene=True), "value")
         self.arrows.observe(lambda _: self._draw(), "value")
         self.canvas.on_msg(self._on_message)
@@ -101,13 +128,18 @@ class SpherePanel(Panel):
         self.pause()
         generator = Generator().manual_seed(self._seed)
         with self._lock:
-            self._origin = self.points = scatter(*self._shape, self.surface.value, self._classes, generator)
+            self._start = self.points = scatter(
+                self.samples.value, self._views, self.surface.value, self._classes, generator,
+                imbalance=self.imbalance.value, duplicates=self.duplicates.value,
+            )  # fmt: skip
+            self._force = torch.zeros_like(self.points.z)
+            self._batches, self._generator = Batches(self.samples.value, generator), generator
             self._history.clear()
         self._draw(new_scene=True)
 
     def step(self) -> None:
         """Make one step."""
-        self._draw(move=True)
+        self._draw(steps=True)
 
     def start(self) -> None:
         """Keep stepping, thirty times a second at most, until `pause` or until no page shows the panel any more.
@@ -136,7 +168,7 @@ class SpherePanel(Panel):
         while self._moving is animation:
             began = clock()
             self._sent += 1
-            if not self._draw(move=True) or not await self._watched():
+            if not self._draw(steps=True) or not await self._watched():
                 return self.pause()
             await asyncio.sleep(max(0.0, began + FRAME_SECONDS - clock()))
 
@@ -161,44 +193,52 @@ class SpherePanel(Panel):
 
     def _on_loss(self) -> None:
         self._take_knobs()
+        self._batches = Batches(self.samples.value, self._generator)
         self._draw(new_scene=True)
 
     def _chosen(self) -> tuple[Loss, dict[str, Any]]:
         loss, knobs = self._setting
         return loss, {name: knob.value for name, knob in knobs.items()}
 
-    def _draw(self, *, move: bool = False, new_scene: bool = False) -> bool:
-        """Measure and show the points, after one step if `move`; False if the loss could not be computed."""
+    def _draw(self, *, steps: bool = False, new_scene: bool = False) -> bool:
+        """Measure and show the points, after one step if `steps`; False if the loss could not be computed."""
         with self._lock, _one_thread():
             loss, knobs = self._chosen()
             try:
-                points = descend(self.points, loss, knobs, self.lr.value) if move else self.points
-                measured = measure(points, loss, knobs)
-                force = pull(points, loss, knobs)[1] if self.arrows.value else None
+                points = move(self.points, self._force, self.lr.value) if steps else self.points
+                began = time.perf_counter()
+                value, force = pull(points, loss, knobs, self._batches.draw())
+                self._batches.took(time.perf_counter() - began)
             except Exception as error:  # a loss being written may raise anything: say it where the reader looks
                 if not self.frame:
                     raise
                 self.show(frame={**self.frame, "status": f"not computed: {error}"})
                 return False
-            if self._history and not move:
+            if self._history and not steps:
                 self._history.pop()
-            self._history.append(measured)
-            self.points = points
-            frame = sphere_frame(points, np.array(self._history), force) | {"moving": self._sent if self._moving else 0}
+            self._history.append(measure(points, value))
+            self.points, self._force = points, force
+            frame = sphere_frame(points, np.array(self._history), force if self.arrows.value else None)
+            frame["moving"] = self._sent if self._moving else 0
+            if self._batches.size < len(points.z):
+                frame["readout"] = [*frame["readout"], ["batch", f"{self._batches.size} of {len(points.z)} samples"]]
             self.show(scene=sphere_scene(points, loss, self.labels.value) if new_scene else None, frame=frame)
             return True
 
     def static(self) -> HTML:
-        """200 steps from the beginning, for five values of the loss's first sliding knob, as one HTML block."""
+        """200 steps from the beginning, for five values of the loss's first sliding knob (more than 500 points: for the
+        present one), as one HTML block."""
         loss, knobs = self._chosen()
         sweep = next((knob for knob in loss.knobs if isinstance(knob, Knob)), None)
+        if self._start.z[..., 0].numel() > MOST_FILMED:
+            sweep = None
         settings = [{**knobs, sweep.name: value} for value in stops(sweep, knobs[sweep.name])] if sweep else [knobs]
         films: list[list[Fields]] = []
         shown: list[dict[str, Any]] = []
         for setting in settings:
             with suppress(ValueError):  # a stop may be illegal beside the other knobs
                 with _one_thread():
-                    films.append(film(self._origin, loss, setting, self.lr.value))
+                    films.append(film(self._start, loss, setting, self.lr.value, self.arrows.value))
                 shown.append(setting)
         if not films:
             raise ValueError(f"{loss.name} cannot be computed with {knobs}")
@@ -206,7 +246,7 @@ class SpherePanel(Panel):
         if sweep:
             texts = [f"{setting[sweep.name]:.3g}" for setting in shown]
             sliders.insert(0, Slider(sweep.name.replace("_", " "), texts, shown.index(knobs) if knobs in shown else 0))
-        scene = sphere_scene(self._origin, loss, self.labels.value) | {"span": len(FILM)}
+        scene = sphere_scene(self._start, loss, self.labels.value) | {"span": len(FILM)}
         return block("sphere", scene, [frame for film in films for frame in film], sliders)
 
 

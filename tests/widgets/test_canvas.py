@@ -11,7 +11,7 @@ from IPython.core.formatters import DisplayFormatter
 
 from cl_explore.data import Dataset
 from cl_explore.train import Run
-from cl_explore.widgets import EmbeddingPanel, SpherePanel, TemperaturePanel
+from cl_explore.widgets import EmbeddingPanel, LossComparePanel, SpherePanel, TemperaturePanel
 from cl_explore.widgets.canvas import Canvas, Panel, Slider, block, drawing, source
 
 LARGEST = 600_000  # bytes of a static panel
@@ -23,6 +23,7 @@ def panels(make_run: Callable[..., Run], dataset: Dataset) -> dict[str, Panel]:
         "temperature": TemperaturePanel(torch.linspace(-0.5, 0.6, 64), 0.8, temperature=0.2),
         "sphere": SpherePanel("alignment"),  # as large as any other loss, and quick
         "embedding": EmbeddingPanel(make_run(), dataset),
+        "compare": LossComparePanel(("nt_xent", "alignment"), samples=8),
     }
 
 
@@ -60,7 +61,7 @@ def unpack(array: dict) -> np.ndarray:
     return np.frombuffer(base64.b64decode(array["data"]), kind).reshape(-1, array["length"]) * array["scale"]
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding"])
+@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare"])
 def test_static_panel_is_one_whole_small_block_of_html_without_network(panels: dict[str, Panel], name: str) -> None:
     panel = panels[name]
     text = panel.static().data
@@ -134,7 +135,7 @@ def test_canvas_sends_arrays_as_float32_and_the_rest_as_it_is() -> None:
     assert ".clx" in canvas._css
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding"])
+@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare"])
 def test_panels_display_without_a_page_and_as_html_when_asked(
     panels: dict[str, Panel], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

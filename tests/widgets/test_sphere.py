@@ -10,11 +10,26 @@ from cl_explore import geometry, losses
 from cl_explore.losses import Choice, Knob
 from cl_explore.widgets import SpherePanel, sphere
 from cl_explore.widgets.controls import controls
-from cl_explore.widgets.descent import LONGEST_STEP, MEASURES, Points, descend, measure, pull, scatter
+from cl_explore.widgets.descent import (
+    LONGEST_STEP,
+    MEASURES,
+    SLOW,
+    Batches,
+    Points,
+    class_sizes,
+    measure,
+    move,
+    pull,
+    scatter,
+)
 
 
-def start(dim: int = 2, samples: int = 24) -> Points:
-    return scatter(samples, 2, dim, 3, Generator().manual_seed(0))
+def start(dim: int = 2, samples: int = 24, **settings: float) -> Points:
+    return scatter(samples, 2, dim, 3, Generator().manual_seed(0), **settings)
+
+
+def descend(points: Points, loss: losses.Loss, knobs: dict, lr: float) -> Points:
+    return move(points, pull(points, loss, knobs)[1], lr)
 
 
 def of_views(views: int) -> list[str]:
@@ -66,9 +81,11 @@ def test_read_out_holds_the_measures_of_the_points_drawn() -> None:
         loss(points.z, points.labels).item(),
         geometry.alignment(points.z).item(),
         -geometry.uniformity(points.z[:, 0]).item(),
+        geometry.tolerance(points.z[:, 0], points.labels).item(),
         geometry.dispersion(points.z.flatten(0, 1), points.labels.repeat_interleave(2)).within.item(),
+        geometry.effective_rank(points.z.flatten(0, 1)).item(),
     )
-    assert measure(points, loss, loss.defaults) == pytest.approx(values)
+    assert measure(points, values[0]) == pytest.approx(values)
     assert panel.frame["readout"] == [["step", "1"], *([n, f"{v:.3f}"] for n, v in zip(MEASURES, values, strict=True))]
     np.testing.assert_array_equal(panel.frame["points"], points.z.flatten())
 
@@ -80,11 +97,11 @@ def test_buttons_knobs_and_switches_work_from_code() -> None:
     panel.buttons["step"].click()
     assert panel.points.step == 2
     assert panel.frame["recorded"] == 3
-    before = panel.frame["history"].reshape(4, -1)[0, 2]
+    before = panel.frame["history"].reshape(len(MEASURES), -1)[0, 2]
     panel.knobs["temperature"].value = 0.1  # measures again, moves nothing
     assert panel.points.step == 2
     assert panel.frame["recorded"] == 3
-    assert panel.frame["history"].reshape(4, -1)[0, 2] != before
+    assert panel.frame["history"].reshape(len(MEASURES), -1)[0, 2] != before
     assert "arrows" not in panel.frame
     panel.arrows.value = True
     assert np.linalg.norm(panel.frame["arrows"].reshape(-1, 2), axis=1).max() == pytest.approx(0.2, rel=1e-5)
@@ -133,6 +150,82 @@ def test_a_setting_that_the_loss_refuses_is_said_and_moves_nothing() -> None:
     assert panel.points.step == 0
     panel.knobs["temperature"].value = 0.2
     assert "status" not in panel.frame
+
+
+@pytest.mark.parametrize("imbalance", [1.0, 10.0, 100.0])
+def test_classes_fall_exponentially_and_none_is_empty(imbalance: float) -> None:
+    sizes = class_sizes(500, 4, imbalance)
+    assert sum(sizes) == 500
+    assert sizes == sorted(sizes, reverse=True)
+    steps = np.array(sizes[:-1]) / sizes[1:]
+    np.testing.assert_allclose(steps, imbalance ** (1 / 3), rtol=0.25)
+    assert min(class_sizes(8, 4, 100)) == 1
+
+
+def test_copies_stand_where_their_original_stands_and_stay_there() -> None:
+    points, loss = start(samples=60, duplicates=0.4), losses.get("nt_xent")
+    copies = points.origin != torch.arange(60)
+    assert copies.sum() == 24
+    assert not copies[points.origin].any()  # a copy of an original, not of a copy
+    torch.testing.assert_close(points.labels, points.labels[points.origin])
+    for _ in range(300):
+        points = descend(points, loss, {"temperature": 0.1}, lr=0.05)
+    assert torch.equal(points.z, points.z[points.origin])
+    several, free = start(samples=60, duplicates=0.4), start(samples=60)
+    assert pull(several, loss, {"temperature": 0.1})[0] > pull(free, loss, {"temperature": 0.1})[0]
+
+
+def test_a_batch_pulls_at_its_samples_only_as_if_there_were_no_others() -> None:
+    points, loss = start(), losses.get("supcon")
+    rows = torch.tensor([0, 3, 9, 10, 17, 22])
+    value, force = pull(points, loss, {"temperature": 0.2}, rows)
+    part = Points(points.z[rows], points.labels[rows], torch.arange(6))
+    assert value == pytest.approx(loss(part.z, part.labels, temperature=0.2).item(), rel=1e-5)
+    torch.testing.assert_close(force[rows], pull(part, loss, {"temperature": 0.2})[1])
+    assert force.count_nonzero() == force[rows].count_nonzero()
+
+
+def test_batches_shrink_while_steps_are_slow_and_visit_every_sample() -> None:
+    batches = Batches(1000, Generator().manual_seed(0))
+    assert len(batches.draw()) == 250
+    batches.took(SLOW / 10)
+    batches.took(SLOW / 10)
+    assert batches.draw() is None
+    for _ in range(2):
+        batches.took(2 * SLOW)
+    assert batches.draw() is None  # a slow step or two may be chance
+    batches.took(2 * SLOW)
+    batches.took(SLOW / 10)  # having been too large it does not grow again
+    assert batches.draw().unique().numel() == 500
+    assert torch.equal(torch.cat([batches.draw(), batches.draw()]).sort().values, torch.arange(1000))
+    for _ in range(20):
+        batches.took(2 * SLOW)
+    assert batches.size == 64
+    small = Batches(24, Generator())
+    for _ in range(9):
+        small.took(9.0)
+    assert small.draw() is None
+
+
+def test_many_points_move_in_batches_and_the_read_out_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Batches, "took", lambda *_: None)
+    panel = SpherePanel("nt_xent", samples=1000)
+    panel.step()
+    assert panel.frame["readout"][-1] == ["batch", "250 of 1000 samples"]
+    assert ((panel.points.z - panel._start.z).abs() > 1e-6).flatten(1).any(1).sum() == 250
+
+
+def test_sliders_of_imbalance_duplicates_and_samples_lay_the_points_anew() -> None:
+    panel = SpherePanel(samples=48)
+    panel.imbalance.value = 10
+    assert panel.points.labels.bincount().tolist() == class_sizes(48, 4, 10)
+    assert panel.scene["names"][0] == f"class 0: {class_sizes(48, 4, 10)[0]}"
+    panel.duplicates.value = 0.5
+    assert panel.scene["copies"].sum() == 96
+    assert panel.scene["copies"].max() > 1
+    panel.samples.value = 192
+    assert panel.points.z.shape == (192, 2, 2)
+    assert panel.points.step == 0
 
 
 async def until(happened, seconds: float = 5.0) -> None:
@@ -200,7 +293,7 @@ def test_animation_stops_at_an_error_and_says_it() -> None:
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     points = start()
     with pytest.raises(ValueError, match=r"nt_xent.*not finite at step 0"):
-        pull(Points(points.z * float("nan"), points.labels), losses.get("nt_xent"), {"temperature": 0.5})
+        pull(points._replace(z=points.z * float("nan")), losses.get("nt_xent"), {"temperature": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -209,7 +302,10 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
         ({"loss": "nt_xnt"}, "unknown loss 'nt_xnt'.*nt_xent"),
         ({"dim": 4}, r"dim must be 2 \(circle\) or 3 \(sphere\), got 4"),
         ({"classes": 1}, "classes must be at least 2"),
-        ({"samples": 3, "classes": 4}, r"at most samples \(3\), got 4"),
+        ({"samples": 6, "classes": 4}, r"at most half the samples \(6\), got 4"),
+        ({"samples": 1001}, r"samples must be 4 to 1000 \(2000 points\), got 1001"),
+        ({"imbalance": 0.5}, "imbalance must be between 1 and 100, got 0.5"),
+        ({"duplicates": 1.0}, "duplicates must be between 0 and 0.9, got 1.0"),
         ({"views": 1}, "views must be at least 2, got 1"),
         ({"lr": 0.0}, "lr must be between 0.001 and 1, got 0.0"),
         ({"loss": "dcl", "views": 3}, "loss dcl cannot be computed from 3 views"),

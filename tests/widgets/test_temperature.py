@@ -7,7 +7,15 @@ from scipy.special import softmax
 
 from cl_explore import losses
 from cl_explore.widgets import TemperaturePanel
-from cl_explore.widgets.temperature import CURVE, measures, similarities, temperature_frame
+from cl_explore.widgets.temperature import (
+    COUNTS,
+    CURVE,
+    decoupling,
+    limits,
+    measures,
+    similarities,
+    temperature_frame,
+)
 
 cosine = st.floats(-1, 1)
 negatives = st.lists(cosine, min_size=2, max_size=40).map(np.array)
@@ -26,6 +34,40 @@ def test_measures_are_those_of_the_softmax_over_the_negatives(
     np.testing.assert_allclose(now["entropy"], -(kept * np.log(kept)).sum(), atol=1e-9)
     with_positive = softmax(np.append(negatives, positive) / temperature)
     np.testing.assert_allclose(now["q"], with_positive[:-1].sum(), atol=1e-12)
+    hard = int(np.ceil(0.1 * len(negatives)))
+    np.testing.assert_allclose(now["hard"], np.sort(weights)[::-1][:hard].sum(), atol=1e-12)
+
+
+def test_pull_is_the_positives_share_of_the_lengths_of_all_pair_forces() -> None:
+    z = torch.nn.functional.normalize(
+        torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    )
+    anchor = z[0].clone().requires_grad_()
+    lengths = []
+    for j in range(1, 7):  # the pair force: the gradient of the anchor through the similarity with one point alone
+        s = torch.stack([anchor.detach() @ z[k] if k != j else anchor @ z[k] for k in range(1, 7)])
+        (gradient,) = torch.autograd.grad(-(s / 0.2).log_softmax(0)[0], anchor)
+        lengths.append((gradient - (gradient @ z[0]) * z[0]).norm())  # along the sphere
+    cosines = (z[1:] @ z[0]).numpy()
+    pull = measures(cosines[0], cosines[1:], [0.2])["pull"][0]
+    assert pull == pytest.approx(float(lengths[0] / sum(lengths)), abs=1e-9)
+
+
+@pytest.mark.parametrize("positive", [0.8, 0.4, 0.0])
+def test_limits_are_where_the_measures_go(positive: float) -> None:
+    s = np.array([0.4, -0.2, 0.4, 0.1, -0.7])  # two are equally near
+    for name, ends in limits(positive, s, 0.3).items():
+        reached = measures(positive, s, [1e-3, 1e4], 0.3)[name]
+        np.testing.assert_allclose(ends, reached, atol=2e-4, err_msg=name)
+
+
+def test_decoupling_passes_through_q_and_grows_with_the_negatives() -> None:
+    s = np.linspace(-0.5, 0.6, 100)
+    curve = decoupling(0.8, s, 0.2)
+    assert (np.diff(curve) > 0).all()
+    assert np.interp(np.log(100), np.log(COUNTS), curve) == pytest.approx(measures(0.8, s, [0.2])["q"][0], abs=2e-3)
+    twice = measures(0.8, np.tile(s, 2), [0.2])["q"][0]  # the same similarities twice
+    assert np.interp(np.log(200), np.log(COUNTS), curve) == pytest.approx(twice, abs=2e-3)
 
 
 def test_entropy_strictly_rises_with_temperature_between_its_limits() -> None:
@@ -73,6 +115,10 @@ def test_sliders_set_from_code_change_what_is_drawn() -> None:
     panel.anchor.value = 9
     np.testing.assert_allclose(panel.scene["similarities"], np.sort(similarities(z, 9)[1])[::-1])
     assert panel.anchor.max == 15
+    before = panel.frame["now"]
+    panel.hardest.value = 0.5
+    assert panel.scene["hard"] == 7
+    assert panel.frame["now"][1] > before[1]
 
 
 def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -> None:
@@ -93,6 +139,7 @@ def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -
         ({"negatives": [0.1, float("nan")], "positive": 0.5}, "similarities must be finite"),
         ({"negatives": [0.1, 0.2], "positive": float("inf")}, "similarities must be finite"),
         ({"negatives": [0.1, 0.2], "positive": 0.5, "temperature": 0.0}, "temperature must be between 0.03 and 3.0"),
+        ({"negatives": [0.1, 0.2], "positive": 0.5, "hardest": 0.0}, "hardest must be between 0.01 and 1, got 0.0"),
         ({"z": torch.randn(2, 3)}, r"z must be floats \(B, V, D\).*got torch.float32 of shape \(2, 3\)"),
         ({"z": torch.zeros(4, 2, 3, dtype=torch.int64)}, "got torch.int64"),
         ({"z": torch.full((4, 2, 3), float("nan"))}, "z must be finite"),

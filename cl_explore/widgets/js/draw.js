@@ -31,8 +31,35 @@ function trace(ctx, marker, x, y, radius) {
   ctx.closePath();
 }
 
-// Points xs, ys; point i looks like looks[group[i]]. One path a look: thousands of points cost a few milliseconds.
+// The picture of one marker, as opaque as it will be drawn, made once: to copy it is quicker than to fill its outline.
+const stamps = new Map();
+function stamp({ colour, marker }, radius, alpha, ratio) {
+  const key = [colour, marker, radius, alpha, ratio].join();
+  if (!stamps.has(key)) {
+    const side = 2 * Math.ceil((1.45 * radius + 1) * ratio), sheet = document.createElement("canvas");
+    sheet.width = sheet.height = side;
+    const ctx = sheet.getContext("2d");
+    ctx.scale(ratio, ratio);
+    ctx.globalAlpha = alpha;
+    ctx.beginPath();
+    trace(ctx, marker, side / 2 / ratio, side / 2 / ratio, radius);
+    ctx.fillStyle = colour;
+    ctx.fill();
+    stamps.set(key, sheet);
+  }
+  return stamps.get(key);
+}
+
+// Points xs, ys; point i looks like looks[group[i]]. One path a look, or from 500 points on one stamp a point.
 function scatter(ctx, xs, ys, group, looks, { radius = 4, alpha = 0.9, keep = () => true } = {}) {
+  if (xs.length > 500) {
+    const ratio = ctx.getTransform().a, sheets = looks.map((look) => stamp(look, radius, alpha, ratio));
+    for (let i = 0; i < xs.length; i++) if (keep(i)) {
+      const sheet = sheets[group[i]], side = sheet.width / ratio;  // on whole pixels nothing needs smoothing
+      ctx.drawImage(sheet, Math.round((xs[i] - side / 2) * ratio) / ratio, Math.round((ys[i] - side / 2) * ratio) / ratio, side, side);
+    }
+    return;
+  }
   ctx.globalAlpha = alpha;
   ctx.lineWidth = 1.6;
   ctx.strokeStyle = "white";
@@ -183,4 +210,40 @@ function tooltip(ctx, width, height, x, y, { lines, image }) {
     ctx.drawImage(image.sheet, image.x, image.y, image.w, image.h, left + 8, top + 8, side, (side * image.h) / image.w);
   }
   lines.forEach((l, i) => text(ctx, l, left + 8, top + (side && side + 6) + 18 + 16 * i));
+}
+
+// A curve of its own scale in `box`, its name above it to the left and its newest value to the right.
+function sparkline(ctx, box, name, values, colour) {
+  let low = Math.min(...values), high = Math.max(...values);
+  if (high - low < 1e-3) [low, high] = [low - 5e-4, high + 5e-4];  // or rounding would fill the box
+  const x = (i) => box.x + (box.w * i) / Math.max(1, values.length - 1);
+  const y = (value) => box.y + box.h - (box.h * (value - low)) / (high - low);
+  line(ctx, [[box.x, box.y + box.h], [box.x + box.w, box.y + box.h]], GRID, { width: 1 });
+  line(ctx, Array.from(values, (value, i) => [x(i), y(value)]), colour, { width: 1.8 });
+  scatter(ctx, [x(values.length - 1)], [y(values.at(-1))], [0], [{ colour, marker: "o" }], { radius: 4, alpha: 1 });
+  text(ctx, name, box.x, box.y - 7, { colour: MUTED });
+  text(ctx, short(Math.round(1e4 * values.at(-1)) / 1e4), box.x + box.w, box.y - 7, { size: 14, weight: 600, align: "right" });
+}
+
+// Turns a point of the sphere to where the reader has dragged it; the last coordinate points at the reader.
+function turned([x, y, z], { yaw = 0.5, pitch = 0.4 }) {
+  const a = x * Math.cos(yaw) + z * Math.sin(yaw), c = z * Math.cos(yaw) - x * Math.sin(yaw);
+  return [a, y * Math.cos(pitch) - c * Math.sin(pitch), y * Math.sin(pitch) + c * Math.cos(pitch)];
+}
+function turn(view, dx, dy) {
+  view.yaw = (view.yaw ?? 0.5) + 0.01 * dx;
+  view.pitch = Math.max(-1.5, Math.min(1.5, (view.pitch ?? 0.4) + 0.01 * dy));
+}
+
+// A circle (one ring for each radius) or a sphere of the first radius, around x0, y0.
+function ground(ctx, x0, y0, radii, dim, view) {
+  const angles = Array.from({ length: 73 }, (_, i) => (i * Math.PI) / 36);
+  const curve = (point) => line(ctx, angles.map(point).map(([x, y]) => [x0 + x, y0 - y]), "#bdbdbd", { width: 1 });
+  for (const radius of dim === 2 ? radii : radii.slice(0, 1))
+    curve((a) => [radius * Math.cos(a), radius * Math.sin(a)]);
+  if (dim === 2) return;
+  ctx.globalAlpha = 0.5;
+  for (const point of [(a) => [Math.cos(a), Math.sin(a), 0], (a) => [Math.cos(a), 0, Math.sin(a)], (a) => [0, Math.cos(a), Math.sin(a)]])
+    curve((a) => turned(point(a), view).map((value) => radii[0] * value));
+  ctx.globalAlpha = 1;
 }

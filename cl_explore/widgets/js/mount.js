@@ -1,5 +1,5 @@
 // How a panel gets onto the page: `mount` makes title, canvas and read-out; `live` feeds it from a kernel, `still` from
-// frames that came with the page. A panel is { height(width), draw(ctx, width, height, data, view), drag?(view, dx, dy) };
+// frames that came with the page. A panel is { height(width, data), draw(ctx, width, height, data, view), drag?(view, dx, dy) };
 // draw returns what can be hovered, { x, y, tip(i) }, or nothing.
 
 function mount(root, panel, drawn = () => {}) {
@@ -15,7 +15,7 @@ function mount(root, panel, drawn = () => {}) {
     waiting = 0;
     const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
     if (!data || !width) return;
-    const height = panel.height(width);
+    const height = panel.height(width, data);
     canvas.style.height = `${height}px`;
     canvas.width = Math.round(width * ratio);  // setting the size also clears
     canvas.height = Math.round(height * ratio);

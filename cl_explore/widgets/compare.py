@@ -1,0 +1,254 @@
+"""LossComparePanel: several losses on the same points: values, force laws, and what they do to one anchor."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import ipywidgets
+import numpy as np
+from IPython.display import HTML
+from numpy.typing import NDArray
+from torch import Generator
+
+from cl_explore import losses
+from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
+from cl_explore.widgets.controls import WIDE, controls
+from cl_explore.widgets.descent import Points, scatter
+from cl_explore.widgets.film import stops
+from cl_explore.widgets.forces import AXIS, Forces, forces, law
+
+MOST_LOSSES, VIEWS = 4, 2
+SAME_SAMPLE, SAME_CLASS, OTHER_CLASS, ANCHOR = range(4)  # what a point is to the anchor
+ANCHORS = 8  # anchors shown where there is no kernel
+
+
+class Case(NamedTuple):
+    """One loss on the points, its values collapsed and perfect, and what it does."""
+
+    loss: Loss
+    bounds: tuple[float, float]
+    forces: Forces
+
+
+def roles(points: Points, anchor: int) -> NDArray[np.int64]:
+    """What every point (N,) is to the anchor: 0 of its sample, 1 of its class, 2 of another class, 3 the anchor."""
+    labels = points.labels.repeat_interleave(VIEWS).numpy()
+    found = np.where(labels == labels[anchor], SAME_CLASS, OTHER_CLASS)
+    found[anchor // VIEWS * VIEWS : (anchor // VIEWS + 1) * VIEWS] = SAME_SAMPLE
+    found[anchor] = ANCHOR
+    return found
+
+
+def compare_scene(points: Points, anchor: int) -> dict[str, Any]:
+    """What all losses share: the points, what they are to the anchor, and how similar."""
+    z = points.z.flatten(0, 1).double().numpy()
+    ground = "circle" if z.shape[1] == 2 else "sphere"
+    return {
+        "title": "The same points under several losses",
+        "alt": f"{len(z)} points on a {ground}; from one of them, the anchor, an arrow for each loss. Beside them, for "
+        "each loss, the force on the anchor's positive and negatives over their similarity: attraction above zero, "
+        "repulsion below.",
+        "dim": z.shape[1],
+        "views": VIEWS,
+        "points": z.ravel(),
+        "anchor": anchor,
+        "roles": roles(points, anchor),
+        "similarities": z @ z[anchor],
+        "axis": AXIS,
+    }
+
+
+def compare_frame(cases: Sequence[Case], laws: Sequence[NDArray[np.float64]], anchor: int) -> dict[str, Any]:
+    """What each loss makes of the points: texts, arrows (L, D), pair forces on the anchor (L, N) and laws (L, 2, 13).
+
+    Arrows have unit length, and the forces of a loss are divided by its `scale`: weak ones keep their digits where
+    numbers are packed in 16 bits. `collapse` is where the value lies between perfect (0) and collapsed (1); it may
+    leave them.
+    """
+    texts, readout, arrows, marks, curves = [], [], [], [], []
+    for (loss, (collapsed, perfect), (value, force, pairs)), curve in zip(cases, laws, strict=True):
+        arrow = force.flatten(0, 1)[anchor].numpy()
+        felt = np.zeros(force[..., 0].numel()) if pairs is None else pairs[anchor]
+        span, strength = collapsed - perfect, float(np.linalg.norm(arrow))
+        scale = float(max(np.abs(felt).max(), np.abs(curve).max())) or 1.0
+        arrows.append(arrow / (strength or 1.0))
+        marks.append(felt / scale)
+        curves.append(curve / scale)
+        texts.append({
+            "title": loss.title,
+            "value": _signed(value, 3),
+            "collapse": (value - perfect) / span if abs(span) > 1e-9 else None,
+            "perfect": _signed(perfect, 2),
+            "collapsed": _signed(collapsed, 2),
+            "force": strength,
+            "scale": scale,
+            "labelled": "labels" in loss.needs,
+            "paired": pairs is not None,
+        })  # fmt: skip
+        readout.append([loss.title, f"{_signed(value, 3)}, force on the anchor {strength:.2f}"])
+    return {
+        "cases": texts,
+        "arrows": np.concatenate(arrows),
+        "pairs": np.concatenate(marks),
+        "laws": np.stack(curves).ravel(),
+        "readout": readout,
+    }
+
+
+def _signed(number: float, digits: int) -> str:
+    return f"{number:z.{digits}f}".replace("-", "−")
+
+
+class LossComparePanel(Panel):
+    """Put two to four losses side by side on the same points, and ask what each does to one anchor.
+
+    For each loss: its value between perfect and collapsed; the force between the anchor and its positive, and a
+    negative, over their similarity, with the anchor's actual pairs as marks; and an arrow where the anchor would go.
+    The points are `samples` samples with two views on the circle (`dim=2`) or the sphere (`dim=3`), in `classes`
+    classes. A knob that several losses declare alike, such as the temperature, is turned for all of them at once while
+    `together` is on. Losses, knobs (`panel.knobs[0]["temperature"].value = 0.1`), `anchor`, `noise` (how far views lie
+    from their sample) and `surface` may be set from code. Raises ValueError for fewer than 2 or more than 4 losses, one
+    that needs more than two views and labels, and numbers outside their ranges.
+    """
+
+    def __init__(
+        self,
+        compare: Sequence[str | Loss] = ("nt_xent", "dcl"),
+        *,
+        dim: int = 2,
+        samples: int = 24,
+        classes: int = 3,
+        noise: float = 0.25,
+        seed: int = 0,
+    ) -> None:
+        chosen = [losses.get(loss) for loss in compare]
+        if not 2 <= len(chosen) <= MOST_LOSSES:
+            raise ValueError(f"compare must name 2 to {MOST_LOSSES} losses, got {len(chosen)}")
+        for loss in chosen:
+            if not loss.fits(VIEWS):
+                raise ValueError(f"loss {loss.name} cannot be computed from {VIEWS} views and their labels alone")
+        if dim not in (2, 3):
+            raise ValueError(f"dim must be 2 (circle) or 3 (sphere), got {dim}")
+        if not 4 <= samples <= 100:
+            raise ValueError(f"samples must be 4 to 100, got {samples}")
+        if not 2 <= classes <= samples // 2:
+            raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
+        if not 0.05 <= noise <= 2:
+            raise ValueError(f"noise must be between 0.05 and 2, got {noise}")
+        self._samples, self._classes, self._seed = samples, classes, seed
+        fitting = {known.title: known for known in (*losses.catalogue.values(), *chosen) if known.fits(VIEWS)}
+        self.losses = [ipywidgets.Dropdown(options=fitting, value=loss, description="loss") for loss in chosen]
+        self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
+        self.anchor = ipywidgets.IntSlider(
+            max=samples * VIEWS - 1, description="anchor", tooltip="which point is asked where it would go"
+        )
+        self.noise = ipywidgets.FloatLogSlider(
+            value=noise, min=math.log10(0.05), max=math.log10(2), step=0.02, description="distance of the views",
+            readout_format=".2f", tooltip="how far views lie from their sample, in radii: far = hard", style=WIDE,
+        )  # fmt: skip
+        self.together = ipywidgets.Checkbox(
+            value=True, description="turn shared knobs together", indent=False, layout={"width": "220px"}
+        )
+        self._silent = False  # while one knob turns others
+        self.knobs: list[dict[str, ipywidgets.Widget]] = [{} for _ in chosen]
+        self._cases: dict[int, Case] = {}
+        self._laws = {place: np.zeros((2, len(AXIS))) for place in range(len(chosen))}
+        self._columns = [ipywidgets.VBox([menu]) for menu in self.losses]
+        super().__init__("compare", [row(*self._columns), row(self.surface, self.anchor, self.noise, self.together)])
+        for place, menu in enumerate(self.losses):
+            self._take_knobs(place)
+            menu.observe(lambda _, place=place: self._on_loss(place), "value")
+        self.anchor.observe(lambda _: self._draw(new_scene=True), "value")
+        for control in (self.surface, self.noise):
+            control.observe(lambda _: self._on_points(), "value")
+        self._on_points()
+
+    def _take_knobs(self, place: int) -> None:
+        self.knobs[place] = controls(self.losses[place].value)
+        for knob in self.losses[place].value.knobs:
+            control = self.knobs[place][knob.name]
+            for twin in self._twins(place, knob)[:1]:
+                control.value = self.knobs[twin][knob.name].value
+            control.observe(lambda _, knob=knob: self._on_knob(place, knob), "value")
+        self._columns[place].children = (self.losses[place], *self.knobs[place].values())
+
+    def _twins(self, place: int, knob: Knob | Choice) -> list[int]:
+        """Where other losses have the same knob, if knobs are turned together."""
+        others = (other for other in range(len(self.losses)) if other != place and self.knobs[other])
+        return [other for other in others if self.together.value and knob in self.losses[other].value.knobs]
+
+    def _on_knob(self, place: int, knob: Knob | Choice) -> None:
+        if self._silent:
+            return
+        twins = self._twins(place, knob)
+        self._silent = True
+        for twin in twins:
+            self.knobs[twin][knob.name].value = self.knobs[place][knob.name].value
+        self._silent = False
+        self._draw(place, *twins)
+
+    def _on_loss(self, place: int) -> None:
+        self._take_knobs(place)
+        self._draw(place)
+
+    def _on_points(self) -> None:
+        generator = Generator().manual_seed(self._seed)
+        self.points = scatter(
+            self._samples, VIEWS, self.surface.value, self._classes, generator, noise=self.noise.value
+        )
+        self._draw(new_scene=True)
+
+    def _chosen(self, place: int) -> tuple[Loss, dict[str, Any]]:
+        return self.losses[place].value, {name: knob.value for name, knob in self.knobs[place].items()}
+
+    def _case(self, loss: Loss, knobs: dict[str, Any]) -> Case:
+        bounds = loss.bounds(self._samples, VIEWS, self._classes, **knobs)
+        return Case(loss, bounds, forces(self.points, loss, knobs))
+
+    def _law(self, case: Case, knobs: dict[str, Any], anchor: int) -> NDArray[np.float64]:
+        if case.forces.pairs is None:
+            return np.zeros((2, len(AXIS)))
+        return law(self.points, case.loss, knobs, anchor)
+
+    def _draw(self, *places: int, new_scene: bool = False) -> None:
+        """Show what the losses at these places, or all, do: at once what is quick, then the laws, which take longer."""
+        anchor = self.anchor.value
+        for place in places or range(len(self.losses)):
+            loss, knobs = self._chosen(place)
+            try:
+                self._cases[place] = self._case(loss, knobs)
+            except Exception as error:  # a loss being written may raise anything: say it where the reader looks
+                if not self.frame:
+                    raise
+                return self.show(frame={**self.frame, "status": f"{loss.title} not computed: {error}"})
+        scene = compare_scene(self.points, anchor) if new_scene else None
+        self.show(scene=scene, frame=self._frame(anchor))
+        for place in places or range(len(self.losses)):
+            self._laws[place] = self._law(self._cases[place], self._chosen(place)[1], anchor)
+        self.show(frame=self._frame(anchor))
+
+    def _frame(self, anchor: int) -> Fields:
+        places = range(len(self.losses))
+        return compare_frame([self._cases[place] for place in places], [self._laws[place] for place in places], anchor)
+
+    def static(self) -> HTML:
+        """Five values of the first loss's first sliding knob, which all losses that have it share, for eight anchors,
+        as one HTML block."""
+        settings = [self._chosen(place) for place in range(len(self.losses))]
+        sweep = next((knob for knob in settings[0][0].knobs if isinstance(knob, Knob)), None)
+        values = stops(sweep, settings[0][1][sweep.name]) if sweep else [0.0]
+        anchors = sorted({*range(0, self._samples * VIEWS, self._samples * VIEWS // ANCHORS), self.anchor.value})
+        frames: list[Fields] = []
+        for value in values:
+            swept = {sweep.name: value} if sweep else {}
+            turned = [(loss, knobs | swept if sweep in loss.knobs else knobs) for loss, knobs in settings]
+            cases = [self._case(loss, knobs) for loss, knobs in turned]
+            for anchor in anchors:
+                laws = [self._law(case, knobs, anchor) for case, (_, knobs) in zip(cases, turned, strict=True)]
+                frames.append(compare_scene(self.points, anchor) | compare_frame(cases, laws, anchor))
+        sliders = [Slider("anchor", [str(anchor) for anchor in anchors], anchors.index(self.anchor.value))]
+        if sweep:
+            start = values.index(settings[0][1][sweep.name])
+            sliders.insert(0, Slider(sweep.name.replace("_", " "), [f"{value:.3g}" for value in values], start))
+        return block("compare", self.scene, frames, sliders)
