@@ -4,8 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets
@@ -20,6 +19,7 @@ from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
 from cl_explore.widgets.controls import WIDE, controls
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, sphere_frame, sphere_scene, stops
+from cl_explore.widgets.knobs import one_thread
 
 FRAME_SECONDS = 1 / 30
 AHEAD = 8  # frames that may be under way to the page
@@ -202,7 +202,7 @@ class SpherePanel(Panel):
 
     def _draw(self, *, steps: bool = False, new_scene: bool = False) -> bool:
         """Measure and show the points, after one step if `steps`; False if the loss could not be computed."""
-        with self._lock, _one_thread():
+        with self._lock, one_thread():
             loss, knobs = self._chosen()
             try:
                 points = move(self.points, self._force, self.lr.value) if steps else self.points
@@ -237,7 +237,7 @@ class SpherePanel(Panel):
         shown: list[dict[str, Any]] = []
         for setting in settings:
             with suppress(ValueError):  # a stop may be illegal beside the other knobs
-                with _one_thread():
+                with one_thread():
                     films.append(film(self._start, loss, setting, self.lr.value, self.arrows.value))
                 shown.append(setting)
         if not films:
@@ -248,14 +248,3 @@ class SpherePanel(Panel):
             sliders.insert(0, Slider(sweep.name.replace("_", " "), texts, shown.index(knobs) if knobs in shown else 0))
         scene = sphere_scene(self._start, loss, self.labels.value) | {"span": len(FILM)}
         return block("sphere", scene, [frame for film in films for frame in film], sliders)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one core: for so few points a second one only adds waiting, on a busy machine 100 ms of it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from cl_explore import geometry, losses
 from cl_explore.losses import Knob
 from cl_explore.plots.style import class_look
-from cl_explore.widgets.descent import Points, descend
+from cl_explore.widgets.descent import Points, move, pull
 from cl_explore.widgets.knobs import KnobPanel, State, counter, dial, of
 
 EPSILONS = np.linspace(0, 0.09, 7)  # adaptation ranges whose descents are made
@@ -66,11 +66,11 @@ def descents(classes: int, temperature: float, target_grad: str) -> Descents:
     start = F.normalize(centres[labels] + 0.6 * torch.randn(len(labels), DIM, generator=generator), dim=1)
     films = []
     for epsilon in EPSILONS:
-        points, film = Points(start[:, None], labels), []
+        points, film = Points(start[:, None], labels, torch.arange(len(labels))), []
         knobs = {"temperature": temperature, "epsilon": float(epsilon), "target_grad": target_grad}
         for step in range(SHOTS[-1] + 1):
             if step:
-                points = descend(points, losses.varcon, knobs, LR)
+                points = move(points, pull(points, losses.varcon, knobs)[1], LR)
             if step in SHOTS:
                 film.append(points.z[:, 0])
         films.append(torch.stack(film))
