@@ -1,0 +1,202 @@
+import inspect
+from dataclasses import MISSING, fields
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from cl_explore import data, nn, train
+from cl_explore.evaluate import embed
+from cl_explore.methods import JointEmbedding
+from cl_explore.train import feed
+from cl_explore.train.settings import Settings
+from cl_explore.views import ImageViews, VectorViews
+
+SETTINGS = {"epochs": 3, "batch_size": 16, "device": "cpu", "snapshots": 4}
+
+
+def build(**knobs):
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(nn.MLP([6, 16, 8]), torch.nn.Dropout(0.2))
+    return JointEmbedding(encoder, nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1), **knobs)
+
+
+def toy():
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(50) % 3
+    return data.Dataset("toy", torch.randn(50, 6, generator=generator), labels, torch.arange(50), tuple("abc"))
+
+
+def pictures(place):
+    pixels = np.memmap(place / "pixels", np.uint8, "w+", shape=(50, 3, 4, 4))
+    pixels[:] = np.random.default_rng(0).integers(0, 256, pixels.shape)
+    return data.Dataset("pictures", torch.from_numpy(pixels), torch.arange(50) % 3, torch.arange(50), tuple("abc"))
+
+
+def same(run, other):
+    ours, theirs = run.method.state_dict(), other.method.state_dict()
+    return (
+        all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        and run.history.drop(columns="seconds").equals(other.history.drop(columns="seconds"))
+        and torch.equal(run.snapshots.z, other.snapshots.z)
+        and torch.equal(run.snapshots.steps, other.snapshots.steps)
+    )
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train.fit(build(), toy(), store=False, progress=False, **SETTINGS)
+
+
+def test_a_loop_gives_its_place_after_each_step_and_ends_where_fit_does(whole):
+    loop = train.Loop(build(), toy(), **SETTINGS)
+    turns = list(loop)
+    assert [turn.step for turn in turns] == whole.history["step"].tolist()
+    assert [turn.epoch for turn in turns] == whole.history["epoch"].tolist()
+    assert {turn.total for turn in turns} == {loop.total} == {9}
+    assert [turn.loss.item() for turn in turns] == whole.history["loss"].tolist()
+    assert [turn.metrics["positive"].item() for turn in turns] == whole.history["positive"].tolist()
+    assert not any(turn.loss.requires_grad for turn in turns)
+    assert same(loop.run(), whole)
+    assert not loop.method.training
+    assert list(loop) == []
+
+
+@pytest.mark.parametrize("stops", [(1,), (3,), (2, 5, 9), tuple(range(1, 10))])
+def test_a_loop_may_be_left_at_any_step_and_taken_up_again(whole, stops):
+    loop = train.Loop(build(), toy(), **SETTINGS)
+    for stop in stops:
+        for turn in loop:
+            assert loop.method.training
+            if turn.step == stop:
+                break
+        assert not loop.method.training
+        assert len(loop.read()) == stop
+    for _ in loop:
+        pass
+    assert same(loop.run(), whole)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 9])
+def test_another_loop_takes_over_a_state(whole, step):
+    first, second = (train.Loop(build(), toy(), **SETTINGS) for _ in range(2))
+    turns = iter(first)
+    for _ in range(step):
+        next(turns)
+    second.load_state_dict(first.state_dict())
+    assert second.step == step
+    assert [turn.step for turn in second] == list(range(step + 1, 10))
+    assert same(second.run(), whole)
+
+
+def test_loops_and_their_caller_do_not_disturb_each_other(whole):
+    first, second = train.Loop(build(), toy(), **SETTINGS), train.Loop(build(), toy(), **SETTINGS, seed=1)
+    torch.manual_seed(5)
+    expected = torch.rand(9)
+    torch.manual_seed(5)
+    drawn = []
+    for turn, _ in zip(first, second, strict=True):
+        drawn.append(torch.rand(()))
+        embed(first.method, toy())
+        assert len(first.read()) == first.run().history["step"].iloc[-1] == turn.step
+    assert torch.equal(torch.stack(drawn), expected)
+    assert same(first.run(), whole)
+
+
+def test_a_knob_turned_on_the_way_counts_from_the_next_step():
+    colder = train.Loop(build(), toy(), **SETTINGS)
+    for turn in colder:
+        if turn.step == 4:
+            colder.method.knobs["temperature"] = 0.05
+    plain = train.fit(build(), toy(), store=False, progress=False, **SETTINGS).history["loss"]
+    losses = colder.read()["loss"]
+    assert losses[:4].equals(plain[:4])
+    assert (losses[4:] != plain[4:]).all()
+
+
+def test_a_step_that_fails_leaves_the_global_random_state_alone():
+    loop = train.Loop(build(temperature=0.5), toy(), **SETTINGS)
+    steps = iter(loop)
+    next(steps)
+    loop.method.head = None
+    state = torch.get_rng_state()
+    with pytest.raises(TypeError):
+        next(steps)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fit_and_settings_agree():
+    offered = inspect.signature(train.fit).parameters
+    for field in fields(Settings):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        assert (offered[field.name].default, offered[field.name].annotation) == (default, field.type)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'temperature'"):
+        train.Loop(build(), toy(), epochs=1, temperature=0.5)
+    with pytest.raises(TypeError, match="compile must be True or False, got 'max'"):
+        train.Loop(build(), toy(), epochs=1, compile="max")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_compiled_and_plain_networks_train_alike(monkeypatch, precision):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    head = nn.projection_head(16, 8, 4)
+
+    def run(compile):
+        torch.manual_seed(0)
+        method = JointEmbedding(nn.ConvNet(1, width=4), head, "nt_xent", ImageViews.weak())
+        dataset = data.load("digits").subset(torch.arange(200))
+        return train.fit(
+            method, dataset, epochs=2, batch_size=64, compile=compile, precision=precision, store=False,
+            progress=False, device="cpu", snapshots=2,
+        )  # fmt: skip
+
+    state = {name: value.clone() for name, value in head.state_dict().items()}
+    plain = run(False)
+    head.load_state_dict(state)
+    compiled = run(True)
+    assert compiled.method.encoder._compiled_call_impl is not None
+    tolerance = {"32-true": 1e-5, "bf16-mixed": 2e-2}[precision]
+    np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=tolerance)
+    assert compiled.snapshots.z.shape == plain.snapshots.z.shape
+
+
+def test_batches_sent_one_ahead_are_those_cut_on_the_device(tmp_path):
+    cpu, dataset = torch.device("cpu"), pictures(tmp_path)
+    rows = torch.randperm(50, generator=torch.Generator().manual_seed(0))[:48]
+    cut = list(feed.batches(dataset, rows, 16, cpu))
+    sent = list(feed.one_ahead(partial(feed.send, dataset, cpu), rows.split(16)))
+    assert len(cut) == len(sent) == 3
+    for ours, theirs, numbers in zip(sent, cut, rows.split(16), strict=True):
+        assert ours.x.dtype == torch.float32
+        assert torch.equal(ours.index, numbers)
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_one_batch_is_under_way_while_one_is_worked_on_and_errors_arrive():
+    loaded = []
+
+    def load(chunk):
+        loaded.append(int(chunk))
+        return 1 / (int(chunk) - 3)
+
+    batches = feed.one_ahead(load, torch.arange(5).split(1))
+    assert next(batches) == -1 / 3
+    assert loaded[:1] == [0]
+    assert set(loaded) <= {0, 1}
+    assert [next(batches), next(batches)] == [-1 / 2, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+
+
+def test_a_data_set_stays_where_it_is_if_it_fills_a_gpu(monkeypatch, tmp_path):
+    dataset = pictures(tmp_path)
+    gpu, moved = torch.device("cuda", 0), []
+    monkeypatch.setattr(data.Dataset, "to", lambda self, device: moved.append(device))
+    for memory in (4 * dataset.x.nbytes, 4 * dataset.x.nbytes - 1):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda _, memory=memory: type("GPU", (), {"total_memory": memory})
+        )
+        settled = feed.settle(dataset, gpu)
+    assert moved == [gpu]
+    assert settled is dataset
