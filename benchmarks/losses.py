@@ -8,17 +8,16 @@ with the loss: the textbook step forms the table once and multiplies it twice.
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from machine import setting
 from torch import Tensor
 
 from cl_explore import losses
@@ -160,12 +159,6 @@ def measure_apart(case: tuple[str, int, int], implementation: str, repeats: int)
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats")
@@ -190,16 +183,8 @@ def main() -> None:
         time_taken = f"{ours['seconds'] * 1000:,.1f} ms"
         print(f"| {name} | {size} | {time_taken} | {ours['ratio']:.2f} | {ours['extra_mib']:.0f} MiB | {stored} |")
     if options.json:
-        setting = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "torch": torch.__version__,
-            "cpu": cpu(),
-            "threads": torch.get_num_threads(),
-            "seed": SEED,
-            "dimensions": DIMENSIONS,
-            "temperature": TEMPERATURE,
-        }
-        options.json.write_text(json.dumps(setting | {"results": results}, indent=2) + "\n")
+        chosen = {"seed": SEED, "dimensions": DIMENSIONS, "temperature": TEMPERATURE}
+        options.json.write_text(json.dumps({**setting(), **chosen, "results": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

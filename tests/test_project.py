@@ -55,7 +55,7 @@ def test_constraints_hold_released_versions_only() -> None:
 
 def test_every_import_of_the_package_is_declared() -> None:
     providers = metadata.packages_distributions()
-    declared = {*BASE, *by_name(EXTRAS["vision"]), "cl-explore"}
+    declared = {*BASE, *by_name(EXTRAS["cluster"]), *by_name(EXTRAS["vision"]), "cl-explore"}
     for path in (ROOT / "cl_explore").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []

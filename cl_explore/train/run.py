@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cl_explore.data import Dataset
-from cl_explore.evaluate import Embedding, embed
+from cl_explore.evaluate import embed
 from cl_explore.methods import Method
 
 
@@ -65,18 +65,27 @@ class Film:
     def __init__(self, method: Method, dataset: Dataset) -> None:
         self.method, self.dataset = method, dataset
         self.steps: list[int] = []
-        self.frames: list[Embedding] = []
+        self.h: list[Tensor] = []
+        self.z: list[Tensor] = []
 
     def take(self, step: int) -> None:
+        embedding = embed(self.method, self.dataset)
         self.steps.append(step)
-        self.frames.append(embed(self.method, self.dataset))
+        self.h.append(embedding.h)
+        self.z.append(embedding.z)
 
     def develop(self) -> Snapshots:
         n = len(self.dataset)
         return Snapshots(
             torch.tensor(self.steps, dtype=torch.int64),
-            torch.stack([frame.h for frame in self.frames]) if self.frames else torch.empty(0, n, 0),
-            torch.stack([frame.z for frame in self.frames]) if self.frames else torch.empty(0, n, 0),
+            torch.stack(self.h) if self.h else torch.empty(0, n, 0),
+            torch.stack(self.z) if self.z else torch.empty(0, n, 0),
             self.dataset.labels.cpu(),
             self.dataset.index.cpu(),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "h": self.h, "z": self.z}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps, self.h, self.z = (list(state[name]) for name in ("steps", "h", "z"))

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from cl_explore.train.lars import LARS
+
+OPTIMIZERS = ("adam", "sgd", "lars")
+
 
 def cosine(step: int, total: int, warmup: int = 0) -> float:
     """Factor on the learning rate for step 0 .. total-1: linear rise over `warmup` steps, then half a cosine to 0.
@@ -21,9 +25,9 @@ def cosine(step: int, total: int, warmup: int = 0) -> float:
 def make_optimizer(
     name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, fused: bool
 ) -> Optimizer:
-    """AdamW for "adam" (at weight_decay 0 the same as Adam), SGD with momentum 0.9 for "sgd"; ValueError otherwise."""
+    """AdamW for "adam" (at weight_decay 0 the same as Adam); SGD with momentum 0.9 for "sgd"; LARS for "lars"."""
     if name == "adam":
         return AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
     if name == "sgd":
         return SGD(parameters, lr=lr, momentum=0.9, weight_decay=weight_decay, fused=fused)
-    raise ValueError(f"optimizer must be 'adam' or 'sgd', got {name!r}")
+    return LARS(parameters, lr=lr, weight_decay=weight_decay)

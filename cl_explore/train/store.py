@@ -15,6 +15,7 @@ import torch
 
 import cl_explore
 from cl_explore.methods import Method
+from cl_explore.train.checkpoints import flush
 from cl_explore.train.own_code import own_code, without_addresses
 from cl_explore.train.run import Run, Snapshots
 
@@ -76,10 +77,10 @@ def save(path: Path, run: Run) -> Run:
         hashes = {name: _digest((new / name).read_bytes()) for name in ("history.json", "run.pt")}
         (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1))
         for entry in (*new.iterdir(), new):
-            _flush(entry)
+            flush(entry)
         if not path.exists():  # another process may have trained the same run meanwhile
             new.rename(path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return replace(run, path=path)
@@ -105,11 +106,3 @@ def load(path: Path, config: dict[str, Any], method: Method) -> Run:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

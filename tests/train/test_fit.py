@@ -205,7 +205,7 @@ BAD = {
     "seed": (-1, "seed must be at least 0, got -1"),
     "snapshots": (-2, "snapshots must be at least 0, got -2"),
     "precision": ("fp8", "precision must be one of .*got 'fp8'"),
-    "optimizer": ("lion", "optimizer must be 'adam' or 'sgd', got 'lion'"),
+    "optimizer": ("lion", "optimizer must be one of adam, sgd, lars, got 'lion'"),
     "device": ("quantum", "device 'quantum' .*cannot be used"),
 }
 

@@ -56,8 +56,3 @@ def test_optimizers_are_the_textbook_ones(name, reference, options):
             (point - torch.tensor([1.0, 2.0, 5.0])).square().sum().backward()
             optimizer.step()
     torch.testing.assert_close(ours, theirs)
-
-
-def test_unknown_optimizer():
-    with pytest.raises(ValueError, match="optimizer must be 'adam' or 'sgd', got 'lion'"):
-        make_optimizer("lion", [], 0.1, 0.0, False)

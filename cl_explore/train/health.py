@@ -1,0 +1,55 @@
+"""Signs that a run has gone wrong: numbers that are not finite, and embeddings that have collapsed."""
+
+import warnings
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore import geometry
+from cl_explore.methods import Method
+
+SPREAD, RANK = 0.05, 1.5
+"""Below either of these, embeddings count as collapsed."""
+PATIENCE = 100
+"""Steps before anyone looks: an untrained network may put everything in nearly one place."""
+
+
+class CollapseWarning(UserWarning):
+    """The embeddings of a run lie in one point or on one line."""
+
+
+class CollapseWatch:
+    """Warns once when embeddings collapse: at a run's snapshots, which are on the CPU anyway."""
+
+    def __init__(self, classes: int, total: int) -> None:
+        """classes: of the data, as two that are told apart perfectly lie on one line; total: steps of the run."""
+        self._least_rank = RANK if classes > 2 else 1.0
+        self._first = max(PATIENCE, total // 2)
+        self._warned = False
+
+    def look(self, z: Tensor, step: int) -> None:
+        """z (n, D), not normalised. Spread is the standard deviation of the unit vectors, 1 over the whole sphere."""
+        if self._warned or step < self._first or len(z) < 2 or not z.isfinite().all():
+            return
+        x = F.normalize(z, dim=1)
+        spread, rank = x.var(0, correction=0).sum().sqrt().item(), geometry.effective_rank(x).item()
+        if spread < SPREAD or (x.shape[1] > 2 and rank < self._least_rank):
+            self._warned = True
+            warnings.warn(
+                f"the embeddings have collapsed at step {step}: standard deviation of the unit vectors {spread:.3f} "
+                f"(1 over the whole sphere), effective rank {rank:.2f} of {x.shape[1]}. Does anything in the loss push "
+                "samples apart?",
+                CollapseWarning,
+                stacklevel=7,  # the caller of fit
+            )
+
+
+def spoiled(what: str, method: Method, row: dict[str, Any]) -> FloatingPointError:
+    """The error that says what is not finite, at which step (a row of the history) with which knobs, and what to do."""
+    knobs = ", ".join(f"{name}={value}" for name, value in method.knobs.items()) or "none"
+    return FloatingPointError(
+        f"{what} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.2g}, knobs: {knobs}). The weights are "
+        "spoiled: build the method anew and try a smaller lr, a longer warmup_epochs or a larger temperature, and "
+        "check the views"
+    )

@@ -1,0 +1,52 @@
+"""Layer-wise adaptive rate scaling, the optimiser of large batches."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+
+class LARS(Optimizer):
+    """SGD with momentum in which every layer moves by a share of its own length (You et al. 2017, 1708.03888).
+
+    With w the weights of a layer, g its gradient, gamma the learning rate and beta the weight decay, the algorithm 1 of
+    the paper:  lambda = trust ||w|| / (||g|| + beta ||w||),  v <- momentum v + gamma lambda (g + beta w),  w <- w - v.
+
+    Biases and batch-norm scales (one dimension or none) take lambda = 1 and no weight decay; layers that are 0 or whose
+    gradient is take lambda = 1. No norm is ever read by the host.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 1e-3,
+    ) -> None:
+        """trust: the share eta of its length by which a layer may move at learning rate 1."""
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; `closure`, if given, computes the loss anew and is returned."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                update = weight.grad
+                if weight.ndim > 1:
+                    decay, length, slope = group["weight_decay"], weight.norm(), weight.grad.norm()
+                    rate = group["trust"] * length / (slope + decay * length)
+                    rate = torch.where((length > 0) & (slope > 0), rate, 1.0)
+                    update = rate * (update + decay * weight)
+                state = self.state[weight]
+                if "velocity" not in state:
+                    state["velocity"] = torch.zeros_like(weight)
+                velocity = state["velocity"].mul_(group["momentum"]).add_(update, alpha=group["lr"])
+                weight.sub_(velocity)
+        return loss

@@ -1,0 +1,228 @@
+"""The training loop, one step of the optimiser at a time."""
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from cl_explore.data import Batch, Dataset
+from cl_explore.methods import Method
+from cl_explore.train import store as runs
+from cl_explore.train.feed import batches, settle
+from cl_explore.train.health import CollapseWatch, spoiled
+from cl_explore.train.log import Log
+from cl_explore.train.randomness import OwnRandomness
+from cl_explore.train.ranks import from_all, make_fabric, synchronise_batch_norm
+from cl_explore.train.run import Film, Run, snapshot_steps
+from cl_explore.train.schedule import cosine, make_optimizer
+from cl_explore.train.settings import Settings
+
+
+class Progress(NamedTuple):
+    """Where a run is after a step: `step` of `total`, `epoch` (both from 1), and what the step gave.
+
+    `loss` and `metrics` are on the device: to look at one (`float(loss)`) stops the device until it is computed.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    loss: Tensor
+    metrics: dict[str, Tensor]
+
+
+class Loop:
+    """A run to be iterated over: each turn takes one step of the optimiser and gives a `Progress`.
+
+    The iteration may be left at any step and taken up again, by the same loop or, through `state_dict`, by another one.
+    Between steps the method is in training mode, when the iteration ends in evaluation mode; its knobs may be turned
+    at any time. The global random state is as the caller left it.
+
+    >>> from cl_explore import data, methods, nn, train, views
+    >>> head = nn.projection_head(64, 32, 16)
+    >>> method = methods.JointEmbedding(nn.MLP([64, 64]), head, "nt_xent", views.ImageViews.weak())
+    >>> loop = train.Loop(method, data.load("digits"), epochs=1)
+    >>> [progress.step for progress in loop]
+    [1, 2, 3, 4, 5]
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        dataset: Dataset,
+        *,
+        snapshot_data: Dataset | None = None,
+        device: str = "auto",
+        **settings: Any,
+    ) -> None:
+        """As for `fit`, which says what the settings mean; ValueError or TypeError if one is unusable."""
+        self.settings = chosen = Settings(**settings)
+        if not isinstance(method, Method):
+            raise TypeError(f"method must be a cl_explore.methods.Method, got {type(method).__name__}")
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"dataset must be a cl_explore.data.Dataset, got {type(dataset).__name__}")
+        if chosen.batch_size > len(dataset):
+            raise ValueError(
+                f"batch_size must be at most the {len(dataset)} samples of {dataset.name}, got {chosen.batch_size}"
+            )
+        self.fabric = fabric = make_fabric(device, chosen.precision)
+        if chosen.batch_size < fabric.world_size:
+            raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
+        self.method, self.dataset = method, dataset
+        shown = _sample(dataset) if snapshot_data is None else snapshot_data
+        self.config: dict[str, Any] = {
+            **runs.describe_method(method),
+            "dataset": {"name": dataset.name, "samples": len(dataset), "fingerprint": dataset.fingerprint()},
+            "snapshot_data": {"name": shown.name, "samples": len(shown), "fingerprint": shown.fingerprint()},
+            **asdict(chosen),
+            "device": fabric.device.type,
+            "world_size": fabric.world_size,
+            "package_source": runs.package_source(),
+            "torch": str(torch.__version__),
+        }
+        self.step, self.per_epoch = 0, len(dataset) // chosen.batch_size
+        self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
+        self._moments = set(snapshot_steps(self.total, chosen.snapshots))
+
+        if fabric.device.type == "cuda" and dataset.x.ndim == 4:
+            # the order in which a GPU's tensor cores convolve
+            method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if chosen.sync_batchnorm:
+            synchronise_batch_norm(method, fabric)
+        fused = fabric.device.type in ("cpu", "cuda", "mps")
+        descent = make_optimizer(chosen.optimizer, method.parameters(), chosen.lr, chosen.weight_decay, fused)
+        self._model, self._descent = fabric.setup(method, descent)
+        self._model.mark_forward_method("step")
+        if chosen.compile:
+            method.encoder.compile()
+            method.head.compile()
+
+        order = np.random.SeedSequence(chosen.seed).generate_state(1).item()
+        # each process draws views and dropout of its own; those of rank 0 are the draws of a single process
+        _, views, model = np.random.SeedSequence([chosen.seed, fabric.global_rank]).generate_state(3).tolist()
+        self._order = torch.Generator().manual_seed(order)
+        self._shuffle = self._order.get_state()  # of the epoch that the next step belongs to
+        self._views = torch.Generator(fabric.device).manual_seed(views)
+        self._randomness = OwnRandomness(fabric.device, model)
+        self.log, self.film = Log(method), Film(method, shown)
+        self._watch = CollapseWatch(dataset.num_classes, self.total)
+
+    def __iter__(self) -> Generator[Progress]:
+        fabric, device, size = self.fabric, self.fabric.device, self.settings.batch_size
+        self.dataset, self.film.dataset = settle(self.dataset, device), settle(self.film.dataset, device)
+        if self.step == 0:
+            self._snapshot()
+        self.method.train()
+        try:
+            while self.step < self.total:
+                self._order.set_state(self._shuffle)
+                rows = torch.randperm(len(self.dataset), generator=self._order)
+                rows = rows[self.step % self.per_epoch * size : self.per_epoch * size]  # whole batches not yet seen
+                own = rows.view(-1, size).tensor_split(fabric.world_size, dim=1)[fabric.global_rank]
+                for batch in batches(self.dataset, own.flatten(), own.shape[1], device):
+                    yield self._advance(batch)
+        finally:
+            self.method.eval()
+
+    def _advance(self, batch: Batch) -> Progress:
+        lr = self.settings.lr * cosine(self.step, self.total, self._warmup)
+        for group in self._descent.param_groups:
+            group["lr"] = lr
+        with self._randomness.lent():
+            with self.fabric.autocast():
+                loss, metrics = self._model.step(batch, self._views)
+            self.fabric.backward(loss)
+            norm = self._gradient_norm()
+            self._descent.step()
+            self._descent.zero_grad()
+            self.method.after_step()
+        self.step += 1
+        epoch = (self.step - 1) // self.per_epoch + 1
+        self.log.add(self.step, epoch, lr, loss, metrics, norm)
+        if self.step % self.per_epoch == 0:
+            self._shuffle = self._order.get_state()
+        self._snapshot()
+        return Progress(self.step, self.total, epoch, loss.detach(), metrics)
+
+    def _gradient_norm(self) -> Tensor | None:
+        """Length of the gradient, to see whether it is finite; with "16-mixed" None, as its scaler leaves some out."""
+        if self.settings.precision == "16-mixed":
+            return None
+        weights = (weight for group in self._descent.param_groups for weight in group["params"])
+        return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+
+    def _snapshot(self) -> None:
+        if self.step not in self._moments or self.step in self.film.steps or not self.fabric.is_global_zero:
+            return
+        with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
+            self.film.take(self.step)
+        self._watch.look(self.film.z[-1], self.step)
+
+    def read(self) -> pd.DataFrame:
+        """The history up to here, as in `Run`; FloatingPointError if the loss or a gradient in it is not finite."""
+        self.log.read()
+        return self.log.frame()
+
+    def run(self) -> Run:
+        """The run up to here; FloatingPointError as for `state_dict`."""
+        self._require_finite()
+        return Run(self.config, self.log.frame(), self.film.develop(), self.method)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on, and its record so far; tensors are not copied.
+
+        A loop of the same configuration that loads it goes on exactly as this one would; several processes that train
+        together ask for it together. Raises FloatingPointError if
+        the loss, a gradient or the method's state is not finite (buffers may be infinite: averages start there).
+        """
+        self._require_finite()
+        return {
+            "step": self.step,
+            "method": self.method.state_dict(),
+            "knobs": {
+                name: knob.item() if isinstance(knob, np.generic) else knob for name, knob in self.method.knobs.items()
+            },
+            "optimizer": self._descent.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "shuffle": self._shuffle,
+            "generators": from_all(self.fabric, [self._views.get_state(), *self._randomness.states]),
+            "log": self.log.state_dict(),
+            "film": self.film.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where the loop was that gave this state."""
+        self.step = state["step"]
+        self.method.load_state_dict(state["method"])
+        self.method.knobs.update(state["knobs"])
+        self._descent.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self._shuffle = state["shuffle"]
+        views, *self._randomness.states = state["generators"][self.fabric.global_rank]
+        self._views.set_state(views)
+        self.log.load_state_dict(state["log"])
+        self.film.load_state_dict(state["film"])
+
+    def _require_finite(self) -> None:
+        self.log.read()
+        learned = dict(self.method.named_parameters())
+        for name, value in {**learned, **dict(self.method.named_buffers())}.items():
+            if (~value.isfinite() if name in learned else value.isnan()).any():
+                raise spoiled(f"{name} is no longer finite", self.method, self.log.last)
+
+
+def _eager() -> AbstractContextManager[None]:
+    """Snapshots are few and have a shape of their own: not worth compiling for."""
+    return torch.compiler.set_stance("force_eager")
+
+
+def _sample(dataset: Dataset, most: int = 1000) -> Dataset:
+    """Up to `most` samples, the same for every seed: drawn, since data sets are often sorted by class."""
+    rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:most]
+    return dataset.subset(rows.sort().values)
