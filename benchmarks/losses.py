@@ -12,7 +12,6 @@ import argparse
 import functools
 import importlib.util
 import json
-import platform
 import resource
 import shutil
 import statistics
@@ -20,12 +19,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from machine import setting
 from torch import Tensor
 
 from cl_explore import losses
@@ -230,12 +229,6 @@ def measure_apart(case: tuple[str, int, int], by: str, repeats: int) -> dict[str
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats")
@@ -263,16 +256,8 @@ def main() -> None:
                 cells = f"{found['seconds'] * 1000:,.1f} ms | {found['ratio']:.2f} | {found['extra_mib']:.0f} MiB"
             print(f"| {name} | {size} | {by} | {cells} |", flush=True)
     if options.json:
-        setting = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "torch": torch.__version__,
-            "cpu": cpu(),
-            "threads": torch.get_num_threads(),
-            "seed": SEED,
-            "dimensions": DIMENSIONS,
-            "temperature": TEMPERATURE,
-        }
-        options.json.write_text(json.dumps(setting | {"results": results}, indent=2) + "\n")
+        chosen = {"seed": SEED, "dimensions": DIMENSIONS, "temperature": TEMPERATURE}
+        options.json.write_text(json.dumps({**setting(), **chosen, "results": results}, indent=2) + "\n")
     if options.plot:
         draw(options.plot)
 

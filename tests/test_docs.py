@@ -70,6 +70,17 @@ def test_the_readme_counts_right(build: ModuleType) -> None:
     assert f"lists {identities} identities" in readme.replace("\n", " ")
 
 
+def test_the_scripts_of_the_page_on_scaling_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    page = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    alone, many = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    exec(alone, namespace)
+    exec(many.replace("jobs=2", "jobs=1"), namespace)  # processes are tested elsewhere
+    assert namespace["found"].table["error"].isna().all()  # type: ignore[attr-defined]
+    assert len(list(tmp_path.iterdir())) == 1 + 4
+
+
 def test_the_readme_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cl_explore import losses
 from cl_explore.data import Batch
+from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Method, Step
 
 
@@ -57,10 +58,13 @@ class JointEmbedding(Method):
             knob.check(self.knobs[knob.name], anchors=0)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        """One forward pass of all B * n_views views together, then the loss on z (B, n_views, D)."""
+        """One forward pass of all B * n_views views together, then the loss on z (B, n_views, D).
+
+        Where several processes train together, each embeds its own part and the loss is that of the joined batch.
+        """
         views = self.augment(batch.x, generator, self.n_views)  # (B, V, ...)
         z = self._embed(views.flatten(0, 1)).unflatten(0, views.shape[:2])  # (B, V, D)
-        parts = self.loss.parts_on_views(z, batch.labels, batch.index, **self.knobs)
+        parts = self.loss.parts_on_views(*gather(z, batch.labels, batch.index), **self.knobs)
         metrics = losses.means(parts)
         return Step(metrics.pop("loss"), {name: mean.detach() for name, mean in metrics.items()})
 

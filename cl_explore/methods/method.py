@@ -43,7 +43,10 @@ class Method(nn.Module):
         return self.head(h)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        """Loss and metrics of a batch; all randomness of the views comes from `generator`, on the batch's device."""
+        """Loss and metrics of a batch; all randomness of the views comes from `generator`, on the batch's device.
+
+        Where several processes train together, `batch` is this one's share: `gather` what the loss compares.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define step(batch, generator)")
 
     def after_step(self) -> None:

@@ -1,9 +1,22 @@
-"""The one training loop, its history, snapshots and checkpoints, and the store of finished runs."""
+"""The one training loop, its history, snapshots and checkpoints, the store of finished runs, and sweeps over many."""
 
 from cl_explore.train.fit import fit
 from cl_explore.train.health import CollapseWarning
 from cl_explore.train.lars import LARS
 from cl_explore.train.loop import Loop, Progress
 from cl_explore.train.run import Run, Snapshots, snapshot_steps
+from cl_explore.train.sweep import Result, Sweep, sweep
 
-__all__ = ["LARS", "CollapseWarning", "Loop", "Progress", "Run", "Snapshots", "fit", "snapshot_steps"]
+__all__ = [
+    "LARS",
+    "CollapseWarning",
+    "Loop",
+    "Progress",
+    "Result",
+    "Run",
+    "Snapshots",
+    "Sweep",
+    "fit",
+    "snapshot_steps",
+    "sweep",
+]

@@ -13,6 +13,7 @@ from cl_explore.train import store as runs
 from cl_explore.train.checkpoints import Checkpoints
 from cl_explore.train.interrupt import held_back
 from cl_explore.train.loop import Loop
+from cl_explore.train.ranks import MEETING, from_all, of_first
 from cl_explore.train.run import Run
 from cl_explore.train.settings import Precision
 
@@ -33,6 +34,7 @@ def fit(
     device: str = "auto",
     precision: Precision = "32-true",
     compile: bool = False,
+    sync_batchnorm: bool = False,
     store: bool | str | Path = True,
     checkpoint_seconds: float = 30,
     progress: bool = True,
@@ -55,6 +57,12 @@ def fit(
     method built anew goes on from there, wherever it was stopped, and on the CPU ends in the same bits. What a method
     keeps outside parameters, persistent buffers and knobs is not restored. Without a store there are no checkpoints.
 
+    Started by `torchrun` or `fabric run`, all processes train one method: `batch_size` is that of the joined batch, of
+    which each embeds its share, and the loss is that of the joined batch. Each draws the views of its own share, from
+    a generator seeded by `seed` and its rank. Batch norm sees one share, and the first process's running statistics
+    are kept, unless `sync_batchnorm` joins them (GPUs only). The first process alone reads and writes the store, takes
+    snapshots and shows progress; every process gets the run.
+
     `method` is trained in place and comes back in evaluation mode on the device that trained it. Raises ValueError or
     TypeError for unusable settings, PermissionError for an unusable store, FloatingPointError when the loss or a
     gradient stops being finite, and KeyboardInterrupt, once the step is whole, when interrupted.
@@ -76,32 +84,37 @@ def fit(
         device=device,
         precision=precision,
         compile=compile,
+        sync_batchnorm=sync_batchnorm,
     )
-    path = runs.folder(store, loop.config)
+    fabric, first = loop.fabric, loop.fabric.is_global_zero
+    progress = progress and first
+    path = fabric.broadcast(runs.folder(store, loop.config) if first else None)
     if path is None:
         _finish(loop, None, progress)
-        return loop.run()
+        return of_first(fabric, method, loop.run())
     checkpoints = Checkpoints(path.with_suffix(".part"), loop.config, checkpoint_seconds)
-    if path.exists():
-        run = runs.load(path, loop.config, method)
+    if fabric.broadcast(path.exists()):
+        run = of_first(fabric, method, runs.load(path, loop.config, method) if first else None)
         method.eval()
-        checkpoints.clear()  # of a process that was killed on the last metre
+        if first:
+            checkpoints.clear()  # of a process that was killed on the last metre
         if progress:
             seconds = run.history["seconds"].iloc[-1]
             tqdm.write(f"run {path.name} loaded from the store ({seconds:.1f} s when trained; store=False trains anew)")
         return run
-    if (state := checkpoints.read()) is not None:
+    if (state := fabric.broadcast(checkpoints.read() if first else None)) is not None:
         loop.load_state_dict(state)
         if progress:
             tqdm.write(f"run {path.name} goes on after step {loop.step} of {loop.total}, where it was stopped")
     _finish(loop, checkpoints, progress)
     run = loop.run()
-    try:
-        run = runs.save(path, run)
-        checkpoints.clear()
-    except OSError as error:
-        warnings.warn(f"the run is trained but could not be kept in {path.parent}: {error}", stacklevel=2)
-    return run
+    if first:
+        try:
+            run = runs.save(path, run)
+            checkpoints.clear()
+        except OSError as error:
+            warnings.warn(f"the run is trained but could not be kept in {path.parent}: {error}", stacklevel=2)
+    return of_first(fabric, method, run)
 
 
 def _finish(loop: Loop, checkpoints: Checkpoints | None, progress: bool) -> None:
@@ -115,8 +128,11 @@ def _finish(loop: Loop, checkpoints: Checkpoints | None, progress: bool) -> None
                         epoch=f"{at.epoch}/{loop.settings.epochs}", loss=f"{loop.log.read():.3f}", refresh=False
                     )
                     bar.update(at.step - bar.n)
-                stop = interrupted()
-                if checkpoints is not None and (stop or checkpoints.due()):
+                if loop.fabric.world_size > 1 and at.step % MEETING and at.step < at.total:
+                    continue
+                asked = from_all(loop.fabric, (interrupted(), checkpoints is not None and checkpoints.due()))
+                stop, due = any(each[0] for each in asked), asked[0][1]
+                if checkpoints is not None and (stop or due):
                     _keep(checkpoints, loop)
                 if stop:
                     raise KeyboardInterrupt(f"after step {at.step} of {at.total}. {_way_on(checkpoints)}")
@@ -126,8 +142,10 @@ def _finish(loop: Loop, checkpoints: Checkpoints | None, progress: bool) -> None
 
 
 def _keep(checkpoints: Checkpoints, loop: Loop) -> None:
+    state = loop.state_dict()
     try:
-        checkpoints.write(loop.state_dict())
+        if loop.fabric.is_global_zero:
+            checkpoints.write(state)
     except OSError as error:
         last = checkpoints.newest()
         warnings.warn(
@@ -135,6 +153,7 @@ def _keep(checkpoints: Checkpoints, loop: Loop) -> None:
             f"last good checkpoint: {last or 'none'}",
             stacklevel=4,
         )
+    loop.fabric.barrier()  # a process that ends while the first one writes would take it along
 
 
 def _way_on(checkpoints: Checkpoints | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
@@ -19,9 +18,10 @@ from cl_explore.train.feed import batches, settle
 from cl_explore.train.health import CollapseWatch, spoiled
 from cl_explore.train.log import Log
 from cl_explore.train.randomness import OwnRandomness
+from cl_explore.train.ranks import from_all, make_fabric, synchronise_batch_norm
 from cl_explore.train.run import Film, Run, snapshot_steps
 from cl_explore.train.schedule import cosine, make_optimizer
-from cl_explore.train.settings import Precision, Settings
+from cl_explore.train.settings import Settings
 
 
 class Progress(NamedTuple):
@@ -71,7 +71,9 @@ class Loop:
             raise ValueError(
                 f"batch_size must be at most the {len(dataset)} samples of {dataset.name}, got {chosen.batch_size}"
             )
-        self.fabric = fabric = _fabric(device, chosen.precision)
+        self.fabric = fabric = make_fabric(device, chosen.precision)
+        if chosen.batch_size < fabric.world_size:
+            raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
         self.method, self.dataset = method, dataset
         shown = _sample(dataset) if snapshot_data is None else snapshot_data
         self.config: dict[str, Any] = {
@@ -80,6 +82,7 @@ class Loop:
             "snapshot_data": {"name": shown.name, "samples": len(shown), "fingerprint": shown.fingerprint()},
             **asdict(chosen),
             "device": fabric.device.type,
+            "world_size": fabric.world_size,
             "package_source": runs.package_source(),
             "torch": str(torch.__version__),
         }
@@ -90,6 +93,8 @@ class Loop:
         if fabric.device.type == "cuda" and dataset.x.ndim == 4:
             # the order in which a GPU's tensor cores convolve
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if chosen.sync_batchnorm:
+            synchronise_batch_norm(method, fabric)
         fused = fabric.device.type in ("cpu", "cuda", "mps")
         descent = make_optimizer(chosen.optimizer, method.parameters(), chosen.lr, chosen.weight_decay, fused)
         self._model, self._descent = fabric.setup(method, descent)
@@ -98,7 +103,9 @@ class Loop:
             method.encoder.compile()
             method.head.compile()
 
-        order, views, model = np.random.SeedSequence(chosen.seed).generate_state(3).tolist()
+        order = np.random.SeedSequence(chosen.seed).generate_state(1).item()
+        # each process draws views and dropout of its own; those of rank 0 are the draws of a single process
+        _, views, model = np.random.SeedSequence([chosen.seed, fabric.global_rank]).generate_state(3).tolist()
         self._order = torch.Generator().manual_seed(order)
         self._shuffle = self._order.get_state()  # of the epoch that the next step belongs to
         self._views = torch.Generator(fabric.device).manual_seed(views)
@@ -107,7 +114,7 @@ class Loop:
         self._watch = CollapseWatch(dataset.num_classes, self.total)
 
     def __iter__(self) -> Generator[Progress]:
-        device, size = self.fabric.device, self.settings.batch_size
+        fabric, device, size = self.fabric, self.fabric.device, self.settings.batch_size
         self.dataset, self.film.dataset = settle(self.dataset, device), settle(self.film.dataset, device)
         if self.step == 0:
             self._snapshot()
@@ -117,7 +124,8 @@ class Loop:
                 self._order.set_state(self._shuffle)
                 rows = torch.randperm(len(self.dataset), generator=self._order)
                 rows = rows[self.step % self.per_epoch * size : self.per_epoch * size]  # whole batches not yet seen
-                for batch in batches(self.dataset, rows, size, device):
+                own = rows.view(-1, size).tensor_split(fabric.world_size, dim=1)[fabric.global_rank]
+                for batch in batches(self.dataset, own.flatten(), own.shape[1], device):
                     yield self._advance(batch)
         finally:
             self.method.eval()
@@ -150,7 +158,7 @@ class Loop:
         return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
 
     def _snapshot(self) -> None:
-        if self.step not in self._moments or self.step in self.film.steps:
+        if self.step not in self._moments or self.step in self.film.steps or not self.fabric.is_global_zero:
             return
         with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
             self.film.take(self.step)
@@ -169,7 +177,8 @@ class Loop:
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on, and its record so far; tensors are not copied.
 
-        A loop of the same configuration that loads it goes on exactly as this one would. Raises FloatingPointError if
+        A loop of the same configuration that loads it goes on exactly as this one would; several processes that train
+        together ask for it together. Raises FloatingPointError if
         the loss, a gradient or the method's state is not finite (buffers may be infinite: averages start there).
         """
         self._require_finite()
@@ -182,8 +191,7 @@ class Loop:
             "optimizer": self._descent.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
             "shuffle": self._shuffle,
-            "views": self._views.get_state(),
-            "randomness": self._randomness.states,
+            "generators": from_all(self.fabric, [self._views.get_state(), *self._randomness.states]),
             "log": self.log.state_dict(),
             "film": self.film.state_dict(),
         }
@@ -196,8 +204,8 @@ class Loop:
         self._descent.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self._shuffle = state["shuffle"]
-        self._views.set_state(state["views"])
-        self._randomness.states = state["randomness"]
+        views, *self._randomness.states = state["generators"][self.fabric.global_rank]
+        self._views.set_state(views)
         self.log.load_state_dict(state["log"])
         self.film.load_state_dict(state["film"])
 
@@ -212,14 +220,6 @@ class Loop:
 def _eager() -> AbstractContextManager[None]:
     """Snapshots are few and have a shape of their own: not worth compiling for."""
     return torch.compiler.set_stance("force_eager")
-
-
-def _fabric(device: str, precision: Precision) -> Fabric:
-    kind, _, number = device.partition(":")
-    try:
-        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"device {device!r} with precision {precision!r} cannot be used here: {error}") from error
 
 
 def _sample(dataset: Dataset, most: int = 1000) -> Dataset:

@@ -27,6 +27,7 @@ class Settings:
     snapshots: int = 12
     precision: Precision = "32-true"
     compile: bool = False
+    sync_batchnorm: bool = False
 
     def __post_init__(self) -> None:
         for name, least in {"epochs": 1, "batch_size": 2, "seed": 0, "snapshots": 0}.items():
@@ -46,7 +47,8 @@ class Settings:
         for name, options in {"optimizer": OPTIMIZERS, "precision": PRECISIONS}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
-        if not isinstance(self.compile, bool):
-            raise TypeError(f"compile must be True or False, got {self.compile!r}")
+        for name in ("compile", "sync_batchnorm"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("lr", "weight_decay", "warmup_epochs"):
             object.__setattr__(self, name, float(getattr(self, name)))  # numpy's numbers would not fit a checkpoint
