@@ -2,6 +2,8 @@
 
 from cl_explore.widgets.embedding import EmbeddingPanel
 from cl_explore.widgets.sphere import SpherePanel
+from cl_explore.widgets.sweep import SweepPanel
 from cl_explore.widgets.temperature import TemperaturePanel
+from cl_explore.widgets.training import TrainingPanel
 
-__all__ = ["EmbeddingPanel", "SpherePanel", "TemperaturePanel"]
+__all__ = ["EmbeddingPanel", "SpherePanel", "SweepPanel", "TemperaturePanel", "TrainingPanel"]

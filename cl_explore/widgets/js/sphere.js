@@ -2,12 +2,6 @@
 
 const MEASURE = "#0072B2";
 
-// Turns a point of the sphere to where the reader has dragged it; the last coordinate points at the reader.
-function turned([x, y, z], { yaw = 0.5, pitch = 0.4 }) {
-  const a = x * Math.cos(yaw) + z * Math.sin(yaw), c = z * Math.cos(yaw) - x * Math.sin(yaw);
-  return [a, y * Math.cos(pitch) - c * Math.sin(pitch), y * Math.sin(pitch) + c * Math.cos(pitch)];
-}
-
 const panel = {
   height: (width) => Math.min(470, width),
   draw(ctx, width, height, data, view) {
@@ -73,8 +67,5 @@ const panel = {
         ...(data.names.length ? [data.names[data.group[i]]] : [])] }),
     };
   },
-  drag(view, dx, dy) {
-    view.yaw = (view.yaw ?? 0.5) + 0.01 * dx;
-    view.pitch = Math.max(-1.5, Math.min(1.5, (view.pitch ?? 0.4) + 0.01 * dy));
-  },
+  drag: turn,
 };
