@@ -1,4 +1,4 @@
-"""Here live the maps from embeddings to the plane: one for all snapshots of a run, so that frames can be compared."""
+"""Here live the maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
 
 import hashlib
 import uuid
@@ -13,19 +13,18 @@ from torch import Tensor
 
 from cl_explore.train import store
 
-LAYOUTS = ("auto", "pca", "umap")
-UMAP_AXES = ("UMAP 1", "UMAP 2")
+LAYOUTS = ("auto", "pca", "umap", "raw")
 
 
 class Layout(NamedTuple):
-    """points (S, n, 2) of S snapshots, and what the two axes are."""
+    """points (S, n, dims) of S snapshots, and what each axis is."""
 
     points: NDArray[np.float32]
-    axes: tuple[str, str]
+    axes: tuple[str, ...]
 
 
-def pca(snapshots: Tensor) -> Layout:
-    """The two directions of largest variance of the last snapshot, and all snapshots (S, n, D) seen along them.
+def pca(snapshots: Tensor, dims: int = 2) -> Layout:
+    """The `dims` directions of largest variance of the last snapshot, and all snapshots (S, n, D) seen along them.
 
     Each direction points where its largest coefficient is positive, so that the map does not flip from run to run.
     """
@@ -33,44 +32,66 @@ def pca(snapshots: Tensor) -> Layout:
     centre = last.mean(0)
     _, sizes, directions = torch.linalg.svd(last - centre, full_matrices=False)
     largest = directions.abs().argmax(1, keepdim=True)
-    directions = (directions * directions.gather(1, largest).sign())[:2]
+    directions = (directions * directions.gather(1, largest).sign())[:dims]
     share = sizes.square() / sizes.square().sum().clamp(min=1e-300)
     points = (snapshots.double() - centre) @ directions.T
-    return Layout(points.float().numpy(), (f"PC 1 ({share[0]:.0%} of variance)", f"PC 2 ({share[1]:.0%})"))
+    others = [f"PC {place} ({share[place - 1]:.0%})" for place in range(2, dims + 1)]
+    return Layout(points.float().numpy(), (f"PC 1 ({share[0]:.0%} of variance)", *others))
 
 
-def umap(snapshots: Tensor) -> Layout:
+def umap(snapshots: Tensor, dims: int = 2) -> Layout:
     """UMAP fitted on the last snapshot, by cosine distance; the others (S, n, D) are placed into that map.
 
     Compiling takes about 15 seconds the first time in a process, fitting a thousand points about 3, placing as many
     about 1 per snapshot: the run store keeps the result for the next time.
     """
     content = hashlib.sha256(snapshots.contiguous().numpy().tobytes()).hexdigest()
-    config = {"layout": "umap", "umap": version("umap-learn"), "shape": list(snapshots.shape), "content": content}
+    config: dict[str, object] = {
+        "layout": "umap",
+        "umap": version("umap-learn"),
+        "shape": list(snapshots.shape),
+        "content": content,
+    }
+    config |= {} if dims == 2 else {"dims": dims}
+    axes = tuple(f"UMAP {axis}" for axis in range(1, dims + 1))
     kept = store.folder(True, config)
     assert kept is not None
     kept = kept.with_suffix(".npy")
     if kept.exists():
-        return Layout(np.load(kept), UMAP_AXES)
+        return Layout(np.load(kept), axes)
     from umap import UMAP  # its import alone takes seconds: paid only by those who ask for this map
 
-    mapping = UMAP(metric="cosine", random_state=0, n_jobs=1).fit(snapshots[-1].numpy())
+    mapping = UMAP(n_components=dims, metric="cosine", random_state=0, n_jobs=1).fit(snapshots[-1].numpy())
     earlier = [mapping.transform(snapshot.numpy()) for snapshot in snapshots[:-1]]
     points = np.stack([*earlier, mapping.embedding_]).astype(np.float32)
     unfinished = kept.with_name(f".{uuid.uuid4().hex}.npy")
     np.save(unfinished, points)
     unfinished.replace(kept)  # whole or not at all
-    return Layout(points, UMAP_AXES)
+    return Layout(points, axes)
 
 
-def layout(snapshots: Tensor, kind: str = "auto") -> Layout:
-    """The map called `kind` of snapshots (S, n, D) on the CPU: "pca" ("auto" is the same), or "umap".
+def layout(snapshots: Tensor, kind: str = "auto", dims: int = 2) -> Layout:
+    """The map called `kind` of snapshots (S, n, D) on the CPU: "pca" ("auto" is the same), "umap", or "raw".
 
-    Two dimensions are shown as they are. Raises ValueError for another kind.
+    The map has `dims` (2 or 3) axes. "raw" shows the first `dims` dimensions, and embeddings that have no more are
+    always shown as they are. Raises ValueError for another kind or number of axes.
     """
     if kind not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {kind!r}")
-    if snapshots.shape[2] <= 2:
-        points = F.pad(snapshots, (0, 2 - snapshots.shape[2])).float().numpy()
-        return Layout(points, ("dimension 1", "dimension 2"))
-    return umap(snapshots) if kind == "umap" else pca(snapshots)
+    if dims not in (2, 3):
+        raise ValueError(f"dims must be 2 or 3, got {dims}")
+    dims = max(2, min(dims, snapshots.shape[2]))
+    if kind == "raw" or snapshots.shape[2] <= dims:
+        points = F.pad(snapshots, (0, max(0, dims - snapshots.shape[2])))[..., :dims]
+        return Layout(points.float().numpy(), tuple(f"dimension {axis}" for axis in range(1, dims + 1)))
+    return umap(snapshots, dims) if kind == "umap" else pca(snapshots, dims)
+
+
+def turned(points: NDArray[np.floating], onto: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The map `points` (n, dims), centred, and turned or mirrored as a whole to lie as near as it can to `onto`.
+
+    Maps of other embeddings of the same samples can then be looked at one after the other (orthogonal Procrustes).
+    """
+    points, onto = points - points.mean(0), onto - onto.mean(0)
+    left, _, right = np.linalg.svd(points.T @ onto)
+    return points @ (left @ right)

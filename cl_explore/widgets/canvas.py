@@ -22,6 +22,9 @@ Fields = Mapping[str, Any]
 """What a picture is drawn from: NumPy arrays, which travel as binary, and plain values, which travel as JSON."""
 
 
+MAPS = ("embedding", "sweep", "training")  # panels that draw embedded samples
+
+
 @cache
 def source(name: str) -> str:
     """The text of a file of `widgets/js`."""
@@ -30,14 +33,15 @@ def source(name: str) -> str:
 
 def drawing(panel: str) -> str:
     """The JavaScript of a panel: the shared drawing and mounting functions and the panel's own file."""
-    return "\n".join(source(name) for name in ("draw.js", "mount.js", f"{panel}.js"))
+    shared = ("draw.js", "mount.js", "map.js") if panel in MAPS else ("draw.js", "mount.js")
+    return "\n".join(source(name) for name in (*shared, f"{panel}.js"))
 
 
 class Canvas(anywidget.AnyWidget):
     """Title, picture and read-out of one panel in the page; `panel` names the JavaScript file that draws it.
 
     `scene` holds what changes rarely, `frame` what changes with every move of a slider: the picture is drawn from both.
-    Arrays travel as float32, so whole numbers are exact up to 2^24.
+    Arrays travel as float32, so whole numbers are exact up to 2^24; those of uint8 as they are.
     """
 
     _css = source("panel.css")
@@ -58,20 +62,25 @@ class Canvas(anywidget.AnyWidget):
 
 
 def _binary(fields: Fields) -> dict[str, Any]:
-    return {
-        name: value.astype("<f4").tobytes() if isinstance(value, np.ndarray) else value
-        for name, value in fields.items()
-    }
+    return {name: _bytes(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()}
+
+
+def _bytes(array: NDArray[Any]) -> Any:
+    return {"uint8": array.tobytes()} if array.dtype == np.uint8 else array.astype("<f4").tobytes()
 
 
 @dataclass(frozen=True)
 class Slider:
-    """A slider of a page without a kernel: its stops as text, where it stands, and whether a button plays it."""
+    """A slider of a page without a kernel: its stops as text, where it stands, and whether a button plays it.
+
+    With `menu` it is a menu, for stops without an order.
+    """
 
     label: str
     stops: Sequence[str]
     start: int = 0
     play: bool = False
+    menu: bool = False
 
 
 def row(*controls: ipywidgets.Widget) -> ipywidgets.Box:
@@ -108,7 +117,8 @@ def block(panel: str, scene: Fields, frames: Sequence[Fields], sliders: Sequence
     """A panel that moves without a kernel: one HTML block with all frames, drawn by the same JavaScript.
 
     `frames` holds one frame for each combination of stops, the last slider turning fastest; an array has the same
-    length in all of them. Whole numbers are kept exact, other arrays in 16 bits of their largest absolute value.
+    length in all of them, and rows that frames share are kept once. Whole numbers are kept exact, other arrays in 16
+    bits of their largest absolute value.
     Raises ValueError if the number of frames differs from the number of combinations.
     """
     needed = int(np.prod([len(slider.stops) for slider in sliders]))
@@ -145,8 +155,16 @@ def _plain(fields: Fields) -> dict[str, Any]:
 
 def _packed(rows: Sequence[NDArray[Any]]) -> dict[str, Any]:
     stack = np.stack([np.ravel(row) for row in rows])
+    found: dict[bytes, int] = {}
+    order = [found.setdefault(row.tobytes(), len(found)) for row in stack]
+    shared = len(found) < len(stack)
+    if shared:
+        stack = stack[[order.index(place) for place in range(len(found))]]
     exact = np.issubdtype(stack.dtype, np.integer)
     scale = 1.0 if exact else float(np.abs(stack).max(initial=0)) / 32767 or 1.0
-    binary = stack.astype("<i4") if exact else np.round(stack / scale).astype("<i2")
-    data = base64.b64encode(binary.tobytes()).decode()
-    return {"type": "Int32Array" if exact else "Int16Array", "scale": scale, "length": stack.shape[1], "data": data}
+    largest = int(np.abs(stack.astype(np.int64)).max(initial=0)) if exact else 32767
+    bits = 8 if largest < 2**7 else 16 if largest < 2**15 else 32
+    binary = np.round(stack / scale).astype(f"<i{bits // 8}")
+    packed = {"type": f"Int{bits}Array", "scale": scale, "length": stack.shape[1]}
+    packed["data"] = base64.b64encode(binary.tobytes()).decode()
+    return packed | ({"rows": order} if shared else {})

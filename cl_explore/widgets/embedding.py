@@ -1,31 +1,29 @@
 """EmbeddingPanel: scrub through the training of a run and look at its embeddings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ipywidgets
-import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML
-from matplotlib.colors import to_hex
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from cl_explore import geometry
 from cl_explore.data import Dataset
 from cl_explore.plots.layouts import LAYOUTS, Layout
-from cl_explore.plots.layouts import layout as map_to_plane
-from cl_explore.plots.style import SEQUENTIAL, class_look
 from cl_explore.train import Run
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block
+from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
+from cl_explore.widgets.looks import class_colours, numbers, value_colours
+from cl_explore.widgets.neighbourhood import describe, nearest
+from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import sprite_sheet
 
-SHADES = 32  # steps of the colour scale
-MOST_MEASURED = 2000  # samples of which the uniformity is measured: it takes all pairs
 BY_CLASS, ALL = "", -2  # choices of the menus; a menu whose value is None shows nothing as chosen
+PREDICTION, PURITY, DISTANCE = "prediction (kNN)", "purity of kNN", "distance to centroid"
 SPACES = {"z": "embedding z, unit length", "h": "representation h"}
+STATIC_BYTES = 400_000  # of the vectors that a page without a kernel finds neighbours in
 
 
 def rows_of(index: Tensor, dataset: Dataset) -> Tensor:
@@ -41,39 +39,18 @@ def rows_of(index: Tensor, dataset: Dataset) -> Tensor:
     return order[place]
 
 
-def class_colours(labels: NDArray[np.int64], classes: Mapping[int, str]) -> dict[str, Any]:
-    """Look of every point, `group` (n,), where the colour and marker say the class; unlabelled points, -1, are grey."""
-    looks = [class_look(label) if label >= 0 else ("#9a9a9a", "o") for label in classes]
-    return {
-        "group": np.searchsorted(list(classes), labels),
-        "looks": [{"colour": colour, "marker": marker} for colour, marker in looks],
-        "names": list(classes.values()),
-        "colour": "class",
-        "values": None,
-    }
-
-
-def value_colours(name: str, values: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
-    """Look of every point, `group` (n,), where the colour says the number `values` (n,) on a scale from low to high."""
-    share = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    shades = mpl.colormaps[SEQUENTIAL](np.linspace(0, 1, SHADES))
-    return {
-        "group": np.minimum((share * SHADES).astype(np.int64), SHADES - 1),
-        "looks": [{"colour": to_hex(shade), "marker": "o"} for shade in shades],
-        "names": [],
-        "colour": name,
-        "values": values,
-        "scale": [low, high],
-    }
-
-
 class EmbeddingPanel(Panel):
-    """A slider scrubs through the snapshots of a run; colour shows the class or any number, hover the sample.
+    """A slider scrubs through the snapshots of a run; look at samples, their neighbours, and any group of them.
+
+    Hover shows a sample, a click its nearest neighbours by cosine in all dimensions, and a line drawn round points
+    (with Shift, where dragging turns the map) or a click on a class the statistics of that selection; Enter and Escape
+    choose and let go of the sample that the arrow keys lead to. `choose` and `select` do the same from code.
 
     `dataset` is where the run's samples come from: with it the pointer shows images and names, and its factors can be
-    coloured by. `values` adds numbers to colour by: for each name (n,), one a sample, or (S, n), one a sample and
-    snapshot. `layout` is "pca", fitted on the last snapshot, or "umap", which takes long the first time and is kept in
-    the run store; embeddings in two dimensions are shown as they are. The controls `snapshot`, `colour`, `space` and
+    coloured by. Colours say the class, the vote of 20 neighbours, their share of the own class, the distance to the
+    class centroid, or any `values`: for each name (n,), one a sample, or (S, n), one a sample and snapshot. `layout` is
+    "pca", fitted on the last snapshot, "umap", which takes long the first time and is kept in the run store, or "raw",
+    the first `dims` (2 or 3) dimensions. The controls `snapshot`, `colour`, `space`, `layout_menu`, `dims` and
     `highlight` may be set from code. Raises ValueError if the run has no snapshots, a sample is not in the data set, an
     array has another shape or is not finite, or the layout is unknown.
     """
@@ -84,6 +61,7 @@ class EmbeddingPanel(Panel):
         dataset: Dataset | None = None,
         values: Mapping[str, ArrayLike | Tensor] | None = None,
         layout: str = "pca",
+        dims: int = 2,
     ) -> None:
         shots = run.snapshots
         count = len(shots.labels)
@@ -91,22 +69,28 @@ class EmbeddingPanel(Panel):
             raise ValueError("run has no snapshots: train with fit(..., snapshots=12)")
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
-        self._kind = layout
-        self._layouts: dict[str, Layout] = {}
-        self._numbers: dict[tuple[str, int], list[list[str]]] = {}
-        self._spaces = {"z": F.normalize(shots.z, dim=2), "h": shots.h}  # z as the losses see it
-        self._labels, self._index, self._steps = shots.labels.numpy(), shots.index.numpy(), shots.steps.tolist()
+        if dims not in (2, 3):
+            raise ValueError(f"dims must be 2 or 3, got {dims}")
+        self._spaces = {  # z as the losses see it
+            "z": Space(F.normalize(shots.z, dim=2), shots.labels),
+            "h": Space(shots.h, shots.labels),
+        }
+        self._labels, self._index, self._steps = shots.labels, shots.index.numpy(), shots.steps.tolist()
         found = sorted(set(self._labels.tolist()))
         self._classes = {label: "unlabelled" if label < 0 else f"class {label}" for label in found}
         self._pictures: Fields = {}
         if dataset is not None:
             rows = rows_of(shots.index, dataset)
             self._classes |= {label: dataset.class_names[label] for label in found if label >= 0}
-            factors = {name: value.cpu()[rows] for name, value in dataset.factors.items()}
-            values = factors | dict(values or {})
+            values = {name: value.cpu()[rows] for name, value in dataset.factors.items()} | dict(values or {})
             if dataset.x.ndim == 4:
                 self._pictures = sprite_sheet(dataset.x[rows.to(dataset.x.device)].cpu())
-        self._values = {name: _checked(name, value, len(shots.steps), count) for name, value in (values or {}).items()}
+        self._values = {name: numbers(name, value, len(shots.steps), count) for name, value in (values or {}).items()}
+        self._group = np.searchsorted(found, self._labels.numpy())
+        self._ready: set[tuple[str, str, int]] = set()
+        self._point: int | None = None
+        self._selection: NDArray[np.int64] | None = None
+
         last = len(self._steps) - 1
         self.snapshot = ipywidgets.SelectionSlider(
             options=[(f"step {step}", place) for place, step in enumerate(self._steps)], value=last,
@@ -114,28 +98,78 @@ class EmbeddingPanel(Panel):
         )  # fmt: skip
         play = ipywidgets.Play(value=last, max=last, interval=400)
         ipywidgets.jslink((play, "value"), (self.snapshot, "index"))
+        third: dict[str, Any] = {"layout": {"width": "280px"}}
+        computed = [PREDICTION, PURITY, DISTANCE] if self._spaces["z"].several else []
+        colours = [("class", BY_CLASS), *((name, name) for name in (*computed, *self._values))]
         self.colour = ipywidgets.Dropdown(
-            options=[("class", BY_CLASS), *zip(self._values, self._values, strict=True)], description="colour by"
+            options=colours, description="colour by", tooltip="what the colours say", **third
         )
-        self.space = ipywidgets.Dropdown(options=[(text, name) for name, text in SPACES.items()], description="space")
+        self.space = ipywidgets.Dropdown(
+            options=[(text, name) for name, text in SPACES.items()], description="space", **third
+        )
+        self.layout_menu = ipywidgets.Dropdown(
+            options={"PCA": "pca", "UMAP (slow at first)": "umap", "raw dimensions": "raw"},
+            value="pca" if layout == "auto" else layout, description="map", tooltip="how dimensions are flattened",
+            **third,
+        )  # fmt: skip
+        self.dims = ipywidgets.Dropdown(options={"flat": 2, "in depth": 3}, value=dims, description="drawn", **third)
         self.highlight = ipywidgets.Dropdown(
             options=[("all classes", ALL), *((name, label) for label, name in self._classes.items())],
-            description="show",
-        )
-        super().__init__("embedding", [play, self.snapshot, self.colour, self.space, self.highlight])
-        self.snapshot.observe(lambda _: self.show(frame=self._frame(self.snapshot.value)), "value")
-        for control in (self.colour, self.space, self.highlight):
+            description="show", tooltip="select the samples of one class", **third,
+        )  # fmt: skip
+        looks = row(self.colour, self.highlight, self.space, self.layout_menu, self.dims)
+        super().__init__("embedding", [row(play, self.snapshot), looks])
+        self.snapshot.observe(lambda _: self._move(), "value")
+        for control in (self.colour, self.space, self.layout_menu, self.dims):
             control.observe(lambda _: self._redraw(), "value")
+        self.highlight.observe(lambda _: self._on_highlight(), "value")
+        self.canvas.on_msg(self._on_message)
         self._redraw()
 
+    def choose(self, sample: int | None) -> None:
+        """Show the nearest neighbours of the sample at this row of the snapshots; None lets go of it."""
+        if sample is not None and not 0 <= sample < len(self._labels):
+            raise ValueError(f"sample must be from 0 to {len(self._labels) - 1}, got {sample}")
+        self._point, self._selection = sample, None
+        self._move()
+
+    def select(self, rows: Iterable[int] | None) -> None:
+        """Show the statistics of the samples at these rows of the snapshots; None, or no row, lets go of them."""
+        chosen = np.unique(np.fromiter(rows or (), dtype=np.int64))
+        if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self._labels):
+            raise ValueError(f"rows must be from 0 to {len(self._labels) - 1}, got {chosen[0]} to {chosen[-1]}")
+        self._point, self._selection = None, chosen if len(chosen) else None
+        self._move()
+
+    def _on_highlight(self) -> None:
+        label = self.highlight.value
+        self.select(None if label == ALL else (self._labels == label).nonzero().squeeze(1).tolist())
+
+    def _on_message(self, _: Any, content: Any, __: Any) -> None:
+        if "near" in content:
+            self.choose(None if content["near"] < 0 else content["near"])
+        elif "select" in content:
+            self.select(content["select"])
+        elif "show" in content:
+            label = list(self._classes)[content["show"]]
+            self.highlight.value = ALL if self.highlight.value == label else label
+
     def _redraw(self) -> None:
+        kind = (self.layout_menu.value, self.space.value, self.dims.value)
+        if self.frame and kind not in self._ready:
+            self.show(frame={**self.frame, "status": "the map is being computed ..."})
+        self._ready.add(kind)
         self.show(scene=self._scene(), frame=self._frame(self.snapshot.value))
 
+    def _move(self) -> None:
+        self.show(frame=self._frame(self.snapshot.value))
+
+    @property
+    def _space(self) -> Space:
+        return self._spaces[self.space.value]
+
     def _layout(self) -> Layout:
-        space = self.space.value
-        if space not in self._layouts:
-            self._layouts[space] = map_to_plane(self._spaces[space], self._kind)
-        return self._layouts[space]
+        return self._space.map(self.layout_menu.value, self.dims.value)
 
     def _scene(self) -> dict[str, Any]:
         points, axes = self._layout()
@@ -144,52 +178,68 @@ class EmbeddingPanel(Panel):
         return {
             "title": f"{points.shape[1]} samples through training: {SPACES[self.space.value]}",
             "alt": f"Map of {points.shape[1]} samples at a chosen step of training, coloured by {self.colour.label}; "
-            f"axes {axes[0]} and {axes[1]}.",
+            f"axes {', '.join(axes)}.",
             "axes": axes,
-            "limits": [float(v) for v in (low[0] - pad, high[0] + pad, low[1] - pad, high[1] + pad)],
-            "labels": np.searchsorted(list(self._classes), self._labels),
+            "dim": len(axes),
+            "limits": [float(v) for pair in zip(low - pad, high + pad, strict=True) for v in pair],
+            "labels": self._group.astype(np.min_scalar_type(len(self._classes))),
             "index": self._index,
             "classes": list(self._classes.values()),
-            "highlight": -1 if self.highlight.value == ALL else list(self._classes).index(self.highlight.value),
-            **(class_colours(self._labels, self._classes) if self.colour.value == BY_CLASS else {}),
+            **(class_colours(self._labels.numpy(), self._classes) if self.colour.value == BY_CLASS else {}),
             **self._pictures,
         }
 
     def _frame(self, place: int) -> dict[str, Any]:
-        name, colours = self.colour.value, {}
-        if name != BY_CLASS:
-            values = self._values[name]
-            colours = value_colours(name, values[place % len(values)], float(values.min()), float(values.max()))
+        colours = self._colours(self.colour.value, place) if self.colour.value != BY_CLASS else {}
+        return self._map(place) | colours | self._chosen(self._space.unit[place])
+
+    def _map(self, place: int) -> dict[str, Any]:
         return {
             "points": self._layout().points[place].ravel(),
-            "readout": [["step", f"{self._steps[place]} of {self._steps[-1]}"], *self._measures(place)],
-            **colours,
+            "readout": [["step", f"{self._steps[place]} of {self._steps[-1]}"], *self._space.measures(place)],
         }
 
-    def _measures(self, place: int) -> list[list[str]]:
-        """Numbers of all dimensions, not of the map: uniformity, and the spread of classes where there are some."""
-        key = (self.space.value, place)
-        if key not in self._numbers:
-            x = self._spaces[self.space.value][place]
-            few = x[:: -(-len(x) // MOST_MEASURED)]
-            self._numbers[key] = [["−uniformity", f"{-geometry.uniformity(few).item():.2f}"]]
-            if len(self._classes) > 1 and self._labels.min() >= 0:
-                spread = geometry.dispersion(x, self._labels)
-                self._numbers[key].append(["within-class spread", f"{spread.within.item():.3f}"])
-                self._numbers[key].append(["between-class spread", f"{spread.between.item():.3f}"])
-        return self._numbers[key]
+    def _chosen(self, x: Tensor) -> dict[str, Any]:
+        """What is shown of the sample or the selection that the reader has chosen."""
+        if self._point is not None:
+            rows, cosines = nearest(x, self._point)
+            return {"chosen": self._point, "near": rows, "cosines": cosines}
+        if self._selection is None:
+            return {"chosen": -1}
+        mask = np.zeros(len(x), dtype=np.uint8)
+        mask[self._selection] = 1
+        statistics = describe(x, self._group, len(self._classes), self._selection)
+        return {"chosen": -1, "selected": mask, **statistics}
+
+    def _colours(self, name: str, place: int) -> dict[str, Any]:
+        if name == BY_CLASS:
+            return class_colours(self._labels.numpy(), self._classes)
+        if name in self._values:
+            values = self._values[name]
+            return value_colours(name, values[place % len(values)], float(values.min()), float(values.max()))
+        if name == PREDICTION:
+            return class_colours(self._space.vote(place).prediction, self._classes, PREDICTION)
+        if name == PURITY:
+            return value_colours(name, self._space.vote(place).purity, 0.0, 1.0)
+        distances = self._space.distances()
+        return value_colours(name, distances[place], 0.0, float(distances.max()))
 
     def static(self) -> HTML:
-        """The panel with its present colours and a slider over the snapshots, as one HTML block."""
-        slider = Slider("training", [f"step {step}" for step in self._steps], self.snapshot.value, play=True)
-        return block("embedding", self._scene(), [self._frame(place) for place in range(len(self._steps))], [slider])
+        """The panel as one HTML block, with a slider over the snapshots and a menu of all colours.
 
-
-def _checked(name: str, value: ArrayLike | Tensor, snapshots: int, count: int) -> NDArray[np.float64]:
-    """The numbers as (1, n) or (S, n); ValueError unless they have one of these shapes, or (n,), and are finite."""
-    numbers = torch.as_tensor(value).detach().cpu().numpy().astype(np.float64)
-    if numbers.shape not in ((count,), (snapshots, count)):
-        raise ValueError(f"values[{name!r}] must have shape ({count},) or ({snapshots}, {count}), got {numbers.shape}")
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"values[{name!r}] must be finite, got NaN or infinity")
-    return np.atleast_2d(numbers)
+        Neighbours and statistics are computed by the page, from vectors rounded to 8 bits; if they are more than
+        STATIC_BYTES, from their leading directions only.
+        """
+        places, colours = range(len(self._steps)), [name for _, name in self.colour.options]
+        unit = [self._space.rounded(place, STATIC_BYTES // (len(places) * len(self._labels))) for place in places]
+        width = unit[0].shape[1]
+        frames = [
+            self._map(place) | self._colours(name, place) | {"unit": unit[place], "width": width}
+            for name in colours
+            for place in places
+        ]
+        sliders = [
+            Slider("colour", [text for text, _ in self.colour.options], colours.index(self.colour.value), menu=True),
+            Slider("training", [f"step {step}" for step in self._steps], self.snapshot.value, play=True),
+        ]
+        return block("embedding", self._scene(), frames, sliders)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 COLUMNS = 40
 LARGEST = 32  # pixels; larger images are shrunk
+PIXELS = 2_500_000  # of the whole sheet; many images are shrunk further
 
 
 def sprite_sheet(images: Tensor) -> dict[str, Any]:
@@ -22,8 +23,9 @@ def sprite_sheet(images: Tensor) -> dict[str, Any]:
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (n, C, H, W) with 1 or 3 channels, got shape {tuple(images.shape)}")
     x = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    if max(x.shape[2:]) > LARGEST:
-        scale = LARGEST / max(x.shape[2:])
+    largest = min(LARGEST, int((PIXELS / len(x)) ** 0.5))
+    if max(x.shape[2:]) > largest:
+        scale = largest / max(x.shape[2:])
         x = F.interpolate(x, scale_factor=scale, mode="area")
     count, channels, height, width = x.shape
     rows = -(-count // COLUMNS)

@@ -88,7 +88,7 @@ def test_scatter_refuses_what_it_cannot_draw(x: Tensor, labels: Tensor, error: t
 
 
 def test_unknown_layouts_are_refused() -> None:
-    with pytest.raises(ValueError, match="layout must be one of auto, pca, umap, got 'tsne'"):
+    with pytest.raises(ValueError, match="layout must be one of auto, pca, umap, raw, got 'tsne'"):
         plots.scatter(embeddings(3), layout="tsne")
 
 

@@ -9,9 +9,16 @@ import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
 
-from cl_explore.data import Dataset
+from cl_explore.data import Dataset, load
 from cl_explore.train import Run
-from cl_explore.widgets import EmbeddingPanel, LossComparePanel, SpherePanel, TemperaturePanel
+from cl_explore.widgets import (
+    EmbeddingPanel,
+    LossComparePanel,
+    SpherePanel,
+    SweepPanel,
+    TemperaturePanel,
+    TrainingPanel,
+)
 from cl_explore.widgets.canvas import Canvas, Panel, Slider, block, drawing, source
 
 LARGEST = 600_000  # bytes of a static panel
@@ -19,11 +26,16 @@ LARGEST = 600_000  # bytes of a static panel
 
 @pytest.fixture
 def panels(make_run: Callable[..., Run], dataset: Dataset) -> dict[str, Panel]:
+    sweep = SweepPanel(lambda seed: make_run(), {"seed": [0, 1]}, dataset, jobs=1)
+    gaussians = load("gaussians", classes=2, latent=4, features=8, train_per_class=20)
+    sweep.wait()
     return {
         "temperature": TemperaturePanel(torch.linspace(-0.5, 0.6, 64), 0.8, temperature=0.2),
         "sphere": SpherePanel("alignment"),  # as large as any other loss, and quick
         "embedding": EmbeddingPanel(make_run(), dataset),
         "compare": LossComparePanel(("nt_xent", "alignment"), samples=8),
+        "sweep": sweep,
+        "training": TrainingPanel(gaussians, encoder="linear", epochs=2, batch_size=8),
     }
 
 
@@ -57,11 +69,12 @@ def packed(script: str) -> dict:
 
 
 def unpack(array: dict) -> np.ndarray:
-    kind = {"Int16Array": "<i2", "Int32Array": "<i4"}[array["type"]]
-    return np.frombuffer(base64.b64decode(array["data"]), kind).reshape(-1, array["length"]) * array["scale"]
+    kind = {"Int8Array": "<i1", "Int16Array": "<i2", "Int32Array": "<i4"}[array["type"]]
+    rows = np.frombuffer(base64.b64decode(array["data"]), kind).reshape(-1, array["length"]) * array["scale"]
+    return rows[array["rows"]] if "rows" in array else rows
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare"])
+@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare", "sweep", "training"])
 def test_static_panel_is_one_whole_small_block_of_html_without_network(panels: dict[str, Panel], name: str) -> None:
     panel = panels[name]
     text = panel.static().data
@@ -109,7 +122,18 @@ def test_static_embedding_holds_all_snapshots(panels: dict[str, Panel]) -> None:
     for place in range(4):
         panel.snapshot.value = place
         np.testing.assert_allclose(points[place], panel.frame["points"], atol=1e-3)
-    np.testing.assert_array_equal(unpack(data["arrays"]["index"])[0], 100 + np.arange(30))  # exact, not in 16 bits
+    np.testing.assert_array_equal(unpack(data["arrays"]["index"])[0], 100 + np.arange(30))  # exact
+    colours = [text for text, _ in panel.colour.options]
+    menu, training = data["sliders"]
+    assert menu["stops"] == colours
+    assert menu["menu"]
+    assert len(training["stops"]) == 4
+    packed_points = data["arrays"]["points"]
+    assert packed_points["rows"] == [0, 1, 2, 3] * len(colours)  # kept once for all colours
+    assert unpack(data["arrays"]["unit"]).shape == (4 * len(colours), 30 * 6)
+    size = data["frames"][4 * colours.index("size")]
+    assert size["colour"] == "size"
+    np.testing.assert_array_equal(unpack(data["arrays"]["labels"])[0], np.arange(30) % 3)
 
 
 def test_two_blocks_on_one_page_do_not_share_an_id(panels: dict[str, Panel]) -> None:
@@ -135,7 +159,7 @@ def test_canvas_sends_arrays_as_float32_and_the_rest_as_it_is() -> None:
     assert ".clx" in canvas._css
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare"])
+@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare", "sweep", "training"])
 def test_panels_display_without_a_page_and_as_html_when_asked(
     panels: dict[str, Panel], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +172,22 @@ def test_panels_display_without_a_page_and_as_html_when_asked(
     assert "application/vnd.jupyter.widget-view+json" not in data
     assert data["text/html"].startswith("<div id=")
     assert data["text/plain"] == panel.scene["alt"]
+
+
+def test_arrays_are_packed_exactly_in_as_few_bytes_as_hold_them() -> None:
+    frames = [
+        {"small": np.array([k, -3]), "large": np.array([300 * k]), "huge": np.array([10**6 * k])} for k in range(3)
+    ]
+    scene = {"alt": "", "title": ""}
+    arrays = packed(Page(block("sphere", scene, frames, [Slider("s", ["0", "1", "2"])]).data).script)["arrays"]
+    assert [arrays[name]["type"] for name in ("small", "large", "huge")] == ["Int8Array", "Int16Array", "Int32Array"]
+    np.testing.assert_array_equal(unpack(arrays["huge"]), [[0], [10**6], [2 * 10**6]])
+
+
+def test_canvas_sends_bytes_as_bytes() -> None:
+    canvas = Canvas("sphere")
+    canvas.show(frame={"mask": np.array([1, 0, 255], dtype=np.uint8)})
+    assert canvas.frame == {"mask": {"uint8": b"\x01\x00\xff"}}
 
 
 def test_pictures_are_accessible() -> None:

@@ -10,11 +10,14 @@ from torch import nn
 
 from cl_explore import geometry
 from cl_explore.data import Dataset
-from cl_explore.plots.layouts import pca
+from cl_explore.plots.layouts import pca, turned
 from cl_explore.plots.style import class_look
 from cl_explore.train import Run
 from cl_explore.widgets import EmbeddingPanel
-from cl_explore.widgets.embedding import rows_of, value_colours
+from cl_explore.widgets.embedding import ALL, DISTANCE, PREDICTION, PURITY, rows_of
+from cl_explore.widgets.looks import value_colours
+from cl_explore.widgets.neighbourhood import describe, nearest, vote
+from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import sprite_sheet
 
 N, S = 30, 4
@@ -74,7 +77,149 @@ def test_slider_scrubs_and_menus_recolour_from_code(make_run: Callable[..., Run]
     panel.space.value = "h"
     np.testing.assert_allclose(panel.frame["points"], pca(run.snapshots.h).points[2].ravel())
     panel.highlight.value = 1
-    assert panel.scene["highlight"] == 1
+    np.testing.assert_array_equal(panel.frame["selected"], run.snapshots.labels == 1)
+    assert panel.frame["count"] == N / 3
+    panel.highlight.value = ALL
+    assert "selected" not in panel.frame
+
+
+def test_a_click_shows_neighbours_in_all_dimensions_and_follows_the_snapshots(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    panel = EmbeddingPanel(run)
+    panel.canvas._handle_custom_msg({"near": 4}, [])  # what the page sends
+    for place in (S - 1, 0):
+        panel.snapshot.value = place
+        unit = nn.functional.normalize(run.snapshots.z[place], dim=1)
+        cosines = unit @ unit[4]
+        order = cosines.argsort(descending=True)
+        assert order[0] == 4
+        np.testing.assert_array_equal(panel.frame["near"], order[1:7])
+        np.testing.assert_allclose(panel.frame["cosines"], cosines[order[1:7]], rtol=1e-5)
+    panel.canvas._handle_custom_msg({"near": -1}, [])
+    assert panel.frame["chosen"] == -1
+    assert "near" not in panel.frame
+
+
+def test_a_lasso_shows_the_statistics_of_what_it_encloses(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    panel = EmbeddingPanel(run)
+    panel.choose(3)
+    panel.canvas._handle_custom_msg({"select": [0, 3, 4, 5]}, [])
+    unit = nn.functional.normalize(run.snapshots.z[-1], dim=1)[[0, 3, 4, 5]]
+    assert panel.frame["chosen"] == -1
+    assert panel.frame["selected"].nonzero()[0].tolist() == [0, 3, 4, 5]
+    assert panel.canvas.frame["selected"] == {"uint8": panel.frame["selected"].tobytes()}
+    assert panel.frame["counts"].tolist() == [2, 1, 1]
+    spread = (unit - unit.mean(0)).square().sum(1).mean().item()
+    assert panel.frame["dispersion"] == pytest.approx(spread, abs=1e-5)
+    pairs = (unit @ unit.T)[~torch.eye(4, dtype=torch.bool)]
+    assert panel.frame["similarity"] == pytest.approx(pairs.mean().item(), abs=1e-5)
+    panel.select([])
+    assert "selected" not in panel.frame
+    panel.canvas._handle_custom_msg({"show": 2}, [])  # a click on a class of the legend, and again to let go of it
+    assert panel.highlight.value == 2
+    assert panel.frame["counts"].tolist() == [0, 0, 10]
+    panel.canvas._handle_custom_msg({"show": 2}, [])
+    assert panel.highlight.value == ALL
+    with pytest.raises(ValueError, match="sample must be from 0 to 29, got 30"):
+        panel.choose(30)
+    with pytest.raises(ValueError, match="rows must be from 0 to 29, got -1 to 4"):
+        panel.select([4, -1])
+
+
+def test_computed_colours_say_vote_purity_and_distance(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    panel = EmbeddingPanel(run)
+    unit, labels = nn.functional.normalize(run.snapshots.z, dim=2), run.snapshots.labels
+    panel.colour.value = PREDICTION
+    said = vote(unit[-1], labels)
+    np.testing.assert_array_equal(panel.frame["group"], said.prediction)
+    assert panel.frame["names"] == ["class 0", "class 1", "class 2"]
+    panel.colour.value = PURITY
+    np.testing.assert_array_equal(panel.frame["values"], said.purity)
+    assert panel.frame["scale"] == [0, 1]
+    panel.colour.value = DISTANCE
+    mean = unit[-1][labels == 1].mean(0)
+    np.testing.assert_allclose(
+        panel.frame["values"][labels == 1], (unit[-1][labels == 1] - mean).norm(dim=1), rtol=1e-5
+    )
+    assert panel.frame["scale"][1] >= panel.frame["values"].max()
+
+
+def test_vote_is_that_of_a_plain_search_and_leaves_out_the_sample_itself() -> None:
+    generator = torch.Generator().manual_seed(3)
+    x = nn.functional.normalize(torch.randn(40, 5, generator=generator), dim=1)
+    labels = torch.randint(-1, 4, (40,), generator=generator)
+    said = vote(x, labels, k=5)
+    for row in range(40):
+        cosines = (x @ x[row]).masked_fill(labels < 0, -2)
+        cosines[row] = -2
+        classes = labels[cosines.argsort(descending=True)[:5]].tolist()
+        # most votes, and of equally many those of the nearer neighbours
+        votes = {
+            label: (classes.count(label), sum(5 - i for i in range(5) if classes[i] == label)) for label in classes
+        }
+        assert votes[said.prediction[row]] == max(votes.values())
+        assert said.purity[row] == pytest.approx(classes.count(labels[row].item()) / 5)
+    with pytest.raises(ValueError, match="at least 2 samples, got 1"):
+        vote(x[:3], torch.tensor([-1, 0, -1]))
+
+
+def test_of_many_samples_some_vote_and_all_are_voted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cl_explore.widgets.neighbourhood.VOTERS", 10)
+    monkeypatch.setattr("cl_explore.widgets.neighbourhood.CHUNK", 35)
+    labels = torch.arange(60) % 2
+    x = nn.functional.normalize(torch.eye(2)[labels] + 0.01 * torch.arange(60)[:, None] / 60, dim=1)
+    said = vote(x, labels[:60], k=3)
+    # every sixth sample votes, all of them of class 0: nobody votes for class 1
+    assert (said.prediction == 0).all()
+    said = vote(x, (torch.arange(60) // 3) % 2, k=3)
+    assert len(said.prediction) == 60
+
+
+def test_one_sample_has_no_mean_cosine_and_few_have_few_neighbours() -> None:
+    x = torch.eye(3)
+    assert describe(x, np.zeros(3, dtype=int), 1, np.array([1]))["similarity"] is None
+    assert len(nearest(x, 0)[0]) == 2
+
+
+def test_layouts_in_depth_and_raw(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    panel = EmbeddingPanel(run, layout="raw", dims=3)
+    unit = nn.functional.normalize(run.snapshots.z, dim=2)
+    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 3), unit[-1][:, :3], rtol=1e-6)
+    assert panel.scene["dim"] == 3
+    assert len(panel.scene["limits"]) == 6
+    panel.layout_menu.value = "pca"
+    flat = pca(unit).points[-1]
+    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 3)[:, :2], flat, atol=1e-5)
+    panel.dims.value = 2
+    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 2), flat, atol=1e-5)
+    assert (
+        EmbeddingPanel(make_run(dim=2, labels=torch.arange(N) % 2), dims=3).scene["dim"] == 2
+    )  # there are no more than two
+
+
+def test_maps_turn_onto_each_other_without_changing_their_shape() -> None:
+    generator = np.random.default_rng(0)
+    points = generator.normal(size=(20, 2))
+    mirrored = points @ np.array([[0.6, 0.8], [0.8, -0.6]]) + 3
+    np.testing.assert_allclose(turned(mirrored, points), points - points.mean(0), atol=1e-12)
+
+
+def test_static_page_can_find_neighbours_itself(make_run: Callable[..., Run]) -> None:
+    run = make_run()
+    panel = EmbeddingPanel(run)
+    space = panel._spaces["z"]
+    x = nn.functional.normalize(torch.from_numpy(space.rounded(0, 100)).float(), dim=1)
+    torch.testing.assert_close(x @ x.T, space.unit[0] @ space.unit[0].T, atol=0.02, rtol=0)
+    # fewer bytes than vectors: the directions that hold most of them
+    flat = run.snapshots.z.clone()
+    flat[..., 3:] *= 0.01
+    space = Space(flat, run.snapshots.labels)
+    x = nn.functional.normalize(torch.from_numpy(space.rounded(1, 3)).float(), dim=1)
+    assert x.shape[1] == 3
+    torch.testing.assert_close(x @ x.T, space.unit[1] @ space.unit[1].T, atol=0.03, rtol=0)
 
 
 def test_a_data_set_gives_names_images_and_factors_of_the_right_samples(
@@ -101,6 +246,7 @@ def test_unlabelled_points_are_grey_and_named(make_run: Callable[..., Run], data
     assert panel.scene["names"] == ["unlabelled", "ant", "bee"]
     np.testing.assert_array_equal(panel.scene["group"], np.arange(N) % 3)
     assert [name for name, _ in panel.frame["readout"]] == ["step", "−uniformity"]
+    assert PREDICTION not in dict(panel.colour.options)
 
 
 def test_value_colours_span_the_scale_and_survive_a_constant() -> None:
@@ -116,6 +262,8 @@ def test_sprite_sheet_shrinks_large_images_and_keeps_colour() -> None:
     assert sheet["tile"] == [24, 32]
     picture = np.asarray(Image.open(BytesIO(base64.b64decode(sheet["sprite"].split(",")[1]))).convert("RGB"))
     assert picture[16, 24 + 12].tolist() == pytest.approx([255, 0, 0], abs=12)
+    many = sprite_sheet(torch.zeros(10_000, 1, 28, 28))
+    assert many["tile"] == [15, 15]  # ten thousand images in two and a half million pixels
     with pytest.raises(
         ValueError, match=r"images must be \(n, C, H, W\) with 1 or 3 channels, got shape \(3, 2, 4, 4\)"
     ):
@@ -126,6 +274,7 @@ def test_sprite_sheet_shrinks_large_images_and_keeps_colour() -> None:
     ("arguments", "message"),
     [
         ({"layout": "tsne"}, "layout must be"),
+        ({"dims": 4}, "dims must be 2 or 3, got 4"),
         ({"values": {"loss": np.zeros(N - 1)}}, r"values\['loss'\] must have shape \(30,\) or \(4, 30\), got \(29,\)"),
         ({"values": {"loss": np.full(N, np.nan)}}, r"values\['loss'\] must be finite"),
     ],

@@ -109,6 +109,16 @@ function arrows(ctx, xs, ys, dxs, dys) {
   ctx.stroke();
 }
 
+// Turns a point of the sphere to where the reader has dragged it; the last coordinate points at the reader.
+function turned([x, y, z], { yaw = 0.5, pitch = 0.4 }) {
+  const a = x * Math.cos(yaw) + z * Math.sin(yaw), c = z * Math.cos(yaw) - x * Math.sin(yaw);
+  return [a, y * Math.cos(pitch) - c * Math.sin(pitch), y * Math.sin(pitch) + c * Math.cos(pitch)];
+}
+function turn(view, dx, dy) {
+  view.yaw = (view.yaw ?? 0.5) + 0.01 * dx;
+  view.pitch = Math.max(-1.5, Math.min(1.5, (view.pitch ?? 0.4) + 0.01 * dy));
+}
+
 // About `count` round numbers from low to high.
 function ticks([low, high], count = 5) {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -223,16 +233,6 @@ function sparkline(ctx, box, name, values, colour) {
   scatter(ctx, [x(values.length - 1)], [y(values.at(-1))], [0], [{ colour, marker: "o" }], { radius: 4, alpha: 1 });
   text(ctx, name, box.x, box.y - 7, { colour: MUTED });
   text(ctx, short(Math.round(1e4 * values.at(-1)) / 1e4), box.x + box.w, box.y - 7, { size: 14, weight: 600, align: "right" });
-}
-
-// Turns a point of the sphere to where the reader has dragged it; the last coordinate points at the reader.
-function turned([x, y, z], { yaw = 0.5, pitch = 0.4 }) {
-  const a = x * Math.cos(yaw) + z * Math.sin(yaw), c = z * Math.cos(yaw) - x * Math.sin(yaw);
-  return [a, y * Math.cos(pitch) - c * Math.sin(pitch), y * Math.sin(pitch) + c * Math.cos(pitch)];
-}
-function turn(view, dx, dy) {
-  view.yaw = (view.yaw ?? 0.5) + 0.01 * dx;
-  view.pitch = Math.max(-1.5, Math.min(1.5, (view.pitch ?? 0.4) + 0.01 * dy));
 }
 
 // A circle (one ring for each radius) or a sphere of the first radius, around x0, y0.

@@ -1,0 +1,79 @@
+"""Here live the numbers about chosen samples of an embedding: their neighbours, the vote of these, and a selection."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+VOTERS = 2000  # samples that may vote, so that ten thousand cost a fraction of a second
+CHUNK = 2**22  # similarities held at a time
+
+
+class Vote(NamedTuple):
+    """What the nearest labelled samples say of each of n samples: the class, and their share of the own class."""
+
+    prediction: NDArray[np.int64]
+    purity: NDArray[np.float32]
+
+
+@torch.no_grad()
+def vote(x: Tensor, labels: Tensor, k: int = 20) -> Vote:
+    """The majority class of the k nearest other samples by cosine, and the share of those k in the sample's own class.
+
+    x (n, D), unit length; labels (n,), -1 for unlabelled samples, which do not vote. Of more than VOTERS labelled ones
+    every second, third, ... votes. Equal votes go to the nearer neighbours. Raises ValueError for fewer than 2 voters.
+    """
+    voters = (labels >= 0).nonzero().squeeze(1)
+    voters = voters[:: -(-len(voters) // VOTERS) or 1]
+    if len(voters) < 2:
+        raise ValueError(f"labels must name the class of at least 2 samples, got {len(voters)}")
+    k = min(k, len(voters) - 1)
+    column = torch.full((len(x),), -1).index_put((voters,), torch.arange(len(voters)))
+    found = []
+    for rows in torch.arange(len(x)).split(max(1, CHUNK // len(voters))):
+        similarity = x[rows] @ x[voters].T
+        own = column[rows] >= 0
+        similarity[own.nonzero().squeeze(1), column[rows][own]] = -torch.inf
+        found.append(similarity.topk(k).indices)
+    classes = labels[voters][torch.cat(found)]  # (n, k)
+    # a nearer neighbour's vote is a little heavier, by less than one vote in all
+    weight = 1 + torch.linspace(1, 0, k) / (2 * k)
+    votes = torch.zeros(len(x), int(labels.max()) + 1).scatter_add_(1, classes, weight.expand(len(x), k))
+    return Vote(votes.argmax(1).numpy(), (classes == labels[:, None]).float().mean(1).numpy())
+
+
+def centroid_distance(x: Tensor, labels: Tensor) -> NDArray[np.float32]:
+    """Distance of each sample to the mean of its class (n,); x (n, D), labels (n,) from 0 on."""
+    sizes = labels.bincount().clamp(min=1)
+    means = x.new_zeros(len(sizes), x.shape[1]).index_add(0, labels, x) / sizes[:, None]
+    return (x - means[labels]).norm(dim=1).numpy()
+
+
+def nearest(x: Tensor, row: int, count: int = 6) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rows and cosines of the `count` samples nearest to sample `row`, nearest first; x (n, D), unit length."""
+    cosines = x @ x[row]
+    cosines[row] = -torch.inf
+    values, rows = cosines.topk(min(count, len(x) - 1))
+    return rows.numpy(), values.numpy()
+
+
+def describe(x: Tensor, group: NDArray[np.int64], groups: int, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The statistics of the samples `rows`: how many, their groups, and how close they lie on the sphere.
+
+    x (n, D), unit length; group (n,) from 0 to groups - 1. `counts` (groups,): samples of each group; `dispersion`:
+    mean squared distance to the selection's mean; `similarity`: mean cosine of two different samples (None for one).
+
+    >>> two = describe(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 0]), 2, np.array([0, 1]))
+    >>> two["counts"].tolist(), two["dispersion"], two["similarity"]
+    ([1, 1], 0.5, 0.0)
+    """
+    n = len(rows)
+    square = float(x[rows].double().mean(0).square().sum())
+    return {
+        "count": n,
+        "counts": np.bincount(group[rows], minlength=groups),
+        "dispersion": 1 - square,
+        "similarity": (n * square - 1) / (n - 1) if n > 1 else None,
+    }

@@ -1,0 +1,220 @@
+"""TrainingPanel: train a network and turn the knobs of its loss while it learns."""
+
+import asyncio
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ipywidgets
+from IPython.display import HTML
+
+from cl_explore import data, losses
+from cl_explore.data import Dataset
+from cl_explore.losses import Knob, Loss
+from cl_explore.train import Run
+from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
+from cl_explore.widgets.controls import WIDE, control, controls
+from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining, Look, course, training_frame, training_scene
+
+RECORDED = 160  # steps of the training that a page without a kernel shows
+BATCHES = (32, 64, 128, 256, 512)
+
+
+class TrainingPanel(Panel):
+    """Choose data, loss and encoder; start, pause, go on, and turn the knobs of the loss while it trains.
+
+    Knobs of the loss and the strength of the views take effect at once; another data set, loss, encoder, batch size,
+    learning rate or number of epochs begins anew. `data_set` is a name that `cl_explore.data.load` knows, or a Dataset;
+    `start`, `pause`, `reset` and `stop` are the buttons, and `stop` gives the Run that was trained. Nothing of it goes
+    into the run store, since a training whose settings change is not one that could be found again. Raises ValueError
+    for an unknown data set, loss or encoder, or settings that do not go together.
+    """
+
+    _going: object | None = None  # the one training that may go on
+
+    def __init__(
+        self,
+        data_set: str | Dataset = "digits",
+        loss: str | Loss = "nt_xent",
+        encoder: str = "MLP",
+        *,
+        epochs: int = 200,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        seed: int = 0,
+    ) -> None:
+        # One thread that works while the kernel answers. Its turns are short and the state is whole between them; knobs
+        # wait for the next turn, and an interrupt of the kernel, which only its main thread sees, cuts no step in two.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="training")
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
+        first, own = losses.get(loss), data_set if isinstance(data_set, Dataset) else data.load(data_set)
+        known = {one.title: one for one in (*losses.catalogue.values(), first) if one.fits(2)}
+        if first.title not in known:
+            raise ValueError(f"loss {first.name} cannot be computed from two views and their labels alone")
+        self._seed, self._own, self._data = seed, own, own
+        self.live: LiveTraining | None = None
+        self.run: Run | None = None
+        wide, third = {"style": WIDE}, {"layout": {"width": "280px"}}
+        self.data = ipywidgets.Dropdown(
+            options=list(dict.fromkeys([own.name, *data.names()])), description="data", **third
+        )
+        self.loss = ipywidgets.Dropdown(options=known, value=first, description="loss", **third)
+        self.encoder = ipywidgets.Dropdown(options=list(ENCODERS), value=encoder, description="encoder", **third)
+        self.batch_size = ipywidgets.Dropdown(
+            options=sorted({*BATCHES, batch_size}),
+            value=batch_size,
+            description="batch",
+            tooltip="samples a step",
+            **third,
+        )
+        self.lr = ipywidgets.FloatLogSlider(
+            value=lr, min=-4, max=-1, step=0.1, description="learning rate", readout_format=".4f",
+            tooltip="size of the optimiser's (Adam) steps at the beginning", continuous_update=False, **wide,
+        )  # fmt: skip
+        self.epochs = ipywidgets.IntSlider(
+            value=epochs, min=1, max=max(500, epochs), description="epochs", tooltip="times that all samples are seen",
+            continuous_update=False, **wide,
+        )  # fmt: skip
+        self.strength = control(Knob(VIEWS, 0.0, 2.0, help="how hard the views are distorted; 1 is as usual"), 1.0)
+        icons = {"start": "play", "pause": "pause", "reset": "refresh", "stop": "stop"}
+        self.buttons = {
+            name: ipywidgets.Button(description=name, icon=icon, layout={"width": "90px"})
+            for name, icon in icons.items()
+        }
+        self._knob_box = row()
+        choices = row(self.data, self.loss, self.encoder)
+        settings = row(self.batch_size, self.lr, self.epochs)
+        super().__init__("training", [choices, settings, self._knob_box, row(*self.buttons.values())])
+        for name, button in self.buttons.items():
+            button.on_click(lambda _, name=name: getattr(self, name)())
+        for chosen in (self.encoder, self.batch_size, self.lr, self.epochs):
+            chosen.observe(lambda _: self.reset(), "value")
+        self.data.observe(lambda _: self._on_data(), "value")
+        self.loss.observe(lambda _: self._on_loss(), "value")
+        self.strength.observe(lambda _: self._turn(), "value")
+        self._on_loss()
+        if self.live is None:
+            raise ValueError(self._problem)
+
+    def start(self) -> None:
+        """Train, or go on; once a training is over, begin anew. RuntimeError where no event loop runs."""
+        if self._going is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if self.live is None or self.run is not None:
+            self.reset()
+        if self.live is not None:
+            self._going = object()
+            self._show_state("training")
+            self._task = loop.create_task(self._train(self._going, self.live))  # kept: the loop holds tasks only weakly
+
+    def pause(self) -> None:
+        """Rest after the turn being worked; `start` goes on from there."""
+        if self._going is not None:
+            self._going = None
+            self._show_state("paused")
+
+    def reset(self) -> None:
+        """Begin anew, with the settings as they stand, from the weights of the seed."""
+        self._going = self.run = None
+        try:
+            # in the worker, since the turn being worked must end first: both need the global random state
+            self.live = self._worker.submit(self._build).result()
+        except Exception as error:  # a loss being written may raise anything: say it where the reader looks
+            self.live, self._problem = None, str(error)
+            return self._show_state(f"not possible: {error}")
+        self.show(scene=training_scene(self.live), frame=self._picture(self.live, self.live.looks[-1]))
+        self._show_state("ready")
+
+    def stop(self) -> Run | None:
+        """End the training and keep what it has made as `run`; the next `start` begins anew."""
+        self._going = None
+        if self.live is not None:
+            self._finish(self.live)
+        return self.run
+
+    def close(self) -> None:
+        """Rest, and take the panel off the page."""
+        self._going = None
+        self._worker.shutdown(wait=False)
+        super().close()
+
+    def _build(self) -> LiveTraining:
+        return LiveTraining(
+            self._data, self.loss.value, self.encoder.value, strength=self.strength.value, seed=self._seed,
+            knobs={name: knob.value for name, knob in self.knobs.items()},
+            epochs=self.epochs.value, batch_size=self.batch_size.value, lr=self.lr.value,
+        )  # fmt: skip
+
+    async def _train(self, going: object, live: LiveTraining) -> None:
+        try:
+            while self._going is going and not live.over:
+                look = await asyncio.get_running_loop().run_in_executor(self._worker, live.work)
+                if self.live is live:
+                    self.show(frame=self._picture(live, look))
+            if self._going is going:
+                self._going = None
+                self._finish(live)
+        except Exception as error:  # from the loss, or FloatingPointError from the loop, which says what to do
+            if self.live is live:
+                self._going = None
+                self._show_state(f"stopped: {error}")
+        finally:
+            if self._going is going:  # an interrupt of the kernel: the worker ends its turn, the state is whole
+                self.pause()
+
+    def _finish(self, live: LiveTraining) -> None:
+        try:
+            self.run = self._worker.submit(live.run).result()
+        except FloatingPointError as error:
+            return self._show_state(f"stopped: {error}")
+        self._show_state(f"ended at step {live.loop.step}; the run is panel.run, start begins anew")
+
+    def _picture(self, live: LiveTraining, look: Look) -> dict[str, Any]:
+        moving = int(self._going is not None)
+        return {**training_frame(live, look), **course(live), "moving": moving, "status": self.frame.get("status", "")}
+
+    def _show_state(self, status: str) -> None:
+        going = self._going is not None
+        self.buttons["start"].disabled, self.buttons["pause"].disabled = going, not going
+        self.show(frame={**self.frame, "moving": int(going), "status": status})
+
+    def _turn(self) -> None:
+        if self.live is not None and self.run is None:
+            try:
+                self.live.turn({name: knob.value for name, knob in self.knobs.items()}, self.strength.value)
+            except Exception as error:  # a loss being written may raise anything
+                self._show_state(f"not taken, training goes on as before: {error}")
+
+    def _on_data(self) -> None:
+        try:
+            self._data = self._own if self.data.value == self._own.name else data.load(self.data.value)
+        except Exception as error:  # files that are not there
+            return self._show_state(f"{self.data.value} cannot be loaded: {error}")
+        self.reset()
+
+    def _on_loss(self) -> None:
+        self.knobs = controls(self.loss.value)
+        for knob in self.knobs.values():
+            knob.observe(lambda _: self._turn(), "value")
+        self._knob_box.children = (*self.knobs.values(), self.strength)
+        self.reset()
+
+    def static(self) -> HTML:
+        """The training so far, or one of RECORDED steps if it has not begun, with a slider over its steps."""
+        live = self.live
+        if live is None:
+            raise ValueError(f"there is no training to show: {self._problem}")
+        if len(live.looks) < 2:
+            live = self._worker.submit(self._record).result()
+        looks = list(live.looks)
+        frames: list[Fields] = [training_frame(live, look) for look in looks]
+        slider = Slider("step", [str(look.step) for look in looks], len(looks) - 1, play=True)
+        return block("training", training_scene(live) | course(live), frames, [slider])
+
+    def _record(self) -> LiveTraining:
+        live = self._build()
+        while live.loop.step < RECORDED and not live.over:
+            live.work(math.inf, steps=4)
+        return live
