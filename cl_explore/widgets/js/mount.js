@@ -1,11 +1,10 @@
 // How a panel gets onto the page: `mount` makes title, canvas and read-out; `live` feeds it from a kernel, `still` from
-// frames that came with the page. A panel is { height(width), draw(ctx, width, height, data, view), drag?(view, dx, dy) };
-// draw returns what can be hovered, { x, y, tip(i) }, or nothing.
+// frames that came with the page. A panel is { height(width), draw(ctx, width, height, data, view), drag?(view, dx, dy),
+// turns?(data) }: draw returns what can be hovered, { x, y, tip(i) }, or nothing; turns says whether dragging does anything.
 
 function mount(root, panel, drawn = () => {}) {
   root.classList.add("clx");
-  root.dataset.lmSuppressShortcuts = "true";  // else JupyterLab takes the arrow keys
-  root.innerHTML = `<div class="clx-title"></div><canvas role="img" tabindex="0"></canvas>
+  root.innerHTML = `<div class="clx-title"></div><canvas role="img"></canvas>
     <div class="clx-readout" aria-live="polite"></div><div class="clx-status" role="status"></div>`;
   const [title, canvas, readout, status] = root.children, ctx = canvas.getContext("2d");
   const view = {};  // what the reader did to the picture itself
@@ -21,6 +20,7 @@ function mount(root, panel, drawn = () => {}) {
     canvas.height = Math.round(height * ratio);
     ctx.scale(ratio, ratio);
     targets = panel.draw(ctx, width, height, data, view);
+    canvas.tabIndex = targets || turns() ? 0 : -1;  // only what answers to keys is on the reader's way through the page
     if (targets && over >= 0 && over < targets.x.length)
       tooltip(ctx, width, height, targets.x[over], targets.y[over], targets.tip(over));
     if (fresh) drawn(data);
@@ -40,7 +40,8 @@ function mount(root, panel, drawn = () => {}) {
     if (index !== over) request();
     over = index;
   }
-  canvas.onpointerdown = (event) => { held = panel.drag && [event.offsetX, event.offsetY]; };
+  const turns = () => panel.drag && (panel.turns?.(data) ?? true);
+  canvas.onpointerdown = (event) => { held = turns() && [event.offsetX, event.offsetY]; };
   canvas.onpointerup = () => { held = null; };
   canvas.onpointerleave = () => { held = null; point(-1); };
   canvas.onpointermove = (event) => {
@@ -53,7 +54,7 @@ function mount(root, panel, drawn = () => {}) {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
     if (!dx && !dy) return;
     event.preventDefault();
-    if (panel.drag) panel.drag(view, 20 * dx, 20 * dy);
+    if (turns()) panel.drag(view, 20 * dx, 20 * dy);
     else if (targets) {
       point((over + dx + dy + targets.x.length) % targets.x.length);
       status.textContent = targets.tip(over).lines.join(", ");
@@ -79,6 +80,12 @@ function mount(root, panel, drawn = () => {}) {
   };
 }
 
+// JupyterLab takes the arrow keys from whatever has the focus, unless that very element says otherwise.
+function keepKeys(home) {
+  home.addEventListener("focusin", ({ target }) => { target.dataset.lmSuppressShortcuts = "true"; });
+  return home;
+}
+
 function live(panel, { model, el }) {
   // Buffers may start anywhere in a message, floats only at multiples of four: hence the copy.
   const floats = (value) => value instanceof DataView
@@ -86,8 +93,9 @@ function live(panel, { model, el }) {
   const decode = (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, floats(value)]));
   // An animating kernel numbers its frames and waits when too many are unseen: it never runs ahead of a slow page, nor
   // on without one. Ten answers a second do, as each costs more than drawing a frame.
-  let newest = 0, timer = 0;
+  let newest = 0, timer = 0, home;
   function drawn({ moving }) {
+    home ??= keepKeys(el.closest(".clx-panel"));
     if (!moving) return;
     newest = moving;
     timer ||= setTimeout(() => {
@@ -97,9 +105,9 @@ function live(panel, { model, el }) {
   }
   const show = mount(el.appendChild(document.createElement("div")), panel, drawn);
   const update = () => show({ ...decode(model.get("scene")), ...decode(model.get("frame")) });
-  model.on("change:scene change:frame", update);
+  model.on("change", update);  // once, when scene and frame change together
   update();
-  return () => model.off("change:scene change:frame", update);
+  return () => model.off("change", update);
 }
 
 function still(panel, root, { scene, frames, arrays, sliders }) {

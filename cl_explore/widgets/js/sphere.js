@@ -73,6 +73,7 @@ const panel = {
         ...(data.names.length ? [data.names[data.group[i]]] : [])] }),
     };
   },
+  turns: ({ dim }) => dim === 3,
   drag(view, dx, dy) {
     view.yaw = (view.yaw ?? 0.5) + 0.01 * dx;
     view.pitch = Math.max(-1.5, Math.min(1.5, (view.pitch ?? 0.4) + 0.01 * dy));

@@ -1,0 +1,44 @@
+# %% [markdown]
+# # The panels
+#
+# One example of each. The browser tests work them, the benchmark times them, the README shows their pictures.
+
+# %%
+import torch
+
+from cl_explore import data, methods, nn, train, views, widgets
+
+digits = data.load("digits")
+torch.manual_seed(0)
+method = methods.JointEmbedding(
+    nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32), "nt_xent", views.ImageViews.weak(), temperature=0.5
+)
+run = train.fit(method, digits, epochs=25, batch_size=128)
+
+# %% [markdown]
+# ## TemperaturePanel
+#
+# Drag the temperature and see which negatives still push.
+
+# %%
+similarities = torch.randn(64, generator=torch.Generator().manual_seed(0)).mul(0.25)
+widgets.TemperaturePanel(similarities, positive=0.8, temperature=0.15)
+
+# %% [markdown]
+# ## SpherePanel
+#
+# Let any loss move points on the circle or the sphere, and turn its knobs while they move.
+
+# %%
+sphere = widgets.SpherePanel("nt_xent", dim=3)
+for _ in range(25):
+    sphere.step()
+sphere
+
+# %% [markdown]
+# ## EmbeddingPanel
+#
+# Scrub through the training of a run, colour its embeddings by class or any number, point at a dot to see the image.
+
+# %%
+widgets.EmbeddingPanel(run, digits)
