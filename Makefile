@@ -11,12 +11,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
+BROWSER := $(VENV)/.browser
 
 .DEFAULT_GOAL := help
-.PHONY: help lab course test notebooks docs lint doctor clean
+.PHONY: help lab course test test-browser notebooks docs screens lint doctor clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
 
 lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
 	@$(BIN)/python -c "import umap" >/dev/null 2>&1 &  # compiles and caches UMAP while the reader starts reading
@@ -32,11 +33,18 @@ test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 	$(BIN)/python -m cl_explore course --preset smoke --out build/smoke || status=1; \
 	exit $$status
 
+test-browser: $(BROWSER)  ## work every panel in a real JupyterLab with Chromium, and the exported pages offline
+	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser $(ARGS)
+
 notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="02_temperature" for one)
 	@$(BIN)/python notebooks/build.py $(ARGS)
 
 docs: $(INSTALLED)  ## write the pages of losses and studies, with their pictures
 	@$(BIN)/python docs/build.py
+
+screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gallery.py
+	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k gallery
+	@$(BIN)/python docs/panels.py
 
 lint: $(INSTALLED)  ## check style, types and which room imports which
 	$(BIN)/ruff check .
@@ -60,4 +68,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@echo "installing everything else ..."
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(BROWSER): $(INSTALLED)
+	@$(PIP) -e '.[browser]'
 	@touch $@

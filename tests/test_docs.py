@@ -9,21 +9,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_explore import losses, studies
+from cl_explore import losses, studies, widgets
 from cl_explore.studies import figures, scorecard
 
 DOCS = Path(__file__).parents[1] / "docs"
+MOST_BYTES = 150_000  # of a picture of a panel
 NUMBER = r"-?\d+\.\d+"
 
 
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_build", DOCS / "build.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    return load("build")
 
 
 def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
@@ -92,3 +97,13 @@ def test_the_readme_examples_run(
     accuracy, uniformity = capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)
     assert float(accuracy) > 0.9, "nearest neighbours of digits"
     assert "tensor(-" in uniformity
+
+
+def test_the_gallery_shows_every_panel_and_the_readme_the_gallery() -> None:
+    panels = load("panels")
+    assert set(panels.examples()) == {name for name in widgets.__all__ if name.endswith("Panel")}
+    code = "".join(cell.source for cell in panels.notebook().cells if cell.cell_type == "code")
+    for name in panels.examples():
+        assert f"widgets.{name}(" in code
+        assert (DOCS / "panels" / f"{name}.png").stat().st_size < MOST_BYTES, "run `make screens`"
+    assert panels.section() in (DOCS.parent / "README.md").read_text(encoding="utf-8"), "run `make screens`"

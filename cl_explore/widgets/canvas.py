@@ -96,6 +96,7 @@ class Panel(ipywidgets.VBox):
         self.scene: Fields = {}
         self.frame: Fields = {}
         super().__init__([row(*controls), self.canvas])
+        self.add_class("clx-panel")
         self._name = name
 
     def show(self, *, scene: Fields | None = None, frame: Fields | None = None) -> None:

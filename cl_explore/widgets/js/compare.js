@@ -113,5 +113,6 @@ const panel = {
         ...data.cases.map((one, k) => `${one.title}: ${one.paired ? short(one.scale * data.pairs[k * count + i]) : "no pair force"}`)] }),
     };
   },
+  turns: ({ dim }) => dim === 3,
   drag: turn,
 };

@@ -3,12 +3,12 @@
 // draw returns what can be hovered, { x, y, tip(i) }, or nothing. A panel may also have press(view, data, at, send), where
 // `at` is { i, x, y }, the hovered point (-1 for none) and the place, and lasso(view, data, inside, send), with the points
 // inside the line drawn; `send` brings a message to the kernel and is missing where there is none. turns(data) says
-// whether dragging turns the picture (else it draws a lasso; with Shift it is the other way round).
+// whether dragging turns the picture (always, if it is missing); else, where there is a lasso, it draws one, and with Shift
+// it is the other way round.
 
 function mount(root, panel, drawn = () => {}, send = undefined) {
   root.classList.add("clx");
-  root.dataset.lmSuppressShortcuts = "true";  // else JupyterLab takes the arrow keys
-  root.innerHTML = `<div class="clx-title"></div><canvas role="img" tabindex="0"></canvas>
+  root.innerHTML = `<div class="clx-title"></div><canvas role="img"></canvas>
     <div class="clx-readout" aria-live="polite"></div><div class="clx-status" role="status"></div>`;
   const [title, canvas, readout, status] = root.children, ctx = canvas.getContext("2d");
   // What the reader did to the picture itself; with `again` it is painted once more, and `say` tells what is chosen.
@@ -31,6 +31,7 @@ function mount(root, panel, drawn = () => {}, send = undefined) {
     canvas.height = Math.round(height * ratio);
     ctx.scale(ratio, ratio);
     targets = panel.draw(ctx, width, height, data, view);
+    canvas.tabIndex = targets || turns({}) ? 0 : -1;  // only what answers to keys is on the reader's way through the page
     if (targets && over >= 0 && over < targets.x.length)
       tooltip(ctx, width, height, targets.x[over], targets.y[over], targets.tip(over));
     if (path.length > 1) line(ctx, [...path, path[0]], INK, { width: 1.5, dash: [5, 3] });
@@ -51,7 +52,8 @@ function mount(root, panel, drawn = () => {}, send = undefined) {
     if (index !== over) request();
     over = index;
   }
-  const turns = (event) => panel.drag && (!panel.lasso || panel.turns(data) !== event.shiftKey);
+  const turns = ({ shiftKey = false }) =>
+    panel.drag && (panel.lasso ? panel.turns(data) !== shiftKey : panel.turns?.(data) ?? true);
   const drop = () => {
     held = null;
     path = [];
@@ -126,6 +128,12 @@ function inside(path, { x, y }) {
   return within;
 }
 
+// JupyterLab takes the arrow keys from whatever has the focus, unless that very element says otherwise.
+function keepKeys(home) {
+  home.addEventListener("focusin", ({ target }) => { target.dataset.lmSuppressShortcuts = "true"; });
+  return home;
+}
+
 function live(panel, { model, el }) {
   // Buffers may start anywhere in a message, floats only at multiples of four: hence the copy.
   const copy = (value) => value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength);
@@ -134,8 +142,9 @@ function live(panel, { model, el }) {
   const decode = (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, floats(value)]));
   // An animating kernel numbers its frames and waits when too many are unseen: it never runs ahead of a slow page, nor
   // on without one. Ten answers a second do, as each costs more than drawing a frame.
-  let newest = 0, timer = 0;
+  let newest = 0, timer = 0, home;
   function drawn({ moving }) {
+    home ??= keepKeys(el.closest(".clx-panel"));
     if (!moving) return;
     newest = moving;
     timer ||= setTimeout(() => {
@@ -145,9 +154,9 @@ function live(panel, { model, el }) {
   }
   const show = mount(el.appendChild(document.createElement("div")), panel, drawn, (message) => model.send(message));
   const update = () => show({ ...decode(model.get("scene")), ...decode(model.get("frame")) });
-  model.on("change:scene change:frame", update);
+  model.on("change", update);  // once, when scene and frame change together
   update();
-  return () => model.off("change:scene change:frame", update);
+  return () => model.off("change", update);
 }
 
 function still(panel, root, { scene, frames, arrays, sliders }) {

@@ -63,5 +63,6 @@ const panel = {
         ...(data.copies[i] > 1 ? [`${data.copies[i] - 1} exact copies`] : [])] }),
     };
   },
+  turns: ({ dim }) => dim === 3,
   drag: turn,
 };

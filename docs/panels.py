@@ -1,0 +1,53 @@
+"""Make docs/panels/*.png and the README's gallery from docs/gallery.py and the screenshots of the browser tests.
+
+    python docs/panels.py
+
+`make test-browser` takes the screenshots; `make screens` runs its gallery alone and then this.
+"""
+
+import runpy
+from pathlib import Path
+
+from nbformat import NotebookNode
+from PIL import Image
+
+HERE = Path(__file__).parent
+SCREENS = HERE.parent / "build" / "screens"
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- the gallery, written by make screens -->", "<!-- end of the gallery -->"
+
+
+def notebook() -> NotebookNode:
+    """The gallery as a notebook, not executed."""
+    return runpy.run_path(str(HERE.parent / "notebooks" / "build.py"))["convert"](HERE / "gallery.py")
+
+
+def examples() -> dict[str, str]:
+    """The sentence on every panel of the gallery, by the panel's name, in order."""
+    sections = (cell.source[3:].split("\n\n") for cell in notebook().cells if cell.source.startswith("## "))
+    return {name: " ".join(text.split()) for name, text in sections}
+
+
+def section() -> str:
+    """The README's gallery, two panels in a row."""
+    shown = [f"![{text}](docs/panels/{name}.png)<br>**`{name}`**: {text}" for name, text in examples().items()]
+    rows = [f"| {' | '.join([*shown[i : i + 2], ''][:2])} |" for i in range(0, len(shown), 2)]
+    return "\n".join([BEGIN, "| | |", "|---|---|", *rows, "", END])
+
+
+def main() -> None:
+    (HERE / "panels").mkdir(exist_ok=True)
+    for old in (HERE / "panels").glob("*.png"):
+        old.unlink()
+    for name in examples():
+        with Image.open(SCREENS / f"{name}.png") as screen:
+            small = screen.convert("RGB").quantize(
+                method=Image.Quantize.MAXCOVERAGE
+            )  # 256 colours: a third of the bytes
+        small.save(HERE / "panels" / f"{name}.png", optimize=True)
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    README.write_text(before + section() + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

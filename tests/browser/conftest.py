@@ -1,0 +1,51 @@
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from lab import Lab, chromium, jupyterlab
+from playwright.sync_api import Browser
+
+ROOT = Path(__file__).parents[2]
+SCREENS = ROOT / "build" / "screens"
+
+
+@pytest.fixture(scope="session")
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gallery and the course's notebooks in the smoke preset, without their outputs."""
+    folder = tmp_path_factory.mktemp("lab") / "notebooks"
+    folder.mkdir()
+    nbformat.write(runpy.run_path(str(ROOT / "docs" / "panels.py"))["notebook"](), folder / "gallery.ipynb")
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for cell in code:
+            cell.outputs, cell.execution_count = [], None
+        code[0].source = code[0].source.replace('preset: str = "laptop"', 'preset: str = "smoke"')
+        nbformat.write(notebook, folder / path.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    try:
+        with chromium() as started:
+            yield started
+    except RuntimeError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def lab(browser: Browser, notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with jupyterlab(notebooks / "gallery.ipynb", tmp_path_factory.mktemp("jupyter")) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        yield Lab(page, address)
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def screens() -> Path:
+    """The folder of the screenshots."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    return SCREENS
