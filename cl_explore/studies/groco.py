@@ -56,9 +56,13 @@ STUDY = Study(
             "Fewer negatives rank above the positive than with NT-Xent at τ = .5.",
             MISORDERED, "GroCo", "lower", "NT-Xent τ=0.5",
         ),
-        Claim("Fewer than with NT-Xent at τ = .2.", MISORDERED, "GroCo", "lower", "NT-Xent τ=0.2"),
-        Claim("Fewer than with NT-Xent at τ = .1.", MISORDERED, "GroCo", "lower", "NT-Xent τ=0.1"),
-        Claim("k-NN on z is better than with NT-Xent at τ = .5.", "kNN z", "GroCo", "higher", "NT-Xent τ=0.5"),
+        Claim("Fewer negatives rank above it than with NT-Xent at τ = .2.", MISORDERED,
+              "GroCo", "lower", "NT-Xent τ=0.2"),
+        Claim("Fewer negatives rank above it than with NT-Xent at τ = .1.", MISORDERED,
+              "GroCo", "lower", "NT-Xent τ=0.1"),
+        Claim(
+            "Nearest neighbours on z are better than with NT-Xent at τ = .5.", "kNN z", "GroCo", "higher", "NT-Xent τ=0.5"
+        ),
         Claim(
             "Against the best of these temperatures, .2, k-NN on z is a tie.",
             "kNN z", "GroCo", "equal", "NT-Xent τ=0.2", margin=0.015, negative=True,
@@ -72,7 +76,8 @@ STUDY = Study(
             "negatives than β = 1.",
             NEAREST, "sorter β=10", "higher", "sorter β=1",
         ),
-        Claim("And β = 50 more than β = 10.", NEAREST, "sorter β=50", "higher", "sorter β=10"),
+        Claim("Steeper still, β = 50 puts more of it there than β = 10.", NEAREST,
+              "sorter β=50", "higher", "sorter β=10"),
     ),
     run=run,
     draw=lambda rows: dots(rows[rows[MISORDERED].notna()], [MISORDERED, "kNN z", "linear h"]),

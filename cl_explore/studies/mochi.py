@@ -110,7 +110,7 @@ STUDY = Study(
         Claim("It gets harder still with query mixes.", HIT, "MoCHi(64, 64, 16)", "lower", "MoCHi(64, 64, 0)"),
         Claim("Against real negatives alone it is as easy as before.", HIT_REAL, "MoCHi(64, 64, 16)", "equal", "MoCo",
               margin=0.02),
-        Claim("k-NN on h is no better for it.", "kNN h", "MoCHi(64, 64, 16)", "equal", "MoCo", margin=0.01,
+        Claim("Nearest neighbours on h are no better for it.", "kNN h", "MoCHi(64, 64, 16)", "equal", "MoCo", margin=0.01,
               negative=True),
     ),
     run=run,

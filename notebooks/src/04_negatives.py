@@ -64,7 +64,7 @@ axes.set(xlabel="cosine with the positive", ylabel="q", title="what is left of t
 axes.legend()
 plots.show(
     figure,
-    alt="The factor q falls as the positive gets nearer: to nearly 0 with 6 negatives, but hardly with 510 of them.",
+    alt="The factor q falls as the positive gets nearer: to a quarter with 6 negatives, but hardly with 510 of them.",
 )
 
 # %% [markdown]
