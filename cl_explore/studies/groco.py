@@ -61,7 +61,8 @@ STUDY = Study(
         Claim("Fewer negatives rank above it than with NT-Xent at τ = .1.", MISORDERED,
               "GroCo", "lower", "NT-Xent τ=0.1"),
         Claim(
-            "Nearest neighbours on z are better than with NT-Xent at τ = .5.", "kNN z", "GroCo", "higher", "NT-Xent τ=0.5"
+            "Nearest neighbours on z are better than with NT-Xent at τ = .5.",
+            "kNN z", "GroCo", "higher", "NT-Xent τ=0.5",
         ),
         Claim(
             "Against the best of these temperatures, .2, k-NN on z is a tie.",
