@@ -71,7 +71,7 @@ RUNGS = {
     "fashion": Rung(
         "Fashion-MNIST: SimCLR, ConvNet of width 16, kNN 83 %", "cpu", "fashion_mnist", KNN, 0.83, 1,
         joint(lambda: nn.ConvNet(1, 16), 128, "nt_xent", 0.5, GREY),
-        {"epochs": 5, "batch_size": 256},
+        {"epochs": 10, "batch_size": 256},
     ),
     "simclr-knn": Rung(
         "CIFAR-10: SimCLR, ResNet-18, kNN 85 %", "cuda", "cifar10", KNN, 0.85, 10,

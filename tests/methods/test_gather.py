@@ -23,7 +23,7 @@ def found(tmp_path_factory):
         [sys.executable, str(SCRIPT), str(rank), str(folder / "meeting"), str(folder / "result")] for rank in (0, 1)
     ]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     return json.loads((folder / "result").read_text())
 
