@@ -404,6 +404,8 @@ EXERCISES: dict[str, Exercise] = {
             "both samples may be mislabelled": lambda share, classes: 1 - share,
             "two samples of one class may carry the same wrong label": lambda share, classes: (1 - share) ** 2,
             "two wrong labels seldom come from the same class": lambda share, classes: (1 - share) ** 2 + share**2,
+        },
+    ),
     # 09_varcon
     "posterior": Exercise(
         lambda x, means, temperature: (x @ F.normalize(means, dim=1).T / temperature).softmax(1),
