@@ -43,7 +43,7 @@ docs: $(INSTALLED)  ## write the pages of losses and studies, with their picture
 	@$(BIN)/python docs/build.py
 
 screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gallery.py
-	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k gallery
+	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k test_gallery
 	@$(BIN)/python docs/panels.py
 
 lint: $(INSTALLED)  ## check style, types and which room imports which

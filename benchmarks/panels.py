@@ -2,9 +2,10 @@
 
     python benchmarks/panels.py [--presses 60] [--json FILE] [Panel ...]
 
-A headless Chromium opens the gallery and presses arrow keys on the first slider of each panel. The latency runs from
-the key event to the end of the animation frame that draws the picture which followed. The numbers of TemperaturePanel
-drawn by matplotlib as a PNG, the plain way to do it, are timed in the same run. Needs the `browser` extra and chromium.
+A headless Chromium opens the gallery and presses arrow keys on the first slider of each panel that moves its picture.
+The latency runs from the key event to the end of the animation frame that draws the picture which followed. The numbers
+of TemperaturePanel drawn by matplotlib as a PNG, the plain way to do it, are timed in the same run. Needs the `browser`
+extra and chromium.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from losses import cpu
+from machine import cpu
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import Locator
 
@@ -49,8 +50,8 @@ def draw(_=None):
     figure.clear()
     left, right = figure.subplots(1, 2)
     left.bar(range(len(frame["weights"])), frame["weights"])
-    for name in ("entropy", "largest", "q"):
-        right.plot(scene["temperatures"], scene[name], label=name)
+    for name, curve in zip(("entropy", "hard", "pull", "q"), scene["curves"].reshape(4, -1)):
+        right.plot(scene["temperatures"], curve, label=name)
     right.axvline(slider.value)
     right.set_xscale("log")
     right.legend()
@@ -79,7 +80,6 @@ WATCH = """(root) => {
     picture.addEventListener("load", () => requestAnimationFrame(drawn));
 }"""
 
-
 EXPECT = """(root) => {
   root.watch.redrawn = new Promise((resolve) => {
     root.watch.next = resolve;
@@ -88,21 +88,32 @@ EXPECT = """(root) => {
 }"""
 
 
-def latencies(root: Locator, presses: int) -> list[float]:
-    """Milliseconds from each press of a key on the panel's first slider to the end of the redraw that followed."""
-    handle, page, key = sliders(root)[0], root.page, "ArrowLeft"
-    pause = random.Random(0)
-    root.evaluate(WATCH)
-    handle.evaluate("(handle) => { handle.dataset.lmSuppressShortcuts = 'true'; }")  # as our panels do by themselves
-    handle.focus()
+def redrawn(root: Locator, key: str) -> bool:
+    """Press a key and wait for the redraw that follows; whether one came within 3 s."""
+    root.evaluate(EXPECT)
+    root.page.keyboard.press(key)
+    return root.evaluate("(root) => root.watch.redrawn")
+
+
+def first_slider(root: Locator) -> Locator:
+    """The panel's first slider that moves its picture, with the focus on it."""
+    for handle in sliders(root):
+        handle.evaluate("(handle) => { handle.dataset.lmSuppressShortcuts = 'true'; }")  # as our panels do themselves
+        handle.focus()
+        if redrawn(root, "ArrowRight" if share(handle) < 0.5 else "ArrowLeft"):
+            return handle
+    raise RuntimeError("no slider of the panel moves its picture")
+
+
+def latencies(root: Locator, handle: Locator, presses: int) -> list[float]:
+    """Milliseconds from each press of a key on a slider to the end of the redraw that followed."""
+    pause, key = random.Random(0), "ArrowLeft"
     for _ in range(presses + WARM_UP):
         key = "ArrowRight" if share(handle) < 0.2 else "ArrowLeft" if share(handle) > 0.8 else key
-        page.wait_for_timeout(60 + 50 * pause.random())  # not in step with the page's frames
-        root.evaluate(EXPECT)
-        page.keyboard.press(key)
-        if not root.evaluate("(root) => root.watch.redrawn"):
+        root.page.wait_for_timeout(60 + 50 * pause.random())  # not in step with the page's frames
+        if not redrawn(root, key):
             raise RuntimeError(f"{key} on the slider {label(handle)!r} changed no picture within 3 s")
-    return root.evaluate("(root) => root.watch.latencies")[WARM_UP:]
+    return root.evaluate("(root) => root.watch.latencies")[-presses:]
 
 
 def frames_per_second(root: Locator) -> float:
@@ -133,9 +144,11 @@ def measure(name: str, root: Locator, presses: int, plain: float | None = None) 
     """One row of the table, printed; `plain` is matplotlib's median."""
     root.scroll_into_view_if_needed()
     settle(root)
-    taken = latencies(root, presses)
+    root.evaluate(WATCH)
+    handle = first_slider(root)
+    taken = latencies(root, handle, presses)
     middle, high = statistics.median(taken), statistics.quantiles(taken, n=20)[-1]
-    slider, ratio = label(sliders(root)[0]), middle / plain if plain else 1.0
+    slider, ratio = label(handle), middle / plain if plain else 1.0
     met = "" if plain is None else "yes" if middle <= MEDIAN and high <= P95 else "no"
     print(f"| {name} | {slider} | {middle:.0f} ms | {high:.0f} ms | {ratio:.2f} | {met} |", flush=True)
     return {"panel": name, "slider": slider, "median_ms": middle, "p95_ms": high, "ratio": ratio, "all_ms": taken}

@@ -57,7 +57,7 @@ widgets.LossComparePanel(("nt_xent", "dcl"))
 # Train, pause, and turn the temperature while it trains.
 
 # %%
-widgets.TrainingPanel("digits", "nt_xent", epochs=20)
+widgets.TrainingPanel("digits", "nt_xent")
 
 # %% [markdown]
 # ## SweepPanel

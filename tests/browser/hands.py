@@ -10,6 +10,7 @@ from typing import Any
 from playwright.sync_api import Locator
 
 PATIENCE = 8.0  # seconds within which a control must have changed the panel
+LONG = 60.0  # seconds within which what a panel makes in the background must be there
 GAP = 120  # milliseconds without a change after which a panel is at rest
 LOOK = """(root) => {
   let pixels = 0;
@@ -22,6 +23,9 @@ LOOK = """(root) => {
   const labels = [...root.querySelectorAll(".clx canvas")].map((canvas) => canvas.getAttribute("aria-label"));
   return { pixels, texts, labels };
 }"""
+# A kernel may have more to say about what was done last, or a thread of it: panels tell when they wait for one.
+BUSY = """(root) => /still to come|being (made|computed)/.test(root.innerText)
+  || window.jupyterapp?.shell.currentWidget.sessionContext.session.kernel.status === "busy" """
 STEPS = 5  # presses of an arrow key: one step of a fine slider may change less than a pixel
 HANDLE = ".noUi-handle, input[type=range]"
 
@@ -31,24 +35,24 @@ def look(root: Locator) -> dict[str, Any]:
     return root.evaluate(LOOK)
 
 
-def wait_for(happened: Callable[[], bool], what: str) -> None:
-    """Wait until it happened; AssertionError, saying what did not, after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
+def wait_for(happened: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until it happened; AssertionError, saying what did not, after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < deadline, f"within {PATIENCE:.0f} s {what}"
+        assert time.monotonic() < deadline, f"within {seconds:.0f} s {what}"
         time.sleep(0.03)
 
 
 def settle(root: Locator) -> dict[str, Any]:
-    """Wait until the panel stands still; what it shows then."""
+    """Wait until the panel stands still and nothing is on its way to it; what it shows then."""
     seen = [look(root)]
 
     def still() -> bool:
         root.page.wait_for_timeout(GAP)
         seen.append(look(root))
-        return seen[-1] == seen[-2]
+        return seen[-1] == seen[-2] and not root.evaluate(BUSY)
 
-    wait_for(still, "the panel did not come to rest")
+    wait_for(still, "the panel did not come to rest", LONG)
     return seen[-1]
 
 
@@ -62,7 +66,8 @@ def moves(root: Locator) -> bool:
 def label(control: Locator) -> str:
     """The text that stands before a control or on it."""
     return control.evaluate(
-        """(control) => (control.closest(".widget-inline-hbox, label")?.querySelector(".widget-label")?.innerText
+        """(control) => (control.type === "checkbox" ? control.closest("label").innerText
+          : control.closest(".widget-inline-hbox, label")?.querySelector(".widget-label")?.innerText
           ?? control.closest("label")?.firstChild?.textContent ?? control.innerText ?? "").trim()
           || control.title || control.getAttribute("aria-label") || control.className"""
     )
@@ -196,6 +201,7 @@ def press(root: Locator, button: Locator) -> None:
             lambda: look(root) != before or button.evaluate("(button) => button.outerHTML") != face,
             f"nothing changed when the button {name!r} was pressed",
         )
+        wait_for(lambda: not root.evaluate(BUSY), f"the button {name!r} was not done with", LONG)
 
 
 def press_all(root: Locator) -> None:
@@ -209,7 +215,7 @@ def press_all(root: Locator) -> None:
         buttons.remove(ready[0])
     never = [label(button) for button in buttons if not button.is_enabled()]
     assert not never, f"never to be pressed: {never}"
-    if moves(root):
+    if root.locator("button").count() and moves(root):
         stops = [button for button in root.locator("button").all() if stopping(button) and button.is_enabled()]
         assert stops, "it moves, and no button stops it"
         press(root, stops[0])
@@ -235,18 +241,22 @@ def touch(root: Locator, canvas: Locator) -> None:
         wait_for(lambda: look(root) != before, "nothing changed when an arrow key was pressed on the picture")
 
 
-def work(root: Locator, later: frozenset[str] = frozenset()) -> dict[str, int]:
-    """Work everything in the panel; how many sliders, menus, boxes and buttons there were.
+def work(root: Locator, later: frozenset[str] = frozenset(), *, first: bool = False) -> dict[str, int]:
+    """Work everything in the panel, or only its `first` slider; how many sliders, menus, boxes and buttons there are.
 
     A control labelled as one of `later` shows only in the next step: it has to move, but not to change the picture.
     """
     root.scroll_into_view_if_needed()
-    wait_for(lambda: look(root)["pixels"] != 0, "the panel drew nothing")
+    wait_for(lambda: look(root)["pixels"] != 0, "the panel drew nothing", LONG)
     found = {"sliders": sliders(root)}
     found["menus"] = [menu for menu in root.locator("select").all() if menu.locator("option").count() > 1]
     found["boxes"] = root.locator("input[type=checkbox]").all()
-    for handle in found["sliders"]:
+    counts = {name: len(controls) for name, controls in found.items()}
+    counts["buttons"] = root.locator("button").count()
+    for handle in found["sliders"][: 1 if first else None]:
         slide(root, handle, shows=label(handle) not in later)
+    if first:
+        return counts
     for menu in found["menus"]:
         choose(root, menu, shows=label(menu) not in later)
     for box in found["boxes"]:
@@ -254,5 +264,4 @@ def work(root: Locator, later: frozenset[str] = frozenset()) -> dict[str, int]:
     press_all(root)
     for canvas in root.locator(".clx canvas").all():
         touch(root, canvas)
-    counts = {name: len(controls) for name, controls in found.items()}
-    return counts | {"buttons": root.locator("button").count()}
+    return counts

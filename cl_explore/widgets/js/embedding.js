@@ -89,7 +89,7 @@ function drawStatistics(ctx, x, y, wide, data, { count, counts, dispersion, simi
   const below = y + 34 + 20 * Math.min(5, order.length);
   [["dispersion", dispersion], ["mean cosine", similarity]].forEach(([label, value], row) => {
     text(ctx, label, x, below + 18 * row, { colour: MUTED });
-    text(ctx, value === null ? "\u2013" : value.toFixed(3), x + wide - 4, below + 18 * row, { align: "right", weight: 600 });
+    text(ctx, value === null ? "\u2013" : short(value), x + wide - 4, below + 18 * row, { align: "right", weight: 600 });
   });
 }
 

@@ -105,7 +105,7 @@ function mount(root, panel, drawn = () => {}, send = undefined) {
     readout.setAttribute("aria-live", data.moving ? "off" : "polite");  // thirty numbers a second are no help
     readout.replaceChildren(...data.readout.map(([label, value]) => {
       const cell = document.createElement("span"), strong = document.createElement("b");
-      strong.textContent = value;
+      strong.textContent = `${value}`.replace(/^-/, "\u2212");
       cell.append(label, " ", strong);
       return cell;
     }));

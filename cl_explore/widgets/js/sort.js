@@ -54,7 +54,7 @@ const panel = {
     bars(ctx, chance, data.chance, looks);
     const most = [0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((limit) => Math.max(...data.pull.map(Math.abs)) <= limit) ?? 10;
     const below = { x: left, y: top + room / 2 + 28, w, h };
-    const pull = axes(ctx, below, { title: "Force of the loss on the score", x: [0, count], y: [-most, most], xticks: [] });
+    const pull = axes(ctx, below, { title: "Force on the score", x: [0, count], y: [-most, most], xticks: [] });
     bars(ctx, pull, data.pull, looks);
     line(ctx, [[left, pull.y(0)], [left + w, pull.y(0)]], INK, { width: 1 });
     order.forEach((i) => [[chance, top + h], [pull, below.y + h]].forEach(([scale, base]) =>

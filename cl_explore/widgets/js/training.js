@@ -6,8 +6,9 @@ const MEASURE = "#0072B2", TURN = "#A33B00";
 function drawCurve(ctx, box, data, steps, values, title) {
   const end = Math.max(steps.at(-1), 20), seen = values.filter((_, i) => steps[i] <= data.step);
   let low = Math.min(...values), high = Math.max(...values);
-  if (high - low < 1e-3) [low, high] = [low - 5e-4, high + 5e-4];
-  const axis = axes(ctx, box, { title, x: [0, end], y: [low, high], xticks: [], yticks: [low, high].map((value) => Number(value.toPrecision(3))) });
+  const least = 0.02 * Math.max(Math.abs(high), 0.05);
+  if (high - low < least) [low, high] = [low - least / 2, high + least / 2];
+  const axis = axes(ctx, box, { title, x: [0, end], y: [low, high], xticks: [], yticks: ticks([low, high]) });
   for (const [step] of data.turns) if (step <= data.step)
     line(ctx, [[axis.x(step), box.y], [axis.x(step), box.y + box.h]], TURN, { width: 1.2, dash: [4, 3] });
   line(ctx, seen.map((value, i) => [axis.x(steps[i]), axis.y(value)]), MEASURE);
@@ -37,7 +38,7 @@ const panel = {
     last.forEach(([step, name, value], i) => {
       const where = x + (w * step) / end, y = top + 49 + 14 * (last.length - 1 - i), label = `${name} \u2192 ${value}`;
       ctx.font = font(11, 600);
-      const wide = ctx.measureText(label).width, start = where > x + 0.6 * w ? where - wide - 5 : where + 5;
+      const wide = ctx.measureText(label).width, start = Math.min(where + 5, x + w - wide);
       ctx.fillStyle = "rgba(255,255,255,.85)";
       ctx.fillRect(start - 2, y - 10, wide + 4, 13);
       text(ctx, label, start, y, { size: 11, weight: 600, colour: TURN });

@@ -41,14 +41,14 @@ const panel = {
     text(ctx, "\u03c4\u2082", low.x + low.w / 2, low.y + low.h + 24, { align: "center", base: "top", colour: MUTED });
 
     const x0 = side.x + (width - right - 32) / 2, y0 = side.y + 12 + side.size / 2, radius = side.size / 2.2;
-    text(ctx, `Free points and their centroids after ${data.step} steps`, narrow ? 16 : last.x, side.y - 6, { size: 13, weight: 600 });
+    text(ctx, `Points and centroids after ${data.step} steps`, narrow ? 16 : last.x, side.y - 6, { size: 13, weight: 600 });
     const angles = Array.from({ length: 73 }, (_, i) => (i * Math.PI) / 36);
     line(ctx, angles.map((a) => [x0 + radius * Math.cos(a), y0 + radius * Math.sin(a)]), GRID, { width: 1 });
     const px = data.group.map((_, i) => x0 + radius * data.points[2 * i]), py = data.group.map((_, i) => y0 - radius * data.points[2 * i + 1]);
     const corners = Array.from({ length: data.means.length / 2 }, (_, i) => i);
     arrows(ctx, corners.map(() => x0), corners.map(() => y0), corners.map((i) => radius * data.means[2 * i]), corners.map((i) => -radius * data.means[2 * i + 1]));
     scatter(ctx, px, py, data.group, data.looks, { radius: 4.2, alpha: 0.85 });
-    text(ctx, "16 dimensions; each corner pulls by the cosine with its centroid", narrow ? 16 : last.x, side.y + side.size + 34, { size: 11, colour: MUTED });
+    text(ctx, "in 16 dimensions; corners pull by cosine to centroid", narrow ? 16 : last.x, side.y + side.size + 34, { size: 11, colour: MUTED });
 
     const top = [0.1, 0.2, 0.5, 1].find((limit) => Math.max(...data.within) <= limit) ?? 2;
     const spread = axes(ctx, last, { title: "Within-class spread after as many steps", x: [0, data.epsilons.at(-1)], y: [0, top],

@@ -1,0 +1,153 @@
+"""Every panel of the gallery in a real JupyterLab: all its controls, then what only one panel can do."""
+
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hands import drag, label, look, settle, share, sliders, wait_for, work
+from lab import Lab
+from playwright.sync_api import Locator
+
+EXAMPLES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))["examples"]()
+LATER = {  # controls that act when something else is done next, and change no picture before it
+    "LossComparePanel": frozenset({"turn shared knobs together"}),
+    "SpherePanel": frozenset({"step size"}),
+    "TrainingPanel": frozenset({"learning rate", "temperature", "view strength"}),
+}
+
+
+@pytest.fixture(scope="module")
+def gallery(lab: Lab, screens: Path) -> Iterator[dict[str, Locator]]:
+    """The gallery's panels by their names."""
+    lab.open("notebooks/gallery.ipynb")
+    assert lab.run() == [], "errors of cells"
+    panels = dict(zip(EXAMPLES, lab.panels(), strict=True))
+    for name, panel in panels.items():
+        panel.scroll_into_view_if_needed()
+        settle(panel)
+        panel.screenshot(path=screens / f"{name}.png")
+    yield panels
+    lab.close()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_control_of_the_panel_changes_what_it_shows(
+    lab: Lab, gallery: dict[str, Locator], screens: Path, name: str
+) -> None:
+    try:
+        assert work(gallery[name], LATER.get(name, frozenset()))["sliders"] > 0
+    finally:
+        gallery[name].screenshot(path=screens / f"{name}-worked.png")
+    assert lab.errors == [], "errors of the console"
+
+
+def status(panel: Locator) -> str:
+    """The sentence below the panel's picture."""
+    return panel.locator(".clx-status").inner_text()
+
+
+def readout(panel: Locator, name: str) -> str:
+    """A number of the panel's read-out."""
+    return panel.locator(".clx-readout span", has_text=name).locator("b").inner_text()
+
+
+def slider(panel: Locator, name: str) -> Locator:
+    """The slider of that name."""
+    return next(handle for handle in sliders(panel) if label(handle) == name)
+
+
+def test_a_click_on_the_map_lists_neighbours_and_a_line_round_points_their_statistics(
+    gallery: dict[str, Locator], screens: Path
+) -> None:
+    panel = gallery["EmbeddingPanel"]
+    panel.scroll_into_view_if_needed()
+    drag(slider(panel, "training"), 1.0)
+    settle(panel)
+    box = panel.locator("canvas").bounding_box()
+    assert box
+    corners = [(0.47, 0.05), (0.72, 0.05), (0.72, 0.45), (0.47, 0.45), (0.47, 0.1)]  # round class 0
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    mouse = panel.page.mouse
+    mouse.move(*places[0])
+    mouse.down()
+    for place in places[1:]:
+        mouse.move(*place, steps=6)
+    mouse.up()
+    wait_for(lambda: "selected" in status(panel), "a line round points showed no statistics")
+    assert re.match(r"\d+ samples selected, \d+ % of them class 0; dispersion [\d.]+, mean cosine 0.\d+", status(panel))
+    settle(panel)
+    panel.screenshot(path=screens / "EmbeddingPanel-lasso.png")
+
+    for x in range(20, 60, 2):  # along a line through the cloud, until a point lies under the pointer
+        mouse.click(box["x"] + x / 100 * box["width"], box["y"] + 0.5 * box["height"])
+        settle(panel)
+        if "nearest in all dimensions" in status(panel):
+            break
+    assert re.match(
+        r"Sample \d+, class \d: nearest in all dimensions are (class \d \([\d.]+\)(, |\.)){6}", status(panel)
+    )
+    mouse.move(2, 2)
+    settle(panel)
+    panel.screenshot(path=screens / "EmbeddingPanel.png")
+    panel.locator("canvas").focus()
+    panel.locator("canvas").press("Escape")
+    wait_for(lambda: status(panel) == "", "Escape did not let go of the sample")
+
+
+def test_a_training_is_started_paused_turned_and_goes_on_where_it_stood(
+    gallery: dict[str, Locator], screens: Path
+) -> None:
+    panel = gallery["TrainingPanel"]
+    panel.scroll_into_view_if_needed()
+    settle(panel)
+
+    def step() -> int:
+        return int(readout(panel, "step").split()[0])
+
+    def click(name: str) -> None:
+        panel.locator("button", has_text=name).click()
+
+    click("reset")
+    wait_for(lambda: step() == 0, "reset did not begin anew")
+    click("start")
+    wait_for(lambda: step() > 60, "the training did not go on", 60)
+    drag(slider(panel, "temperature"), 0.25)
+    turned = step()
+    wait_for(lambda: step() > turned + 60, "the training did not go on when its temperature was turned", 60)
+    click("pause")
+    wait_for(lambda: "paused" in status(panel), "the training was not paused")
+    settle(panel)
+    paused = step()
+    panel.page.wait_for_timeout(300)
+    assert step() == paused
+    panel.screenshot(path=screens / "TrainingPanel.png")
+    drag(slider(panel, "temperature"), 0.75)
+    settle(panel)
+    assert step() == paused
+    click("start")
+    wait_for(lambda: step() > paused, "the training did not go on where it stood")
+    click("stop")
+    wait_for(lambda: "ended at step" in status(panel), "the training did not stop")
+    assert paused < step() < int(readout(panel, "step").split()[-1])
+
+
+def test_the_slider_of_a_sweep_moves_between_its_finished_runs(gallery: dict[str, Locator]) -> None:
+    panel = gallery["SweepPanel"]
+    panel.scroll_into_view_if_needed()
+    settle(panel)
+    handle = slider(panel, "temperature")
+    drag(handle, 0.0)
+    seen, pixels = [], set()
+    for place in range(4):
+        if place:
+            handle.press("ArrowRight")
+        wait_for(lambda place=place: share(handle) == pytest.approx(place / 3), "the slider did not follow the key")
+        pixels.add(settle(panel)["pixels"])
+        seen.append((readout(panel, "temperature"), readout(panel, "tolerance")))
+    assert [float(temperature) for temperature, _ in seen] == [0.07, 0.2, 0.5, 1.0]
+    tolerances = [float(tolerance) for _, tolerance in seen]
+    assert tolerances == sorted(tolerances)  # the hotter, the closer the samples of a class
+    assert len(pixels) == 4
+    assert look(panel)["texts"][0].startswith("4 runs over temperature")
