@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -46,6 +47,7 @@ class TrainingPanel(Panel):
         # One thread that works while the kernel answers. Its turns are short and the state is whole between them; knobs
         # wait for the next turn, and an interrupt of the kernel, which only its main thread sees, cuts no step in two.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="training")
+        self._lock = threading.RLock()  # JupyterLab handles two buttons, pressed shortly one after the other, at once
         if encoder not in ENCODERS:
             raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
         first, own = losses.get(loss), data_set if isinstance(data_set, Dataset) else data.load(data_set)
@@ -99,40 +101,45 @@ class TrainingPanel(Panel):
 
     def start(self) -> None:
         """Train, or go on; once a training is over, begin anew. RuntimeError where no event loop runs."""
-        if self._going is not None:
-            return
-        loop = asyncio.get_running_loop()
-        if self.live is None or self.run is not None:
-            self.reset()
-        if self.live is not None:
-            self._going = object()
-            self._show_state("training")
-            self._task = loop.create_task(self._train(self._going, self.live))  # kept: the loop holds tasks only weakly
+        with self._lock:
+            if self._going is not None:
+                return
+            loop = asyncio.get_running_loop()
+            if self.live is None or self.run is not None:
+                self.reset()
+            if self.live is not None:
+                self._going = object()
+                self._show_state("training")
+                # kept, since the loop holds tasks only weakly
+                self._task = loop.create_task(self._train(self._going, self.live))
 
     def pause(self) -> None:
         """Rest after the turn being worked; `start` goes on from there."""
-        if self._going is not None:
-            self._going = None
-            self._show_state("paused")
+        with self._lock:
+            if self._going is not None:
+                self._going = None
+                self._show_state("paused")
 
     def reset(self) -> None:
         """Begin anew, with the settings as they stand, from the weights of the seed."""
-        self._going = self.run = None
-        try:
-            # in the worker, since the turn being worked must end first: both need the global random state
-            self.live = self._worker.submit(self._build).result()
-        except Exception as error:  # a loss being written may raise anything: say it where the reader looks
-            self.live, self._problem = None, str(error)
-            return self._show_state(f"not possible: {error}")
-        self.show(scene=training_scene(self.live), frame=self._picture(self.live, self.live.looks[-1]))
-        self._show_state("ready")
+        with self._lock:
+            self._going = self.run = None
+            try:
+                # in the worker, since the turn being worked must end first: both need the global random state
+                self.live = self._worker.submit(self._build).result()
+            except Exception as error:  # a loss being written may raise anything: say it where the reader looks
+                self.live, self._problem = None, str(error)
+                return self._show_state(f"not possible: {error}")
+            self.show(scene=training_scene(self.live), frame=self._picture(self.live, self.live.looks[-1]))
+            self._show_state("ready")
 
     def stop(self) -> Run | None:
         """End the training and keep what it has made as `run`; the next `start` begins anew."""
-        self._going = None
-        if self.live is not None:
-            self._finish(self.live)
-        return self.run
+        with self._lock:
+            self._going = None
+            if self.live is not None:
+                self._finish(self.live)
+            return self.run
 
     def close(self) -> None:
         """Rest, and take the panel off the page."""
@@ -151,11 +158,13 @@ class TrainingPanel(Panel):
         try:
             while self._going is going and not live.over:
                 look = await asyncio.get_running_loop().run_in_executor(self._worker, live.work)
-                if self.live is live:
-                    self.show(frame=self._picture(live, look))
-            if self._going is going:
-                self._going = None
-                self._finish(live)
+                with self._lock:
+                    if self.live is live:
+                        self.show(frame=self._picture(live, look))
+            with self._lock:
+                if self._going is going:
+                    self._going = None
+                    self._finish(live)
         except Exception as error:  # from the loss, or FloatingPointError from the loop, which says what to do
             if self.live is live:
                 self._going = None
