@@ -259,24 +259,25 @@ def main() -> None:
         chosen = {"seed": SEED, "dimensions": DIMENSIONS, "temperature": TEMPERATURE}
         options.json.write_text(json.dumps({**setting(), **chosen, "results": results}, indent=2) + "\n")
     if options.plot:
-        draw(options.plot)
+        draw(results, options.plot)
 
 
-def draw(path: Path) -> None:
-    """Time and memory of NT-Xent against the number of points, measured anew, as a picture."""
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """Time and memory of NT-Xent against the number of points, as a picture."""
     from cl_explore import plots  # here: the processes that measure memory shall not import it
 
     figure = plots.figure(columns=2)
-    axes = figure.axes
-    for by in ["cl_explore", *contenders("nt_xent", TABLE)]:
-        sizes = [512, 1024, 2048, 4096, 8192] + ([16384, 32768] if by == "cl_explore" else [])
-        found = {size: measure_apart(("nt_xent", size, size), by, 1 if size > TABLE else 5) for size in sizes}
-        shown = {size: each for size, each in found.items() if "failed" not in each}
-        for axis, key, factor in ((axes[0], "seconds", 1000), (axes[1], "extra_mib", 1)):
-            axis.plot(list(shown), [each[key] * factor for each in shown.values()], marker="o", label=by)
-    for axis, label in ((axes[0], "time of a step (ms)"), (axes[1], "extra memory (MiB)")):
+    shown = [each for each in results if each["loss"] == "nt_xent" and "failed" not in each]
+    for by in dict.fromkeys(each["by"] for each in shown):
+        own = [each for each in shown if each["by"] == by]
+        for axis, key, factor in ((figure.axes[0], "seconds", 1000), (figure.axes[1], "extra_mib", 1)):
+            axis.plot([each["points"] for each in own], [each[key] * factor for each in own], marker="o", label=by)
+    for axis, label in ((figure.axes[0], "time of a step (ms)"), (figure.axes[1], "extra memory (MiB)")):
         axis.set(xscale="log", yscale="log", xlabel="points N", ylabel=label)
-    axes[0].legend()
+        sizes = sorted({each["points"] for each in shown})
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.minorticks_off()
+    figure.axes[0].legend()
     figure.savefig(path)
 
 
