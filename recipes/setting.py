@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from cl_explore import data, evaluate, methods, nn, views
+from cl_explore.train import fit
 
 # Of the SupContrast code for CIFAR: SimCLR's views without blur. Left out: subtracting the mean colour, which the batch
 # norm after the first layer does as well, but for the border.
@@ -57,6 +59,38 @@ def encoder(given: argparse.Namespace, dataset: data.Dataset) -> nn.ResNet:
     """The ResNet for small images that was asked for, its initial weights decided by the seed."""
     torch.manual_seed(given.seed)
     return getattr(nn, given.encoder)(in_channels=dataset.x.shape[1], width=given.width)
+
+
+def train_and_judge(
+    given: argparse.Namespace,
+    loss: str,
+    knobs: dict[str, Any],
+    *,
+    lr: float,
+    weight_decay: float,
+    linear_lr: float,
+) -> dict[str, float]:
+    """Train the encoder and a head of two layers with SGD (momentum 0.9) on two views; the accuracies of `judge`."""
+    seen, unseen = load(given)
+    backbone = encoder(given, seen)
+    head = nn.projection_head(backbone.out_features, backbone.out_features, 128)
+    method = methods.JointEmbedding(backbone, head, loss, VIEWS, **knobs)
+    before = knn(method, seen, unseen)
+    fit(
+        method,
+        seen,
+        epochs=given.epochs,
+        batch_size=given.batch_size,
+        optimizer="sgd",
+        lr=lr,
+        weight_decay=weight_decay,
+        warmup_epochs=given.warmup_epochs,
+        seed=given.seed,
+        snapshots=0,
+        device=given.device,
+        precision=given.precision,
+    )
+    return judge(given, method, seen, unseen, knn_before=before, linear_lr=linear_lr)
 
 
 def judge(

@@ -10,9 +10,7 @@ colour is not subtracted (see setting.py).
 
 from collections.abc import Sequence
 
-from setting import VIEWS, arguments, encoder, judge, knn, load
-
-from cl_explore import methods, nn, train
+from setting import arguments, train_and_judge
 
 EPOCHS, BATCH = 1000, 1024
 TEMPERATURE = 0.1
@@ -25,26 +23,10 @@ LINEAR_LR = 5.0
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     given = arguments(__doc__, argv, epochs=EPOCHS, batch_size=BATCH)
-    seen, unseen = load(given)
-    backbone = encoder(given, seen)
-    head = nn.projection_head(backbone.out_features, backbone.out_features, 128)
-    method = methods.JointEmbedding(backbone, head, "supcon", VIEWS, temperature=TEMPERATURE)
-    before = knn(method, seen, unseen)
-    train.fit(
-        method,
-        seen,
-        epochs=given.epochs,
-        batch_size=given.batch_size,
-        optimizer="sgd",  # momentum 0.9
-        lr=LR * given.batch_size / BATCH,
-        weight_decay=WEIGHT_DECAY,
-        warmup_epochs=given.warmup_epochs,
-        seed=given.seed,
-        snapshots=0,
-        device=given.device,
-        precision=given.precision,
+    lr = LR * given.batch_size / BATCH
+    return train_and_judge(
+        given, "supcon", {"temperature": TEMPERATURE}, lr=lr, weight_decay=WEIGHT_DECAY, linear_lr=LINEAR_LR
     )
-    return judge(given, method, seen, unseen, knn_before=before, linear_lr=LINEAR_LR)
 
 
 if __name__ == "__main__":

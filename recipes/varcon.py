@@ -10,9 +10,7 @@ on the test part. Departures: the learning rate ends at 0 and not at a thousandt
 
 from collections.abc import Sequence
 
-from setting import VIEWS, arguments, encoder, judge, knn, load
-
-from cl_explore import methods, nn, train
+from setting import arguments, train_and_judge
 
 EPOCHS, BATCH = 200, 1024
 # Theirs is 0.5 on eight GPUs, each with the gradient of its own rows of the joint loss, which are then averaged: an
@@ -24,26 +22,10 @@ LINEAR_LR = 5.0
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     given = arguments(__doc__, argv, epochs=EPOCHS, batch_size=BATCH)
-    seen, unseen = load(given)
-    backbone = encoder(given, seen)
-    head = nn.projection_head(backbone.out_features, backbone.out_features, 128)
-    method = methods.JointEmbedding(backbone, head, "varcon", VIEWS, temperature=0.1, epsilon=0.02)
-    before = knn(method, seen, unseen)
-    train.fit(
-        method,
-        seen,
-        epochs=given.epochs,
-        batch_size=given.batch_size,
-        optimizer="sgd",  # momentum 0.9
-        lr=LR * given.batch_size / BATCH,
-        weight_decay=WEIGHT_DECAY,
-        warmup_epochs=given.warmup_epochs,
-        seed=given.seed,
-        snapshots=0,
-        device=given.device,
-        precision=given.precision,
+    lr = LR * given.batch_size / BATCH
+    return train_and_judge(
+        given, "varcon", {"temperature": 0.1, "epsilon": 0.02}, lr=lr, weight_decay=WEIGHT_DECAY, linear_lr=LINEAR_LR
     )
-    return judge(given, method, seen, unseen, knn_before=before, linear_lr=LINEAR_LR)
 
 
 if __name__ == "__main__":
