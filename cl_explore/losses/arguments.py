@@ -7,8 +7,9 @@ synchronisation: on the CPU.
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from cl_explore.losses.unit import unit
 
 
 class Role(NamedTuple):
@@ -128,5 +129,5 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
             prepared[name] = tensor.long()
         else:
             x = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-            prepared[name] = F.normalize(x, dim=-1) if normalize and ROLES[name].kind == "embeddings" else x
+            prepared[name] = unit(x) if normalize and ROLES[name].kind == "embeddings" else x
     return prepared

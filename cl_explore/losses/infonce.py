@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.similarity import row_lse, view_agreement
 
 TEMPERATURE = Knob(
     "temperature",
@@ -108,6 +108,5 @@ def nt_xent(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
     """
     x = z.flatten(0, 1)
     scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
-    own_sample = z.sum(1, keepdim=True).expand_as(z).flatten(0, 1)
-    positive = ((x * own_sample).sum(-1) - x.square().sum(-1)) / (z.shape[1] - 1)
+    positive = view_agreement(z, z)
     return {"loss": row_lse(x, x, scale, exclude=["self"]) - scale * positive, "positive": positive}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
-from cl_explore.losses.similarity import class_sums, row_lse
+from cl_explore.losses.similarity import class_sums, row_lse, view_agreement
 
 TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, help="chance that a negative is of the anchor's class; below 1")
 
@@ -137,8 +137,7 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) ->
     scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
     x, y = z.flatten(0, 1), labels.repeat_interleave(views)
     sample = torch.arange(samples, device=z.device).repeat_interleave(views)
-    own_views = z.sum(1, keepdim=True).expand_as(z).flatten(0, 1)
-    positive = ((x * own_views).sum(-1) - x.square().sum(-1)) / (views - 1)
+    positive = view_agreement(z, z)
     own = row_lse(x, x, scale, exclude=["self", "other"], a_ids=sample, b_ids=sample)
     others = row_lse(x, x, scale, exclude=["same"], a_ids=y, b_ids=y)
     _, members = class_sums(x, y)

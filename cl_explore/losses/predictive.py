@@ -3,13 +3,7 @@
 from torch import Tensor
 
 from cl_explore.losses.catalogue import Parts, loss
-
-
-def _agreement(z: Tensor, prediction: Tensor) -> Tensor:
-    """Mean cosine (N,) of each view of prediction (B, V, D) with the other views of z (B, V, D), z held constant."""
-    target = z.detach()
-    others = (target.sum(1, keepdim=True) - target) / (z.shape[1] - 1)
-    return (prediction * others).sum(-1).flatten()
+from cl_explore.losses.similarity import view_agreement
 
 
 @loss(
@@ -33,7 +27,7 @@ def byol(z: Tensor, prediction: Tensor) -> Parts:
     >>> byol(torch.eye(4).view(2, 2, 4), torch.eye(4).view(2, 2, 4))
     tensor(2.)
     """
-    cosine = _agreement(z, prediction)
+    cosine = view_agreement(prediction, z.detach())
     return {"loss": 2 - 2 * cosine, "positive": cosine}
 
 
@@ -58,4 +52,4 @@ def simsiam(z: Tensor, prediction: Tensor) -> Tensor:
     >>> simsiam(z, z)
     tensor(-1.)
     """
-    return -_agreement(z, prediction)
+    return -view_agreement(prediction, z.detach())

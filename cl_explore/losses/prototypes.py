@@ -69,7 +69,7 @@ def proxy_nca(
     scale = 2 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
     rows, columns = as_products(x, prototypes)
     each = _others(rows, y, columns, scale) - scale * (rows * columns[y]).sum(1)
-    distance = (x - prototypes[y]).square().sum(1)
+    distance = (x - prototypes.index_select(0, y)).square().sum(1)
     return {"loss": each if denominator == "others" else -F.logsigmoid(-each), "distance": distance}
 
 
@@ -91,7 +91,7 @@ def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, tempera
     tensor(5.)
     """
     x, y = _sides(z, labels, prototypes)
-    positive = (x * prototypes[y]).sum(1)
+    positive = (x * prototypes.index_select(0, y)).sum(1)
     return {"loss": _cross_entropy(x, y, prototypes, positive, temperature), "positive": positive}
 
 
@@ -127,7 +127,7 @@ def arcface(
     tensor([0.5000, 0.5000])
     """
     x, y = _sides(z, labels, prototypes)
-    own, m = prototypes[y], torch.as_tensor(margin, dtype=x.dtype, device=x.device)
+    own, m = prototypes.index_select(0, y), torch.as_tensor(margin, dtype=x.dtype, device=x.device)
     cosine = (x * own).sum(1)
     sine = torch.linalg.vector_norm(x - cosine[:, None] * own, dim=1)
     target = torch.where(cosine > -m.cos(), cosine * m.cos() - sine * m.sin(), cosine - m * m.sin())
@@ -168,7 +168,7 @@ def cosface(
     tensor([0.7500, 0.7500])
     """
     x, y = _sides(z, labels, prototypes)
-    positive = (x * prototypes[y]).sum(1)
+    positive = (x * prototypes.index_select(0, y)).sum(1)
     target = positive - margin
     each = _cross_entropy(x, y, prototypes, target, temperature)
     return {"loss": each, "positive": positive, "target": target}
@@ -205,7 +205,7 @@ def proto_nce(
     True
     """
     x, y = _sides(z, labels, prototypes)
-    positive = (x * prototypes[y]).sum(1)
+    positive = (x * prototypes.index_select(0, y)).sum(1)
     if concentration is None:
         return {"loss": _cross_entropy(x, y, prototypes, positive, temperature), "positive": positive}
     if values_are_at_hand(concentration) and not concentration.min() > 0:
@@ -226,7 +226,7 @@ def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smoo
     tensor([0.5200, 1.4800])
     """
     require_known(labels, len(prototypes), "prototypes (C)")
-    distance = torch.linalg.vector_norm(z - prototypes[labels], dim=1)
+    distance = torch.linalg.vector_norm(z - prototypes.index_select(0, labels), dim=1)
     count = torch.bincount(labels, minlength=len(prototypes)).to(distance.dtype)
     total = torch.zeros_like(count).index_add(0, labels, distance) * (count > 1)
     spread = total / count.clamp(min=1) / (count + smooth).log()

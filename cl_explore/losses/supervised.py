@@ -39,7 +39,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> P
     sums, counts = class_sums(x, y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
-    positive = ((x * sums).sum(-1) - x.square().sum(-1)) / (counts - 1).clamp(min=1)
+    positive = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1)
     each = row_lse(x, x, scale, exclude=["self"]) - scale * positive
     return {"loss": each * counted, "positive": positive * counted, "anchor_weight": counted.to(x.dtype)}
 
