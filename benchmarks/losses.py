@@ -247,7 +247,7 @@ def main() -> None:
         name, points, columns = case
         size = f"{points:,}" if columns == points else f"{points:,} x {columns}"
         for by in ["cl_explore", *contenders(name, points)]:
-            repeats = 1 if points > TABLE else 3 if options.quick or points > 4096 else 9
+            repeats = 1 if points > TABLE else 3 if options.quick else min(99, max(5, 2**26 // (points * columns)))
             found = measure_apart(case, by, repeats)
             results.append({"loss": name, "points": points, "columns": columns, "by": by, **found})
             if "failed" in found:

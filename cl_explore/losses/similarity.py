@@ -65,6 +65,7 @@ def row_lse(
 
 def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -> Tensor:
     """`row_lse` of a table that is not stored; `square`: b and its ids are a and its ids."""
+    scale = scale * tiles.BITS
     if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
         return tiles.rows_of_square(root, rules)
     return tiles.rows(a * scale[..., None], b, rules)
@@ -77,8 +78,10 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
     The same as two calls of `row_lse`, on one table where one scale serves both.
     """
     scale = torch.as_tensor(scale, dtype=a.dtype, device=a.device)
-    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
-        return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
+    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device):
+        in_bits = a * (scale * tiles.BITS)
+        if tiles.bounded(in_bits, b):
+            return tiles.rows_and_columns(in_bits, b, Rules.of((), None, None))
     return row_lse(a, b, scale), row_lse(b, a, scale)
 
 
@@ -98,12 +101,17 @@ def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     x (N, D), labels (N,) int64; returns (N, D) and (N,). Linear in N, with no N x N mask and no need to know the
     labels' range, hence no device synchronisation.
     """
-    order = labels.argsort()
-    starts = torch.cat([labels.new_zeros(1), (labels[order].diff() != 0).long()]).cumsum(0)
-    group = torch.empty_like(starts).scatter_(0, order, starts)
+    ordered = labels.sort().values
+    group = torch.searchsorted(ordered, labels)  # the place of a class among the sorted labels: its number
+    counts = torch.searchsorted(ordered, labels, right=True) - group
     sums = torch.zeros_like(x).index_add(0, group, x)
-    counts = torch.zeros_like(x[:, 0]).index_add(0, group, torch.ones_like(x[:, 0]))
-    return sums[group], counts[group]
+    # `sums[group]` would be the same; its derivative is summed one entry at a time.
+    return sums.index_select(0, group), counts.to(x.dtype)
+
+
+def view_agreement(x: Tensor, z: Tensor) -> Tensor:
+    """Mean cosine (N,) of each view of x (B, V, D) with the other views of the same sample in z (B, V, D), V >= 2."""
+    return (x * (z.sum(1, keepdim=True) - z)).sum(2).flatten() / (z.shape[1] - 1)
 
 
 def distances(x: Tensor, squared: bool) -> Tensor:

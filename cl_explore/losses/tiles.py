@@ -2,8 +2,10 @@
 
 Forward keeps the inputs and one number a row; backward computes each tile again. The functions here can be
 differentiated once: `create_graph=True` raises `RuntimeError`, and the transforms of `torch.func` do not pass.
+Log-sum-exps take their products in bits, exp(x) = 2^(x BITS): `exp2` takes a quarter of the time of `exp` on a CPU.
 """
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,13 +17,19 @@ from torch import Tensor
 Rule = Literal["self", "same", "other"]
 Tile = tuple[slice, slice, Tensor]
 
+BITS = 1 / math.log(2)
+"""Bits in a nat."""
+
 KEPT = 6 * 1024 * 1024
 """Exponentials of the forward pass that are kept for the backward pass, instead of computing them again."""
 
 
-def _shape(device: torch.device) -> tuple[int, int]:
-    """Rows and columns of a tile: small enough for the cache of a CPU, large enough to fill a GPU."""
-    return (512, 512) if device.type == "cpu" else (4096, 4096)
+def _side(a: Tensor, b: Tensor) -> int:
+    """Rows and columns of a tile of the table of a and b: few enough for the cache of a CPU, many for a GPU.
+
+    A small table takes smaller tiles, of which the upper triangle needs a smaller share.
+    """
+    return 4096 if a.device.type != "cpu" else 512 if max(len(a), len(b)) > 1024 else 256
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,23 @@ class Rules:
             return cls(exclude, None, None, [], [])
         assert a_ids is not None
         assert b_ids is not None
-        size = _shape(a_ids.device)[0]
+        size = _side(a_ids, b_ids)
         ranges = [torch.stack([torch.stack(part.aminmax()) for part in ids.split(size)]) for ids in (a_ids, b_ids)]
         return cls(exclude, a_ids, b_ids, ranges[0].tolist(), ranges[1].tolist())
 
     def may_match(self, i: slice, j: slice) -> bool:
         """Whether an id of rows i can equal one of rows j, judged by their ranges."""
         assert self.a_ids is not None
-        size = _shape(self.a_ids.device)[0]
+        assert self.b_ids is not None
+        size = _side(self.a_ids, self.b_ids)
         low, high = self.a_ranges[i.start // size]
-        others = self.b_ranges[j.start // size : (j.stop - 1) // size + 1]
-        return min(other[0] for other in others) <= high and max(other[1] for other in others) >= low
+        lowest, highest = self.b_ranges[j.start // size]
+        return lowest <= high and highest >= low
 
     def fill(self, tile: Tensor, i: slice, j: slice, value: float) -> None:
         """Put `value` where the pair of rows i and j is left out."""
-        if "self" in self.exclude:
-            tile.diagonal(i.start - j.start).fill_(value)
+        if "self" in self.exclude and i.start == j.start:
+            tile.diagonal().fill_(value)
         if "other" in self.exclude or ("same" in self.exclude and self.may_match(i, j)):
             assert self.a_ids is not None
             assert self.b_ids is not None
@@ -67,14 +76,18 @@ class Rules:
 def _places(a: Tensor, b: Tensor, rules: Rules, triangle: bool) -> Iterator[tuple[slice, slice]]:
     """The rows i and the columns j of each tile of the table of a and b, or of its upper triangle.
 
-    Tiles start at multiples of their height; those of which every pair is left out do not come.
+    Tiles of which every pair is left out do not come.
     """
-    height, width = _shape(a.device)
-    for start in range(0, len(a), height):
-        i = slice(start, min(start + height, len(a)))
-        columns = [i] if triangle else []
-        columns += [slice(k, min(k + width, len(b))) for k in range(i.stop if triangle else 0, len(b), width)]
+    side = _side(a, b)
+    for start in range(0, len(a), side):
+        i = slice(start, min(start + side, len(a)))
+        columns = (slice(k, min(k + side, len(b))) for k in range(start if triangle else 0, len(b), side))
         yield from ((i, j) for j in columns if "other" not in rules.exclude or rules.may_match(i, j))
+
+
+def _room(a: Tensor, b: Tensor) -> Tensor:
+    """What holds one tile of the table of a and b."""
+    return a.new_empty(min(_side(a, b), len(a)) * min(_side(a, b), len(b)))
 
 
 def _tiles(a: Tensor, b: Tensor, rules: Rules) -> Iterator[Tile]:
@@ -82,8 +95,7 @@ def _tiles(a: Tensor, b: Tensor, rules: Rules) -> Iterator[Tile]:
 
     One buffer serves all tiles: fresh ones would fragment the allocator's memory.
     """
-    height, width = _shape(a.device)
-    buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
+    buffer = _room(a, b)
     for i, j in _places(a, b, rules, triangle=False):
         tile = buffer[: (i.stop - i.start) * (j.stop - j.start)].view(i.stop - i.start, -1)
         yield i, j, torch.mm(a[i], b[j].T, out=tile)
@@ -92,27 +104,26 @@ def _tiles(a: Tensor, b: Tensor, rules: Rules) -> Iterator[Tile]:
 def _exponentials(
     a: Tensor, b: Tensor, rules: Rules, triangle: bool, kept: Tensor, recall: bool = False
 ) -> Iterator[Tile]:
-    """As `_tiles`, of exp(a_i . b_j) and 0 where a pair is left out; as many as `kept` holds are computed once only.
+    """As `_tiles`, of 2^(a_i . b_j) and 0 where a pair is left out; as many as `kept` holds are computed once only.
 
     They are written to `kept` (K,) from its start, or, with `recall`, read from there.
     """
-    height, width = _shape(a.device)
     buffer, offset = a.new_empty(0), 0
     for i, j in _places(a, b, rules, triangle):
         size = (i.stop - i.start) * (j.stop - j.start)
         keep = offset + size <= len(kept)
         if not keep and len(buffer) == 0:
-            buffer = a.new_empty(min(height, len(a)) * min(max(height, width), len(b)))
+            buffer = _room(a, b)
         tile = (kept[offset : offset + size] if keep else buffer[:size]).view(i.stop - i.start, -1)
         offset += size if keep else 0
         if not (keep and recall):
             torch.mm(a[i], b[j].T, out=tile)
-            rules.fill(tile.exp_(), i, j, 0)
+            rules.fill(tile.exp2_(), i, j, 0)
         yield i, j, tile
 
 
 def _finite(lse: Tensor) -> Tensor:
-    """`lse` with 0 where a sum is empty, so that exp(-inf - lse) is 0 there and not undefined."""
+    """`lse` with 0 where a sum is empty, so that 2^(-inf - lse) is 0 there and not undefined."""
     return lse.masked_fill(lse == -torch.inf, 0)
 
 
@@ -136,21 +147,22 @@ class _Rows(torch.autograd.Function):
             before = highest[i].clone()
             torch.maximum(before, tile.amax(1), out=highest[i])
             shift = _finite(highest[i])
-            total[i] = total[i] * (before - shift).exp() + tile.sub_(shift[:, None]).exp_().sum(1)
-        lse = highest + total.log()
+            total[i] = total[i] * (before - shift).exp2() + tile.sub_(shift[:, None]).exp2_().sum(1)
+        lse = highest + total.log2()
         ctx.save_for_backward(a, b, lse)
         ctx.rules = rules
-        return lse
+        return lse / BITS
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         _refuse_second_derivative()
         a, b, lse = ctx.saved_tensors
         shift, to_b = _finite(lse), ctx.needs_input_grad[1]
+        gradient = gradient / BITS
         da, db = torch.zeros_like(a), torch.zeros_like(b) if to_b else None
         for i, j, tile in _tiles(a, b, ctx.rules):
             ctx.rules.fill(tile, i, j, -torch.inf)
-            tile.sub_(shift[i, None]).exp_().mul_(gradient[i, None])
+            tile.sub_(shift[i, None]).exp2_().mul_(gradient[i, None])
             da[i].addmm_(tile, b[j])
             if db is not None:
                 db[j].addmm_(tile.T, a[i])
@@ -158,7 +170,7 @@ class _Rows(torch.autograd.Function):
 
 
 class _RowsAndColumns(torch.autograd.Function):
-    """Log-sum-exp of every row and every column, for products that `exp` can take as they are: one table for both.
+    """Log-sum-exp of every row and every column, for products that `exp2` can take as they are: one table for both.
 
     With b None the table is a @ a.T, and its upper triangle serves for the lower one: 2 products of tables in all.
     """
@@ -181,8 +193,8 @@ class _RowsAndColumns(torch.autograd.Function):
     def backward(ctx: Any, to_rows: Tensor, to_columns: Tensor) -> tuple[Tensor, Tensor | None, None]:
         _refuse_second_derivative()
         a, b, rows, columns, kept = ctx.saved_tensors
-        by_row = torch.where(rows > 0, to_rows / rows, 0)
-        by_column = by_row if b is None else torch.where(columns > 0, to_columns / columns, 0)
+        by_row = torch.where(rows > 0, to_rows / rows / BITS, 0)
+        by_column = by_row if b is None else torch.where(columns > 0, to_columns / columns / BITS, 0)
         da = torch.zeros_like(a)
         other, d_other = (a, da) if b is None else (b, torch.zeros_like(b))
         weight = a.new_empty(0)
@@ -221,17 +233,17 @@ class _Softplus(torch.autograd.Function):
 
 
 def rows(a: Tensor, b: Tensor, rules: Rules) -> Tensor:
-    """log sum_j exp(a_i . b_j), as (N,), for a (N, D), b (M, D); exact for products of any size."""
+    """log sum_j 2^(a_i . b_j), as (N,), for a (N, D), b (M, D); exact for products of any size."""
     return _Rows.apply(a, b, rules)
 
 
 def rows_of_square(a: Tensor, rules: Rules) -> Tensor:
-    """log sum_j exp(a_i . a_j), as (N,), for a (N, D) that is `bounded` and rules that are symmetric."""
+    """log sum_j 2^(a_i . a_j), as (N,), for a (N, D) that is `bounded` and rules that are symmetric."""
     return _RowsAndColumns.apply(a, None, rules)[0]
 
 
 def rows_and_columns(a: Tensor, b: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
-    """log sum_j exp(a_i . b_j), as (N,), and log sum_i exp(a_i . b_j), as (M,), for a (N, D), b (M, D) `bounded`."""
+    """log sum_j 2^(a_i . b_j), as (N,), and log sum_i 2^(a_i . b_j), as (M,), for a (N, D), b (M, D) `bounded`."""
     return _RowsAndColumns.apply(a, b, rules)
 
 
@@ -241,11 +253,12 @@ def softplus(a: Tensor, b: Tensor, rules: Rules) -> Tensor:
 
 
 def bounded(a: Tensor, b: Tensor) -> bool:
-    """Whether no product of a row of `a` and one of `b` is so large that its exponential, unshifted, loses anything.
+    """Whether no product of a row of `a` and one of `b` is so large that its power of 2, unshifted, loses anything.
 
-    By Cauchy and Schwarz, at most |a| |b|: e^60, over a sum of such terms, still leaves float32 room for a gradient
-    as small as e^-20 times it. Waits for the device once.
+    By Cauchy and Schwarz, at most |a| |b|: 2^86, over a sum of such terms, still leaves float32 room for a gradient as
+    small as 2^-29 times it. Waits for the device once.
     """
     with torch.no_grad():
-        bound = torch.linalg.vector_norm(a, dim=1).max() * torch.linalg.vector_norm(b, dim=1).max()
-        return bool(bound < (60 if a.dtype == torch.float32 else 600))
+        longest = torch.linalg.vector_norm(a, dim=1).max()
+        bound = longest * (longest if a is b else torch.linalg.vector_norm(b, dim=1).max())
+        return bool(bound < (86 if a.dtype == torch.float32 else 860))

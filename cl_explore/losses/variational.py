@@ -70,13 +70,11 @@ def varcon(
     similarity = x @ centroids.T
     if centroid_self == "leave_one_out":
         require_anchor(members > 1, "another point of its class")
-        others = sums[own] - x
+        others = sums.index_select(0, own) - x
         without = F.normalize(others.detach() if centroid_grad == "detach" else others, dim=1)
         similarity = similarity.scatter(1, own[:, None], (x * without).sum(1, keepdim=True))
-    logits = similarity / tau1[..., None]
-    total = logits.logsumexp(1)
-    own_logit = logits.gather(1, own[:, None]).squeeze(1)
-    log_p = own_logit - total
+    log_ps = (similarity / tau1[..., None]).log_softmax(1)
+    log_p = log_ps.gather(1, own[:, None]).squeeze(1)
     confidence = log_p.exp()
 
     tau2 = (tau1 - epsilon) + 2 * epsilon * confidence
@@ -85,8 +83,7 @@ def varcon(
     log_q = -torch.log1p((count - 1) * (-1 / tau2).exp())
     log_q_other = log_q - 1 / tau2
     q_other = log_q_other.exp()  # of each of the C - 1 other classes
-    log_p_others = logits.sum(1) - own_logit - (count - 1) * total  # summed over them
-    kl = log_q.exp() * (log_q - log_p) + q_other * ((count - 1) * log_q_other - log_p_others)
+    kl = log_q.exp() * (log_q - log_p) + q_other * ((count - 1) * log_q_other - (log_ps.sum(1) - log_p))
     parts = {
         "loss": kl_weight * kl - nll_weight * log_p,
         "kl": kl,
