@@ -113,7 +113,12 @@ def lab(options: argparse.Namespace, rest: list[str]) -> int:
 
     # by its address, so that the link in the terminal leads to the notebook too
     address = f"/lab/tree/{NOTEBOOKS.name}/{FIRST_NOTEBOOK}"
-    LabApp.launch_instance([f"--ServerApp.root_dir={NOTEBOOKS.parent}", f"--LabApp.default_url={address}", *rest])
+    settings = {
+        "ServerApp.root_dir": NOTEBOOKS.parent,
+        "ServerApp.kernel_websocket_connection_class": "cl_explore.connection.PromptConnection",
+        "LabApp.default_url": address,
+    }
+    LabApp.launch_instance([*(f"--{name}={value}" for name, value in settings.items()), *rest])
     return 0
 
 

@@ -44,8 +44,9 @@ def test_lab_hands_other_options_to_jupyterlab(notebooks: Path, monkeypatch: pyt
     handed: list[list[str]] = []
     monkeypatch.setattr(LabApp, "launch_instance", handed.append)
     assert cli.main(["lab", "--no-browser", "--port", "8901"]) == 0
-    ((root, address, *rest),) = handed
+    ((root, connection, address, *rest),) = handed
     assert root == f"--ServerApp.root_dir={notebooks.parent}"
+    assert connection == "--ServerApp.kernel_websocket_connection_class=cl_explore.connection.PromptConnection"
     assert address == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
     assert rest == ["--no-browser", "--port", "8901"]
 

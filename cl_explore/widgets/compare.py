@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import ipywidgets
@@ -182,11 +183,14 @@ class LossComparePanel(Panel):
         if self._silent:
             return
         twins = self._twins(place, knob)
-        self._silent = True
-        for twin in twins:
-            self.knobs[twin][knob.name].value = self.knobs[place][knob.name].value
-        self._silent = False
-        self._draw(place, *twins)
+        with ExitStack() as held:
+            self._silent = True
+            for twin in twins:
+                control = self.knobs[twin][knob.name]
+                held.enter_context(control.hold_sync())  # the page shall see the picture first
+                control.value = self.knobs[place][knob.name].value
+            self._silent = False
+            self._draw(place, *twins)
 
     def _on_loss(self, place: int) -> None:
         self._take_knobs(place)
