@@ -69,6 +69,7 @@ def jupyterlab(notebook: Path, scratch: Path) -> Iterator[str]:
         "OMP_NUM_THREADS": "1",
     }
     options = ["lab", "--no-browser", "--allow-root", "--port=0", "--expose-app-in-browser"]
+    options.append("--JupyterNotebookApp.expose_app_in_browser=True")
     log = scratch / "server.log"
     with log.open("w") as stream:
         server = subprocess.Popen(
@@ -93,7 +94,7 @@ def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
 
 
 class Lab:
-    """One page of JupyterLab; `errors` collects what the open notebook writes to the console as an error."""
+    """A page of JupyterLab or Notebook 7; `errors` collects the errors that the open notebook writes to the console."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
@@ -113,6 +114,10 @@ class Lab:
         """Open a notebook, path relative to the server's root, and wait for its kernel."""
         self.errors.clear()
         self.command("docmanager:open", path=path, factory="Notebook")
+        self.connected()
+
+    def connected(self) -> None:
+        """Wait for the kernel of the open notebook."""
         self.page.wait_for_function(
             "() => jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.connectionStatus === 'connected'",
             timeout=60_000,

@@ -1,4 +1,4 @@
-"""Every panel of the gallery in a real JupyterLab: all its controls, then what only one panel can do."""
+"""Every panel of the gallery in a real JupyterLab: all its controls, then what only one can do; and in Notebook 7."""
 
 import re
 import runpy
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hands import drag, label, look, settle, share, sliders, wait_for, work
 from lab import Lab
-from playwright.sync_api import Locator
+from playwright.sync_api import Browser, Locator
 
 EXAMPLES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))["examples"]()
 LATER = {  # controls that act when something else is done next, and change no picture before it
@@ -41,6 +41,21 @@ def test_every_control_of_the_panel_changes_what_it_shows(
     finally:
         gallery[name].screenshot(path=screens / f"{name}-worked.png")
     assert lab.errors == [], "errors of the console"
+
+
+def test_panels_follow_their_first_slider_in_notebook_7(browser: Browser, server: str) -> None:
+    """Notebook 7 is made of JupyterLab's parts, but is another page."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    notebook = Lab(page, server.replace("/lab?", "/notebooks/notebooks/gallery.ipynb?"))
+    notebook.connected()
+    notebook.errors.clear()  # what the page itself said before the notebook was open
+    assert notebook.run() == [], "errors of cells"
+    for name, panel in zip(EXAMPLES, notebook.panels(), strict=True):
+        panel.scroll_into_view_if_needed()
+        settle(panel)
+        assert work(panel, LATER.get(name, frozenset()), first=True)["sliders"] > 0
+    page.close()
+    assert notebook.errors == [], "errors of the console"
 
 
 def status(panel: Locator) -> str:
