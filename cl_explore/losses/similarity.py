@@ -11,7 +11,7 @@ from cl_explore.losses.tiles import Rule, Rules
 
 
 def _dense_limit(device: torch.device) -> int:
-    """Tables of at most so many pairs are stored: tiles are no faster there, and a table can be differentiated twice.
+    """Tables of at most so many pairs are stored: tiles gain little there, and a table can be differentiated twice.
 
     On a GPU tiles wait for the device (once or twice a call), which only a large table outweighs.
     """
