@@ -111,7 +111,9 @@ class Panel(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if os.environ.get("CL_EXPLORE_STATIC") == "1":
             return {"text/html": self.static().data, "text/plain": self.scene["alt"]}
-        return super()._repr_mimebundle_(**kwargs)
+        # In Colab the canvas knows which widget manager must be fetched to show it; the box around it does not.
+        _, metadata = self.canvas._repr_mimebundle_(**kwargs) or ({}, {})
+        return super()._repr_mimebundle_(**kwargs), metadata
 
 
 def block(panel: str, scene: Fields, frames: Sequence[Fields], sliders: Sequence[Slider]) -> HTML:

@@ -1,8 +1,10 @@
 import base64
 import json
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,6 +174,20 @@ def test_panels_display_without_a_page_and_as_html_when_asked(
     assert "application/vnd.jupyter.widget-view+json" not in data
     assert data["text/html"].startswith("<div id=")
     assert data["text/plain"] == panel.scene["alt"]
+
+
+def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colab's own part is played here: it knows where its manager of third-party widgets was installed from."""
+    enabled: list[bool] = []
+    output = ModuleType("google.colab.output")
+    output.enable_custom_widget_manager = lambda: enabled.append(True)  # type: ignore[attr-defined]
+    output._widgets = SimpleNamespace(_installed_url="https://widgets")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "google.colab.output", output)
+    panel = TemperaturePanel([0.1, 0.2], 0.5)
+    data, metadata = DisplayFormatter().format(panel)
+    assert enabled
+    manager = {"colab": {"custom_widget_manager": {"url": "https://widgets"}}}
+    assert metadata[next(kind for kind in data if "widget-view" in kind)] == manager
 
 
 def test_arrays_are_packed_exactly_in_as_few_bytes_as_hold_them() -> None:
