@@ -65,7 +65,6 @@ def row_lse(
 
 def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -> Tensor:
     """`row_lse` of a table that is not stored; `square`: b and its ids are a and its ids."""
-    scale = scale * tiles.BITS
     if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
         return tiles.rows_of_square(root, rules)
     return tiles.rows(a * scale[..., None], b, rules)
@@ -78,10 +77,8 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
     The same as two calls of `row_lse`, on one table where one scale serves both.
     """
     scale = torch.as_tensor(scale, dtype=a.dtype, device=a.device)
-    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device):
-        in_bits = a * (scale * tiles.BITS)
-        if tiles.bounded(in_bits, b):
-            return tiles.rows_and_columns(in_bits, b, Rules.of((), None, None))
+    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
+        return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
     return row_lse(a, b, scale), row_lse(b, a, scale)
 
 
