@@ -37,17 +37,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of JupyterLab, with its token."""
+def lab(browser: Browser, notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with jupyterlab(notebooks / "gallery.ipynb", tmp_path_factory.mktemp("jupyter")) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def lab(browser: Browser, server: str) -> Iterator[Lab]:
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    yield Lab(page, server)
-    page.close()
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        yield Lab(page, address)
+        page.close()
 
 
 @pytest.fixture(scope="session")

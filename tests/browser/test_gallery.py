@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hands import drag, label, look, settle, share, sliders, wait_for, work
-from lab import Lab
+from lab import Lab, jupyterlab
 from playwright.sync_api import Browser, Locator
 
 EXAMPLES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))["examples"]()
@@ -43,18 +43,19 @@ def test_every_control_of_the_panel_changes_what_it_shows(
     assert lab.errors == [], "errors of the console"
 
 
-def test_panels_follow_their_first_slider_in_notebook_7(browser: Browser, server: str) -> None:
-    """Notebook 7 is made of JupyterLab's parts, but is another page."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    notebook = Lab(page, server.replace("/lab?", "/notebooks/notebooks/gallery.ipynb?"))
-    notebook.connected()
-    notebook.errors.clear()  # what the page itself said before the notebook was open
-    assert notebook.run() == [], "errors of cells"
-    for name, panel in zip(EXAMPLES, notebook.panels(), strict=True):
-        panel.scroll_into_view_if_needed()
-        settle(panel)
-        assert work(panel, LATER.get(name, frozenset()), first=True)["sliders"] > 0
-    page.close()
+def test_panels_follow_their_first_slider_in_notebook_7(browser: Browser, notebooks: Path, tmp_path: Path) -> None:
+    """Another page made of JupyterLab's parts, from a server of its own: one that has shown Lab denies it its icons."""
+    with jupyterlab(notebooks / "gallery.ipynb", tmp_path) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        notebook = Lab(page, address.replace("/lab?", "/notebooks/notebooks/gallery.ipynb?"))
+        notebook.connected()
+        notebook.errors.clear()  # what the page itself said before the notebook was open
+        assert notebook.run() == [], "errors of cells"
+        for name, panel in zip(EXAMPLES, notebook.panels(), strict=True):
+            panel.scroll_into_view_if_needed()
+            settle(panel)
+            assert work(panel, LATER.get(name, frozenset()), first=True)["sliders"] > 0
+        page.close()
     assert notebook.errors == [], "errors of the console"
 
 
