@@ -2,10 +2,10 @@
 
     python benchmarks/losses.py [--quick] [--json FILE] [--plot FILE]
 
-Every measurement runs in a process of its own, and the middle one of three counts. `floor` is what three products of
-the table's size take, timed in turn with the loss: the textbook step forms the table once and multiplies it twice.
-`textbook` stores the table; `compiled` is the same under torch.compile (where there is a C++ compiler).
-pytorch-metric-learning, lightly and open_clip are measured too where they are installed.
+Every measurement runs in a process of its own, and the middle one of three (of five, for 512 points) counts. `floor`
+is what three products of the table's size take, timed in turn with the loss: the textbook step forms the table once and
+multiplies it twice. `textbook` stores the table; `compiled` is the same under torch.compile (where there is a C++
+compiler). pytorch-metric-learning, lightly and open_clip are measured too where they are installed.
 """
 
 import argparse
@@ -251,7 +251,8 @@ def main() -> None:
         size = f"{points:,}" if columns == points else f"{points:,} x {columns}"
         for by in ["cl_explore", *contenders(name, points)]:
             repeats = 1 if points > TABLE else 3 if options.quick else min(99, max(5, 2**26 // (points * columns)))
-            runs = [measure_apart(case, by, repeats) for _ in range(1 if points > TABLE or options.quick else 3)]
+            processes = 1 if points > TABLE or options.quick else 5 if points <= 512 else 3
+            runs = [measure_apart(case, by, repeats) for _ in range(processes)]
             found = sorted(runs, key=lambda run: run.get("ratio", math.inf))[len(runs) // 2]
             results.append({"loss": name, "points": points, "columns": columns, "by": by, **found})
             if "failed" in found:
