@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
-from cl_explore.losses.similarity import class_sums, row_lse, view_agreement
+from cl_explore.losses.similarity import class_members, row_lse, view_agreement
 
 TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, help="chance that a negative is of the anchor's class; below 1")
 
@@ -140,9 +140,9 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) ->
     positive = view_agreement(z, z)
     own = row_lse(x, x, scale, exclude=["self", "other"], a_ids=sample, b_ids=sample)
     others = row_lse(x, x, scale, exclude=["same"], a_ids=y, b_ids=y)
-    _, members = class_sums(x, y)
+    _, members = class_members(y)
     return {
         "loss": torch.logaddexp(own, others) - scale * positive,
         "positive": positive,
-        "masked": members - views,
+        "masked": (members - views).to(x.dtype),
     }

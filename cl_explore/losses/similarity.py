@@ -92,15 +92,23 @@ def row_softplus(a: Tensor, b: Tensor) -> Tensor:
     return -F.logsigmoid(-(a @ b.T)).fill_diagonal_(0).sum(1)
 
 
+def class_members(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of the labels (N,), a number in [0, N) that its class alone has, and how many carry it, both (N,) int64.
+
+    Linear in N but for a sort, with no N x N mask and no need to know the labels' range, hence no device
+    synchronisation.
+    """
+    ordered = labels.sort().values
+    group = torch.searchsorted(ordered, labels)  # where its class begins among the sorted labels
+    return group, torch.searchsorted(ordered, labels, right=True) - group
+
+
 def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """For each row of `x`, the sum of the rows that carry its label, itself included, and how many they are.
 
-    x (N, D), labels (N,) int64; returns (N, D) and (N,). Linear in N, with no N x N mask and no need to know the
-    labels' range, hence no device synchronisation.
+    x (N, D), labels (N,) int64; returns (N, D) and (N,), of the dtype of x.
     """
-    ordered = labels.sort().values
-    group = torch.searchsorted(ordered, labels)  # the place of a class among the sorted labels: its number
-    counts = torch.searchsorted(ordered, labels, right=True) - group
+    group, counts = class_members(labels)
     sums = torch.zeros_like(x).index_add(0, group, x)
     # `sums[group]` would be the same; its derivative is summed one entry at a time.
     return sums.index_select(0, group), counts.to(x.dtype)

@@ -7,7 +7,7 @@ from torch import Tensor
 from cl_explore.losses.arguments import require_anchor
 from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
-from cl_explore.losses.similarity import as_products, class_sums, row_lse
+from cl_explore.losses.similarity import as_products, class_members, class_sums, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
 
@@ -65,10 +65,11 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
     scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
-    _, counts = class_sums(x, y)
+    _, counts = class_members(y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
-    positives = row_lse(x, x, scale, exclude=["self", "other"], a_ids=y, b_ids=y) - (counts - 1).clamp(min=1).log()
+    number = (counts - 1).clamp(min=1).to(x.dtype)
+    positives = row_lse(x, x, scale, exclude=["self", "other"], a_ids=y, b_ids=y) - number.log()
     everyone = row_lse(x, x, scale, exclude=["self"])
     # A lonely anchor's positives are -inf: put a finite number there before subtracting, or 0 * inf makes NaN.
     each = everyone - torch.where(counted, positives, everyone)
@@ -108,7 +109,7 @@ def soft_nn(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.2) -> 
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
     scale = 2 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
-    _, counts = class_sums(x, y)
+    _, counts = class_members(y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
     rows, columns = as_products(x, x)

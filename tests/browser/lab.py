@@ -68,8 +68,8 @@ def jupyterlab(notebook: Path, scratch: Path) -> Iterator[str]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folders["workspaces"]),
         "OMP_NUM_THREADS": "1",
     }
-    options = ["lab", "--no-browser", "--allow-root", "--port=0", "--expose-app-in-browser"]
-    options.append("--JupyterNotebookApp.expose_app_in_browser=True")
+    options = ["lab", "--no-browser", "--allow-root", "--port=0"]
+    options += ["--expose-app-in-browser", "--JupyterNotebookApp.expose_app_in_browser=True"]
     log = scratch / "server.log"
     with log.open("w") as stream:
         server = subprocess.Popen(
