@@ -25,7 +25,7 @@ from cl_explore.losses.prototypes import (
     proto_nce,
     proxy_nca,
 )
-from cl_explore.losses.queued import NNCLR, MoCo, moco, nnclr
+from cl_explore.losses.queued import NNCLR, MoCo, Queue, moco, nnclr
 from cl_explore.losses.redundancy import barlow_twins, vicreg
 from cl_explore.losses.regression import rnc, supremix
 from cl_explore.losses.sigmoid import SigLIP, siglip
@@ -49,6 +49,7 @@ __all__ = [
     "Mixes",
     "MoCo",
     "PaCo",
+    "Queue",
     "SigLIP",
     "SogCLR",
     "SwAV",

@@ -1,15 +1,15 @@
 """Losses for classes of very unequal size, where rare classes would drown in the denominators."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
 from cl_explore.losses.catalogue import Knob, Parts, loss
 from cl_explore.losses.infonce import TEMPERATURE
-from cl_explore.losses.queued import Queued
+from cl_explore.losses.queued import Queue
 from cl_explore.losses.similarity import class_sums, row_lse
 
 
@@ -152,21 +152,19 @@ def paco(
     return {"loss": each, "positives": positives, "centre": (centres - total).exp()}
 
 
-class PaCo(Queued):
-    """`paco` with its queue of `size` unit embeddings of dimension `dim` and the label of each.
+class PaCo(nn.Module):
+    """`paco` with its `queue` of `size` unit embeddings of dimension `dim` and the label of each.
 
     Each call computes the loss against the queue as it stands and only then, while training, writes the teacher's
     embeddings and their labels over the oldest ones. The random directions of the start bear a label nobody has, so
-    they are never positives. Queue, labels and position are part of the state dict.
+    they are never positives.
 
     >>> criterion = PaCo(size=8, dim=4)
     >>> labels = torch.tensor([2, 0, 2])
     >>> value = criterion(torch.randn(3, 4), labels, torch.randn(3, 3), torch.randn(3, 4))
-    >>> criterion.queue_labels[:3], int(criterion.pointer)
+    >>> criterion.queue.labels[:3], int(criterion.queue.pointer)
     (tensor([2, 0, 2]), 3)
     """
-
-    queue_labels: Tensor
 
     def __init__(
         self,
@@ -179,9 +177,9 @@ class PaCo(Queued):
         gamma: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(size, dim, temperature=temperature, generator=generator)
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.register_buffer("queue_labels", torch.full((size,), torch.iinfo(torch.long).max))
+        super().__init__()
+        self.knobs: dict[str, Any] = {"temperature": temperature, "alpha": alpha, "beta": beta, "gamma": gamma}
+        self.queue = Queue(size, dim, generator=generator)
 
     def forward(
         self,
@@ -194,23 +192,8 @@ class PaCo(Queued):
         reduction: Literal["mean", "none"] = "mean",
     ) -> Tensor:
         """The loss of z (B, D), labels (B,), logits (B, C), teacher (B, D) and counts (C,); see `paco`."""
-        value = paco(
-            z,
-            labels,
-            logits,
-            teacher,
-            self.queue,
-            self.queue_labels,
-            counts,
-            temperature=self.temperature,
-            alpha=self.alpha,
-            beta=self.beta,
-            gamma=self.gamma,
-            reduction=reduction,
-        )
+        past, owners = self.queue.rows, self.queue.labels
+        value = paco(z, labels, logits, teacher, past, owners, counts, reduction=reduction, **self.knobs)
         if self.training:
-            newest = labels[-len(self.queue) :]
-            places = self.pointer + torch.arange(len(newest), device=newest.device)
-            self.queue_labels[places % len(self.queue)] = newest
-            self._enqueue(teacher)
+            self.queue.enqueue(teacher, labels)
         return value

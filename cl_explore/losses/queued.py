@@ -1,4 +1,4 @@
-"""Losses against a queue of embeddings from earlier batches: MoCo and NNCLR."""
+"""The queue of embeddings from earlier batches, and the losses against it: MoCo and NNCLR."""
 
 from typing import Literal
 
@@ -69,78 +69,114 @@ def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: float | 
     return {"loss": each.flatten(), "positive": positive.flatten(), "neighbour": similarity.flatten()}
 
 
-class Queued(nn.Module):
-    """The last `size` unit embeddings, first in, first out; random directions at the start."""
+NOBODY = torch.iinfo(torch.long).max
+"""The label of rows that were queued without one, and of the random rows of the start: no class has it."""
 
-    queue: Tensor
+
+class Queue(nn.Module):
+    """The last `size` embeddings that were put in, first in, first out; random directions at the start.
+
+    Buffers, all part of the state dict: `rows` (size, *shape) of unit length along the last axis, `labels` (size,)
+    int64, `pointer` the place of the oldest row, which the next one overwrites. A shape of two numbers (V, D) keeps the
+    views of a sample together. `generator` draws the random directions, on its device.
+
+    >>> queue = Queue(4, 2)
+    >>> queue.enqueue(torch.tensor([[3.0, 4.0]]), torch.tensor([7]))
+    >>> queue.rows[0], queue.labels[0], queue.pointer
+    (tensor([0.6000, 0.8000]), tensor(7), tensor(1))
+    """
+
+    rows: Tensor
+    labels: Tensor
     pointer: Tensor
 
-    def __init__(self, size: int, dim: int, *, temperature: float, generator: torch.Generator | None) -> None:
+    def __init__(self, size: int, *shape: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        for name, value in {"size": size, "dim": dim}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        self.temperature = temperature
-        self.register_buffer("queue", F.normalize(torch.randn(size, dim, generator=generator), dim=1))
-        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        if not shape or min(shape) < 1:
+            raise ValueError(f"shape must be numbers of at least 1, got {shape}")
+        device = None if generator is None else generator.device
+        start = torch.randn(size, *shape, generator=generator, device=device)
+        self.register_buffer("rows", F.normalize(start, dim=-1))
+        self.register_buffer("labels", torch.full((size,), NOBODY, device=device))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long, device=device))
 
     @torch.no_grad()
-    def _enqueue(self, rows: Tensor) -> None:
-        rows = F.normalize(rows.to(self.queue.dtype), dim=1)[-len(self.queue) :]
-        places = self.pointer + torch.arange(len(rows), device=rows.device)
-        self.queue[places % len(self.queue)] = rows
-        self.pointer.copy_((self.pointer + len(rows)) % len(self.queue))
+    def enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
+        """Write rows (n, *shape), any n, brought to unit length, and their labels (n,) over the oldest ones.
+
+        It writes in place: call it after the backward pass of a loss that used `rows`, or give the loss a copy.
+        Raises `ValueError` if a shape does not fit.
+        """
+        size, *shape = self.rows.shape
+        if list(rows.shape[1:]) != shape or rows.ndim == 0:
+            needed = ", ".join(map(str, shape))
+            raise ValueError(f"rows must have shape (n, {needed}), got {tuple(rows.shape)}")
+        if labels is not None and labels.shape != rows.shape[:1]:
+            raise ValueError(f"labels must have shape ({len(rows)},), one for each row, got {tuple(labels.shape)}")
+        # Of more rows than places only the last `size` would survive, and no place may be written twice below.
+        skipped = max(len(rows) - size, 0)
+        places = (self.pointer + torch.arange(skipped, len(rows), device=self.rows.device)) % size
+        self.rows[places] = F.normalize(rows[skipped:].to(self.rows.dtype), dim=-1)
+        self.labels[places] = NOBODY if labels is None else labels[skipped:]
+        self.pointer.copy_((self.pointer + len(rows)) % size)
+
+    def extra_repr(self) -> str:
+        return f"size={len(self.rows)}, shape={tuple(self.rows.shape[1:])}"
 
 
-class MoCo(Queued):
-    """`moco` with its queue of `size` unit keys of dimension `dim`, random at first (drawn with `generator`).
+class MoCo(nn.Module):
+    """`moco` with its `queue` of `size` unit keys of dimension `dim`, random at first (drawn with `generator`).
 
     Each call computes the loss against the queue as it stands and only then, while training, writes the new keys over
     the oldest ones: a query never meets its own key among the negatives. A momentum encoder is to be updated before it
-    makes the keys. Queue and position are part of the state dict.
+    makes the keys.
 
     >>> criterion = MoCo(size=8, dim=4)
     >>> key = F.normalize(torch.randn(3, 4), dim=1)
     >>> value = criterion(torch.randn(3, 4), key)
-    >>> torch.allclose(criterion.queue[:3], key), int(criterion.pointer)
+    >>> torch.allclose(criterion.queue.rows[:3], key), int(criterion.queue.pointer)
     (True, 3)
     """
 
     def __init__(
         self, size: int, dim: int, *, temperature: float = 0.07, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__(size, dim, temperature=temperature, generator=generator)
+        super().__init__()
+        self.temperature, self.queue = temperature, Queue(size, dim, generator=generator)
 
     def forward(self, query: Tensor, key: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
         """The loss of query (N, D) and key (N, D); while training the keys then enter the queue."""
         # A copy: the backward pass still needs the queue that the loss saw.
-        value = moco(query, key, self.queue.clone(), temperature=self.temperature, reduction=reduction)
+        value = moco(query, key, self.queue.rows.clone(), temperature=self.temperature, reduction=reduction)
         if self.training:
-            self._enqueue(key)
+            self.queue.enqueue(key)
         return value
 
 
-class NNCLR(Queued):
-    """`nnclr` with its support set, a queue of `size` projections of dimension `dim`, random at first.
+class NNCLR(nn.Module):
+    """`nnclr` with its support set, a `queue` of `size` projections of dimension `dim`, random at first.
 
     Each call looks the neighbours up in the queue as it stands and only then, while training, writes the first view of
-    z over the oldest rows: nobody is its own neighbour within a step. Queue and position are part of the state dict.
+    z over the oldest rows: nobody is its own neighbour within a step.
 
     >>> criterion = NNCLR(size=8, dim=4)
     >>> z = F.normalize(torch.randn(3, 2, 4), dim=-1)
     >>> value = criterion(z, z)
-    >>> torch.allclose(criterion.queue[:3], z[:, 0]), int(criterion.pointer)
+    >>> torch.allclose(criterion.queue.rows[:3], z[:, 0]), int(criterion.queue.pointer)
     (True, 3)
     """
 
     def __init__(
         self, size: int, dim: int, *, temperature: float = 0.1, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__(size, dim, temperature=temperature, generator=generator)
+        super().__init__()
+        self.temperature, self.queue = temperature, Queue(size, dim, generator=generator)
 
     def forward(self, z: Tensor, prediction: Tensor, *, reduction: Literal["mean", "none"] = "mean") -> Tensor:
         """The loss of z (B, 2, D) and prediction (B, 2, D); while training z[:, 0] then enters the queue."""
-        value = nnclr(z, prediction, self.queue.clone(), temperature=self.temperature, reduction=reduction)
+        value = nnclr(z, prediction, self.queue.rows.clone(), temperature=self.temperature, reduction=reduction)
         if self.training:
-            self._enqueue(z[:, 0])
+            self.queue.enqueue(z[:, 0])
         return value

@@ -8,7 +8,7 @@ from cl_explore import losses
 from cl_explore.data import Batch, Dataset
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
 from cl_explore.methods import Augment, Method, Step
-from cl_explore.nn import Momentum, Queue
+from cl_explore.nn import Momentum
 from cl_explore.studies.figures import dots
 from cl_explore.studies.setting import build, measures, splits, weak_views
 from cl_explore.studies.study import Row, Study
@@ -42,7 +42,7 @@ class HardMixing(Method):
         self.mixes, self.warmup = mixes, warmup
         self.knobs = {"temperature": temperature}
         self.copy = Momentum(nn.Sequential(encoder, head), decay)
-        self.queue = Queue(size, dimensions)
+        self.queue = losses.Queue(size, dimensions)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
@@ -54,11 +54,11 @@ class HardMixing(Method):
         synthetic = None
         if pairs + queries and self.steps >= self.warmup:
             recipe = draw_mixes(len(query), hardest=hardest, pairs=pairs, queries=queries, generator=generator)
-            synthetic = mix_hard_negatives(query, self.queue.keys, recipe)
-        loss = losses.mochi(query, self._key, self.queue.keys, synthetic, **self.knobs)
+            synthetic = mix_hard_negatives(query, self.queue.rows, recipe)
+        loss = losses.mochi(query, self._key, self.queue.rows, synthetic, **self.knobs)
         with torch.no_grad():
             positive = (query * self._key).sum(1)
-            real = positive > (query @ self.queue.keys.T).amax(1)
+            real = positive > (query @ self.queue.rows.T).amax(1)
             hit = real if synthetic is None else real & (positive > (synthetic @ query[..., None]).amax((1, 2)))
         return Step(loss, {HIT: hit.float().mean(), HIT_REAL: real.float().mean()})
 

@@ -219,8 +219,8 @@ def test_a_full_step_of_moco() -> None:
     case = case_of("moco", "K8")
     x, p, expected = leaves(case), case["params"], case["outputs"]
     criterion = MoCo(p["K"], 3, temperature=p["temperature"]).double()
-    criterion.queue.copy_(x["queue"].detach().T)
-    criterion.pointer.copy_(x["ptr"].detach().long())
+    criterion.queue.rows.copy_(x["queue"].detach().T)
+    criterion.queue.pointer.copy_(x["ptr"].detach().long())
     weight_k = p["m"] * x["weight_k"] + (1 - p["m"]) * x["weight_q"].detach()
     query, key = x["x_q"] @ x["weight_q"].T, x["x_k"] @ weight_k.T
     value = criterion(query, key)
@@ -230,8 +230,8 @@ def test_a_full_step_of_moco() -> None:
     torch.testing.assert_close(x["weight_q"].grad, gradient, atol=1e-9, rtol=1e-9)
     assert x["weight_k"].grad is None
     queue = torch.tensor(expected["queue_after"], dtype=torch.float64).T
-    torch.testing.assert_close(criterion.queue, queue, atol=1e-9, rtol=1e-9)
-    assert int(criterion.pointer) == expected["ptr_after"]
+    torch.testing.assert_close(criterion.queue.rows, queue, atol=1e-9, rtol=1e-9)
+    assert int(criterion.queue.pointer) == expected["ptr_after"]
 
 
 @pytest.mark.parametrize("start", ["B6 K3", "B5 K4"])

@@ -606,21 +606,21 @@ def test_paco_looks_at_its_queue_before_it_fills_it() -> None:
     criterion = PaCo(size=5, dim=4, temperature=0.2, generator=torch.Generator().manual_seed(0))
     x = inputs(samples=3, views=1)
     z, teacher, labels, logits = x["z"][:, 0].float(), x["teacher"][:, 0].float(), x["labels"], x["logits"].float()
-    before, nobody = criterion.queue.clone(), criterion.queue_labels.clone()
+    before, nobody = criterion.queue.rows.clone(), criterion.queue.labels.clone()
     z.requires_grad_()
     value = criterion(z, labels, logits, teacher, x["counts"])
     expected = paco(z, labels, logits, teacher, before, nobody, x["counts"], temperature=0.2)
     torch.testing.assert_close(value, expected)
     value.backward()  # still possible after the queue has changed
     unit = torch.nn.functional.normalize(teacher, dim=1)
-    torch.testing.assert_close(criterion.queue[:3], unit)
-    torch.testing.assert_close(criterion.queue[3:], before[3:])
-    assert criterion.queue_labels[:3].tolist() == labels.tolist()
+    torch.testing.assert_close(criterion.queue.rows[:3], unit)
+    torch.testing.assert_close(criterion.queue.rows[3:], before[3:])
+    assert criterion.queue.labels[:3].tolist() == labels.tolist()
     criterion(z, labels + 1, logits[:, [2, 0, 1]].repeat(1, 2), teacher)  # goes around the end
-    torch.testing.assert_close(criterion.queue[[3, 4, 0]], unit)
-    assert criterion.queue_labels.tolist()[3:] + criterion.queue_labels.tolist()[:1] == (labels + 1).tolist()
+    torch.testing.assert_close(criterion.queue.rows[[3, 4, 0]], unit)
+    assert criterion.queue.labels.tolist()[3:] + criterion.queue.labels.tolist()[:1] == (labels + 1).tolist()
     state = criterion.state_dict()
-    assert set(state) == {"queue", "queue_labels", "pointer"}
+    assert set(state) == {"queue.rows", "queue.labels", "queue.pointer"}
     criterion.eval()
     criterion(z, labels, logits, teacher)
     assert all(torch.equal(value, state[name]) for name, value in criterion.state_dict().items())

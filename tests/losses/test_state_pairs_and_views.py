@@ -24,21 +24,21 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_moco_sees_the_old_queue_and_then_writes() -> None:
     criterion = MoCo(7, 4, temperature=0.2, generator=seeded())
-    before = criterion.queue.clone()
+    before = criterion.queue.rows.clone()
     query, key = random(3, 4, seed=1), random(3, 4, seed=2)
     torch.testing.assert_close(criterion(query, key), moco(query, key, before, temperature=0.2))
-    torch.testing.assert_close(criterion.queue[:3], F.normalize(key, dim=1))
-    assert torch.equal(criterion.queue[3:], before[3:])
-    assert int(criterion.pointer) == 3
+    torch.testing.assert_close(criterion.queue.rows[:3], F.normalize(key, dim=1))
+    assert torch.equal(criterion.queue.rows[3:], before[3:])
+    assert int(criterion.queue.pointer) == 3
 
 
 def test_nnclr_looks_up_and_then_writes_the_first_view() -> None:
     criterion = NNCLR(7, 4, temperature=0.2, generator=seeded())
-    before = criterion.queue.clone()
+    before = criterion.queue.rows.clone()
     z, prediction = random(3, 2, 4, seed=1), random(3, 2, 4, seed=2)
     torch.testing.assert_close(criterion(z, prediction), nnclr(z, prediction, before, temperature=0.2))
-    torch.testing.assert_close(criterion.queue[:3], F.normalize(z[:, 0], dim=1))
-    again = nnclr.parts(z.requires_grad_(), prediction, criterion.queue)["neighbour"].view(3, 2)
+    torch.testing.assert_close(criterion.queue.rows[:3], F.normalize(z[:, 0], dim=1))
+    again = nnclr.parts(z.requires_grad_(), prediction, criterion.queue.rows)["neighbour"].view(3, 2)
     assert not again.requires_grad
     torch.testing.assert_close(again[:, 0], torch.ones(3))  # in the next step it would be its own neighbour
 
@@ -50,7 +50,7 @@ def test_queue_is_first_in_first_out(batch: int) -> None:
     keys = random(9 * batch, 4)
     for part in keys.split(batch):
         criterion(random(batch, 4), part)
-    found = (criterion.queue @ F.normalize(keys, dim=1).T).max(1)
+    found = (criterion.queue.rows @ F.normalize(keys, dim=1).T).max(1)
     torch.testing.assert_close(found.values, torch.ones(7))
     assert sorted(found.indices.tolist()) == list(range(len(keys) - 7, len(keys)))
 
@@ -100,7 +100,7 @@ def test_nothing_flows_into_keys_or_queue() -> None:
     query, key = random(3, 4).requires_grad_(), random(3, 4, seed=1).requires_grad_()
     criterion(query, key).backward()
     assert key.grad is None
-    assert not criterion.queue.requires_grad
+    assert not criterion.queue.rows.requires_grad
 
 
 def test_clip_holds_its_scale_below_the_limit() -> None:
@@ -146,7 +146,7 @@ def test_swav_brings_its_prototypes_back_to_the_sphere() -> None:
     ("make", "message"),
     [
         (lambda: MoCo(0, 4), "size must be at least 1, got 0"),
-        (lambda: NNCLR(4, 0), "dim must be at least 1, got 0"),
+        (lambda: NNCLR(4, 0), r"shape must be numbers of at least 1, got \(0,\)"),
         (lambda: SwAV(0, 4), "prototypes must be at least 1, got 0"),
         (lambda: CLIP(temperature=0.0), "temperature must be positive, got 0.0"),
         (lambda: CLIP(max_scale=-1.0), "max_scale must be positive"),

@@ -63,16 +63,15 @@ class Neighbour(Two):
 class Clusters(Two):
     def __init__(self, criterion):
         super().__init__(criterion)
-        self.first, self.second = nn.Queue(24, 4), nn.Queue(24, 4)
+        self.queue = losses.Queue(24, 2, 4)
 
     def loss(self, z, views, batch):
         self.fresh = z.detach()
-        return self.criterion(z, torch.stack([self.first.keys, self.second.keys], 1))
+        return self.criterion(z, self.queue.rows.clone())
 
     def after_step(self):
         super().after_step()
-        for queue, z in zip((self.first, self.second), self.fresh.unbind(1), strict=True):
-            queue.enqueue(z)
+        self.queue.enqueue(self.fresh)
 
 
 class Parametric(Two):
