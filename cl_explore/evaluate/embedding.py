@@ -32,8 +32,8 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedd
     device = next(method.parameters()).device
     hs, zs = [], []
     with frozen(method):
-        for rows in torch.arange(len(dataset), device=dataset.x.device).split(batch_size):
-            h = method(dataset.batch(rows).x.to(device))
+        for rows in torch.arange(len(dataset), device=dataset.device).split(batch_size):
+            h = method(dataset.batch(rows).each(lambda column: column.to(device)).x)
             hs.append(h.float().cpu())
             zs.append(project(h).float().cpu())
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())

@@ -12,15 +12,15 @@ from cl_explore.data import Batch, Dataset
 
 def settle(dataset: Dataset, device: torch.device) -> Dataset:
     """The data set on the device, unless it would take more than a quarter of a GPU's memory: then as it is."""
-    if device.type == "cuda" and dataset.x.nbytes > torch.cuda.get_device_properties(device).total_memory // 4:
+    if device.type == "cuda" and dataset.nbytes > torch.cuda.get_device_properties(device).total_memory // 4:
         return dataset
     return dataset.to(device)
 
 
 def batches(dataset: Dataset, rows: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
     """The rows (n,) of the data set, in batches of `batch_size` on the device; n is a multiple of it."""
-    if dataset.x.device.type == device.type:
-        return map(dataset.batch, rows.to(dataset.x.device).split(batch_size))
+    if dataset.device.type == device.type:
+        return map(dataset.batch, rows.to(dataset.device).split(batch_size))
     return one_ahead(partial(send, dataset, device), rows.split(batch_size))
 
 
@@ -39,8 +39,7 @@ def one_ahead(load: Callable[[Tensor], Batch], chunks: Iterable[Tensor]) -> Iter
 
 def send(dataset: Dataset, device: torch.device, rows: Tensor) -> Batch:
     """The rows (B,) of a data set as a batch on another device; images travel as uint8, through pinned memory."""
-    columns = (column[rows] for column in (dataset.x, dataset.labels, dataset.index))
+    stored = dataset.rows(rows)
     if device.type == "cuda":
-        columns = (column.pin_memory() for column in columns)
-    x, labels, index = (column.to(device, non_blocking=True) for column in columns)
-    return Batch(x / 255 if x.dtype == torch.uint8 else x, labels, index)
+        stored = stored.each(Tensor.pin_memory)
+    return stored.each(lambda column: column.to(device, non_blocking=True)).as_numbers()

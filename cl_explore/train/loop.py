@@ -90,7 +90,7 @@ class Loop:
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
 
-        if fabric.device.type == "cuda" and dataset.x.ndim == 4:
+        if fabric.device.type == "cuda" and isinstance(dataset.x, Tensor) and dataset.x.ndim == 4:
             # the order in which a GPU's tensor cores convolve
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if chosen.sync_batchnorm:

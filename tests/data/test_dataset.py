@@ -76,3 +76,55 @@ def test_fingerprint_follows_the_contents_only() -> None:
 def test_bad_contents_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(small(), **changes)
+
+
+def two_sided(**changes: object) -> Dataset:
+    """Six samples of a picture and a vector each."""
+    seeded = torch.Generator().manual_seed(1)
+    pictures = torch.randint(0, 256, (6, 1, 2, 2), generator=seeded, dtype=torch.uint8)
+    return small({"image": pictures, "numbers": torch.randn(6, 3, generator=seeded)}, **changes)
+
+
+def test_several_tensors_by_name_are_cut_together() -> None:
+    both, rows = two_sided(), torch.tensor([4, 0])
+    assert len(both) == 6
+    assert both.nbytes == 6 * (4 + 3 * 4)
+    batch = both.batch(rows)
+    assert torch.equal(batch.x["image"], both.x["image"][rows] / 255)
+    assert torch.equal(batch.x["numbers"], both.x["numbers"][rows])
+    cut = both.subset(torch.tensor([True, False, False, False, True, False])).to("cpu")
+    assert torch.equal(cut.x["image"], both.x["image"][[0, 4]])
+    assert cut.index.tolist() == [10, 14]
+
+
+def test_a_batch_carries_the_factors_of_its_rows() -> None:
+    batch = small().batch(torch.tensor([5, 0]))
+    assert batch.factors["size"].tolist() == [1, 0]
+    assert small(factors={}).batch(torch.tensor([5])).factors == {}
+    halved = batch.each(lambda column: column[:1])
+    assert (halved.labels.tolist(), halved.factors["size"].tolist(), halved.x.shape) == ([-1], [1], (1, 3))
+
+
+def test_fingerprint_tells_every_named_tensor_and_name() -> None:
+    both = two_sided()
+    renamed = replace(both, x={"picture": both.x["image"], "numbers": both.x["numbers"]})
+    changed = replace(both, x={**both.x, "numbers": both.x["numbers"] + 1})
+    shadowed = replace(small(), factors={"x": small().factors["size"]})
+    prints = [both, renamed, changed, small(), shadowed, replace(shadowed, x=small().x + 1)]
+    assert len({dataset.fingerprint() for dataset in prints}) == len(prints)
+    assert both.fingerprint() == two_sided().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ({}, ValueError, "at least one"),
+        ({"a": torch.zeros(6, 3), "b": torch.zeros(5, 3)}, ValueError, r"x\['a'\] has 6, x\['b'\] has 5"),
+        ({"a": torch.zeros(6, 3), "b": torch.zeros(6)}, ValueError, r"x\['b'\] must have shape \(N, F\) or"),
+        ({"a": [1.0]}, TypeError, r"x\['a'\] must be a tensor, got list"),
+        ([[1.0]], TypeError, "x must be a tensor, got list"),
+    ],
+)
+def test_bad_parts_are_named(x: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        small(x)

@@ -97,7 +97,7 @@ def alone(case, n):
 
 
 def together(case, n):
-    parts = [Batch(*(column.tensor_split(WORLD)[dist.get_rank()] for column in batch(n, seed))) for seed in (1, 2)]
+    parts = [batch(n, seed).each(lambda column: column.tensor_split(WORLD)[dist.get_rank()]) for seed in (1, 2)]
     method = build(case)
     return descend(DistributedDataParallel(Stepping(method)), method, parts)
 
