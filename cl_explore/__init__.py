@@ -1,8 +1,8 @@
 """See, touch and measure how contrastive learning works.
 
 The rooms, from the ground up: `losses` and `geometry` (functions of embeddings); `data`, `views` and `nn`; `methods`
-and `evaluate`; `train`; `plots`; `widgets`. A module imports only from rooms below its own, and importing the package
-alone imports none of them.
+and `evaluate`; `train`; `plots` and `widgets`; `claims`; `papers`; `app`. A module imports only from rooms below its
+own, and importing the package alone imports none of them.
 
 >>> from cl_explore import losses, geometry, data
 """

@@ -2,7 +2,7 @@
 
 import sys
 
-from cl_explore.cli import main
+from cl_explore.app.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

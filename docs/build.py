@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cl_explore import losses
+from cl_explore import losses, papers
+from cl_explore.app import coverage
+from cl_explore.claims import figures, scorecard
+from cl_explore.claims import page as words
 from cl_explore.losses import Choice, Knob, Loss
-from cl_explore.studies import figures, get, scorecard
-from cl_explore.studies import page as words
 
 HERE = Path(__file__).parent
 README, RECORDS = HERE.parent / "README.md", HERE.parent / "data" / "scorecard"
@@ -148,10 +149,10 @@ def page() -> str:
     return "\n\n".join([HEAD.format(count=len(losses.catalogue)).strip(), "\n".join(index), *body, identities()]) + "\n"
 
 
-def readme(records: list[scorecard.Record]) -> str:
-    """The README with the table of these records between its two marks."""
-    begin, end = "<!-- scorecard -->\n", "\n<!-- end of scorecard -->"
-    table = f"{begin}{words.summary(records)}{end}"
+def readme() -> str:
+    """The README with the coverage of the papers between its two marks."""
+    begin, end = "<!-- papers -->\n", "\n<!-- end of papers -->"
+    table = f"{begin}{coverage.markdown()}{end}"
     return re.sub(f"{begin}.*?{end}", lambda _: table, README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
@@ -161,7 +162,7 @@ def files() -> dict[Path, str]:
     pictures = {
         HERE / "losses" / f"{name}.svg": thumbnail(loss) for name, loss in losses.catalogue.items() if loss.fits(2)
     }
-    pages = {HERE / "losses.md": page(), HERE / "scorecard.md": words.page(records), README: readme(records)}
+    pages = {HERE / "losses.md": page(), HERE / "scorecard.md": words.page(records), README: readme()}
     return {**pages, **pictures}
 
 
@@ -174,5 +175,5 @@ if __name__ == "__main__":
         path.write_text(text, encoding="utf-8")
     records = scorecard.read(RECORDS)
     for record in records:
-        figures.save(get(record["study"]).draw, record["rows"], HERE / "scorecard" / f"{record['study']}.png")
+        figures.save(papers.study(record["study"]).draw, record["rows"], HERE / "scorecard" / f"{record['study']}.png")
     print(f"{len(losses.catalogue)} losses, {len(records)} studies")

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # The panels
 #
-# One example of each. The browser tests work them, the benchmark times them, the README shows their pictures.
+# One example of each; `docs/panels.py` appends those of the papers. The browser tests work them, the benchmark times
+# them, the README shows their pictures.
 
 # %%
 import torch
@@ -74,51 +75,3 @@ def trained(temperature: float) -> train.Run:
 
 
 widgets.SweepPanel(trained, {"temperature": [0.07, 0.2, 0.5, 1.0]}, digits)
-
-# %% [markdown]
-# ## VarConPanel
-#
-# See what VarCon's target asks for, how far confidence moves it, and where classes come to rest.
-
-# %%
-widgets.VarConPanel()
-
-# %% [markdown]
-# ## AttractionPanel
-#
-# CACR weighs positives among positives and negatives among negatives: turn both temperatures.
-
-# %%
-widgets.AttractionPanel()
-
-# %% [markdown]
-# ## SortPanel
-#
-# GroCo's soft sort: drag the scores past each other and see who lands among the positives.
-
-# %%
-widgets.SortPanel()
-
-# %% [markdown]
-# ## MixPanel
-#
-# MoCHi mixes the hardest negatives with one another and with the query.
-
-# %%
-widgets.MixPanel()
-
-# %% [markdown]
-# ## TauPanel
-#
-# iSogCLR: every sample learns a temperature, frequent classes larger ones.
-
-# %%
-widgets.TauPanel()
-
-# %% [markdown]
-# ## ViewsPanel
-#
-# Look at the views, and see what their number does to gradient and embedding.
-
-# %%
-widgets.ViewsPanel()

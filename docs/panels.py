@@ -1,4 +1,4 @@
-"""Make docs/panels/*.png and the README's gallery from docs/gallery.py and the screenshots of the browser tests.
+"""Make docs/panels/*.png and the README's gallery from the gallery and the screenshots of the browser tests.
 
     python docs/panels.py
 
@@ -9,7 +9,10 @@ import runpy
 from pathlib import Path
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from PIL import Image
+
+from cl_explore import papers
 
 HERE = Path(__file__).parent
 SCREENS = HERE.parent / "build" / "screens"
@@ -18,8 +21,15 @@ BEGIN, END = "<!-- the gallery, written by make screens -->", "<!-- end of the g
 
 
 def notebook() -> NotebookNode:
-    """The gallery as a notebook, not executed."""
-    return runpy.run_path(str(HERE.parent / "notebooks" / "build.py"))["convert"](HERE / "gallery.py")
+    """The gallery as a notebook, not executed: the panels of docs/gallery.py, then one of each paper that has one."""
+    found = runpy.run_path(str(HERE.parent / "notebooks" / "build.py"))["convert"](HERE / "gallery.py")
+    for slug in papers.slugs():
+        if papers.has(slug, "panel"):
+            panel = papers.panel(slug)
+            sentence = (panel.__doc__ or "").partition("\n")[0]
+            found.cells.append(new_markdown_cell(f"## {panel.__name__}\n\n{sentence}"))
+            found.cells.append(new_code_cell(f"from {panel.__module__} import {panel.__name__}\n\n{panel.__name__}()"))
+    return found
 
 
 def examples() -> dict[str, str]:

@@ -16,7 +16,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from cl_explore.course import ADDED_TAGS, WIDGET_MIME, run, summary
+from cl_explore.app.course import ADDED_TAGS, WIDGET_MIME, run, summary
 
 HERE = Path(__file__).parent
 PANEL = "An interactive panel: run this cell to move it."  # its scripts are large, and code hosts do not run them

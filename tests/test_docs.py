@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_explore import losses, studies, widgets
-from cl_explore.studies import figures, scorecard
+from cl_explore import losses, papers, widgets
+from cl_explore.claims import figures, scorecard
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 150_000  # of a picture of a panel
@@ -50,13 +50,13 @@ def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
 def test_recorded_verdicts_are_those_of_the_recorded_rows() -> None:
     """Claims as they stand in the code, judged anew on the rows as they stand in data/scorecard."""
     records = scorecard.read(DOCS.parent / "data" / "scorecard")
-    assert [record["study"] for record in records] == studies.names()
+    assert [record["study"] for record in records] == [slug for slug in papers.slugs() if papers.has(slug, "study")]
     for record in records:
-        study = studies.get(record["study"])
-        stale = f"{study.slug}: run `cl-explore scorecard {study.slug}`, then `make docs`"
-        about = {name: record[name] for name in ("title", "paper", "about", "settings")}
-        expected = {name: getattr(study, name) for name in ("title", "paper", "about")}
-        assert about == {**expected, "settings": study.settings(record["preset"])}, stale
+        study = papers.study(record["study"])
+        stale = f"{study.paper.slug}: run `cl-explore scorecard {study.paper.slug}`, then `make docs`"
+        assert record["title"] == f"{study.paper.title} ({study.paper.name})", stale
+        assert (record["paper"], record["about"]) == (study.paper.arxiv, study.about), stale
+        assert record["settings"] == study.settings(record["preset"]), stale
         assert len(record["seeds"]) >= 5
         for kept, again in zip(record["verdicts"], scorecard.verdicts(study, record["rows"]), strict=True):
             assert kept == pytest.approx(again), stale
@@ -101,9 +101,10 @@ def test_the_readme_examples_run(
 
 def test_the_gallery_shows_every_panel_and_the_readme_the_gallery() -> None:
     panels = load("panels")
-    assert set(panels.examples()) == {name for name in widgets.__all__ if name.endswith("Panel")}
+    own = {papers.panel(slug).__name__ for slug in papers.slugs() if papers.has(slug, "panel")}
+    assert set(panels.examples()) == own | {name for name in widgets.__all__ if name.endswith("Panel")}
     code = "".join(cell.source for cell in panels.notebook().cells if cell.cell_type == "code")
     for name in panels.examples():
-        assert f"widgets.{name}(" in code
+        assert f"\n{name}(" in code or f"widgets.{name}(" in code
         assert (DOCS / "panels" / f"{name}.png").stat().st_size < MOST_BYTES, "run `make screens`"
     assert panels.section() in (DOCS.parent / "README.md").read_text(encoding="utf-8"), "run `make screens`"

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from cl_explore.data.dataset import Dataset
-from cl_explore.data.registry import dataset, unknown
+from cl_explore.data.registry import dataset
 from cl_explore.data.rendering import CHUNK, SHAPES, STYLES, alpha, render
+from cl_explore.names import unknown
 
 __all__ = ["PRESETS", "SHAPES", "STYLES", "alpha", "factor_world", "render", "sample", "vary"]
 

@@ -1,11 +1,11 @@
 """The list of data sets: each is declared by a decorator and loaded by its name."""
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 from cl_explore.data.dataset import Dataset
+from cl_explore.names import unknown
 
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _loaders: dict[str, Callable[..., Dataset]] = {}
@@ -39,11 +39,3 @@ def load(name: str = "digits", split: str = "train", **options: object) -> Datas
         if option not in accepted:
             raise TypeError(f"data set {name!r} has no option {option!r}; it accepts: {', '.join(accepted) or 'none'}")
     return _loaders[name](split, **options)
-
-
-def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that is not known: it says which names come nearest."""
-    known = list(known)
-    nearest = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ";"
-    return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")

@@ -62,8 +62,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_own(thing: type | FunctionType) -> bool:
-    if thing.__module__ == "__main__" or thing.__module__.startswith("cl_explore.studies."):
-        return True  # `package_source` leaves the studies out, so that one of them may change and the others' runs stay
+    if thing.__module__ == "__main__" or thing.__module__.startswith("cl_explore.papers."):
+        return True  # `package_source` leaves the papers out, so that one of them may change and the others' runs stay
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
     if file is None or thing.__module__.split(".")[0] == "cl_explore":
         return False

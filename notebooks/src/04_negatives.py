@@ -26,6 +26,7 @@ from torch import Tensor
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
 from cl_explore.exercises import check
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
+from cl_explore.papers.mochi.panel import MixPanel
 
 plots.use()
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
@@ -214,7 +215,7 @@ print(f"parents have cosines of {parents.mean():.2f} with the query on average,"
 print(f"mixtures {(mixed @ query[..., None]).mean():.2f}; the nearest real negative {nearest.max():.2f}")
 
 # %%
-widgets.MixPanel(hardest=12, pairs=16, queries=8)
+MixPanel(hardest=12, pairs=16, queries=8)
 
 # %% [markdown]
 # ## 4 · "Large batches need large memory": the loss does not

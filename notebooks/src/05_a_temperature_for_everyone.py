@@ -27,8 +27,9 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from cl_explore import data, evaluate, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, losses, methods, nn, plots, train, views
 from cl_explore.exercises import check
+from cl_explore.papers.sogclr_individual_temperature.panel import TauPanel
 
 plots.use()
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
@@ -121,7 +122,7 @@ print(f"at ρ = {rho}, the 16 anchors rest at temperatures from {middle.min():.3
 # time.
 
 # %%
-panel = widgets.TauPanel(rho=rho, ratio=10.0)
+panel = TauPanel(rho=rho, ratio=10.0)
 panel
 
 # %% [markdown]

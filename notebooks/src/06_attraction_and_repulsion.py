@@ -20,10 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
+from cl_explore.claims.setting import HardViews
 from cl_explore.exercises import check
 from cl_explore.losses.sorting import soft_sort
-from cl_explore.studies.setting import HardViews
+from cl_explore.papers.cacr.panel import AttractionPanel
+from cl_explore.papers.groco.panel import SortPanel
 
 plots.use()
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
@@ -79,7 +81,7 @@ plots.show(
 # moving it nearer makes the nearest ones weigh less.
 
 # %%
-widgets.AttractionPanel(tau_pos=1.0, tau_neg=2.0)
+AttractionPanel(tau_pos=1.0, tau_neg=2.0)
 
 # %% [markdown]
 # ## 2 · "The pull makes the difference": here it is the push
@@ -174,7 +176,7 @@ plots.show(
 # top ranks and each negative not to: a cross-entropy on the shares. Drag the scores past each other.
 
 # %%
-widgets.SortPanel()
+SortPanel()
 
 # %% [markdown]
 # ## 4 · "A low loss means good order": at β = 1 it never gets low

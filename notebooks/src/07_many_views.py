@@ -22,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
 from cl_explore.exercises import check
+from cl_explore.papers.mv_infonce_dhel.panel import ViewsPanel
 
 plots.use()
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
@@ -51,7 +52,7 @@ plots.show(
 # their strength.
 
 # %%
-widgets.ViewsPanel(views=4, strength=3.0, temperature=temperature)
+ViewsPanel(views=4, strength=3.0, temperature=temperature)
 
 # %% [markdown]
 # ## 2 · "More views, more pairs, same loss": there are two ways to add them up

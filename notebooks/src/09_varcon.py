@@ -26,8 +26,9 @@ from scipy.cluster.hierarchy import dendrogram, fcluster, linkage
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
 from cl_explore.exercises import check
+from cl_explore.papers.varcon.panel import VarConPanel
 
 plots.use()
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
@@ -151,7 +152,7 @@ plots.show(
 # twice the cross-entropy to class means. Drag the temperature up and the number of classes, then ε.
 
 # %%
-widgets.VarConPanel(temperature=0.3, epsilon=0.06, classes=10)
+VarConPanel(temperature=0.3, epsilon=0.06, classes=10)
 
 # %% [markdown]
 # ## 3 · "A larger ε gives a class more room": here it takes room away

@@ -22,7 +22,7 @@ FLAGS = [
 ]
 SERVE = """
 import pathlib, sys
-from cl_explore import cli
+from cl_explore.app import cli
 first = pathlib.Path(sys.argv[1])
 cli.NOTEBOOKS, cli.FIRST_NOTEBOOK = first.parent, first.name
 sys.exit(cli.main(sys.argv[2:]))

@@ -7,7 +7,7 @@ import pytest
 from hands import work
 from playwright.sync_api import Browser, Page, Route
 
-from cl_explore import course
+from cl_explore.app import course
 
 PANEL = "div[id^=clx-]:has(.clx)"
 

@@ -10,7 +10,14 @@ import pytest
 
 from cl_explore import losses
 from cl_explore.losses import Knob
-from cl_explore.widgets import AttractionPanel, MixPanel, SortPanel, TauPanel, VarConPanel, ViewsPanel, tau, views
+from cl_explore.papers.cacr.panel import AttractionPanel
+from cl_explore.papers.groco.panel import SortPanel
+from cl_explore.papers.mochi.panel import MixPanel
+from cl_explore.papers.mv_infonce_dhel import panel as views
+from cl_explore.papers.mv_infonce_dhel.panel import ViewsPanel
+from cl_explore.papers.sogclr_individual_temperature import panel as tau
+from cl_explore.papers.sogclr_individual_temperature.panel import TauPanel
+from cl_explore.papers.varcon.panel import VarConPanel
 from cl_explore.widgets.knobs import WAITING, KnobPanel, counter, dial, of
 
 LARGEST = 600_000  # bytes of a static panel

@@ -1,0 +1,218 @@
+"""The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard` and `doctor`."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cl_explore
+from cl_explore import papers
+
+NOTEBOOKS = Path(cl_explore.__file__).parents[1] / "notebooks"
+FIRST_NOTEBOOK = "00_start_here.ipynb"
+PRESETS = ("smoke", "laptop", "real")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 if all is well, 1 if something failed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="cl-explore", description="See, touch and measure how contrastive learning works."
+    )
+    parser.add_argument("--version", action="version", version=f"cl_explore {cl_explore.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    lab_parser = commands.add_parser(
+        "lab",
+        help="open the course in JupyterLab",
+        description=f"Open JupyterLab on {FIRST_NOTEBOOK}. Other options, such as --no-browser, --port 8900 or "
+        "--ip 0.0.0.0, are handed to JupyterLab.",
+    )
+    lab_parser.set_defaults(run=lab)
+
+    course_parser = commands.add_parser(
+        "course",
+        help="execute the notebooks without a browser",
+        description="Execute the notebooks and write them, with web pages and an index, to a folder. The exit code is "
+        "1 if a notebook fails.",
+    )
+    course_parser.add_argument("names", nargs="*", metavar="notebook", help="such as 02_temperature (default: all)")
+    course_parser.add_argument("--preset", choices=("smoke", "laptop"), default="laptop", help="default: laptop")
+    course_parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    course_parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time (default: 2)")
+    course_parser.add_argument("--out", type=Path, default=Path("build/course"), help="default: build/course")
+    course_parser.set_defaults(run=course)
+
+    papers_parser = commands.add_parser(
+        "papers",
+        help="list the papers and what there is of each",
+        description="List the papers with their losses, lesson, study and panel, and how many claims were recorded.",
+    )
+    papers_parser.set_defaults(run=list_papers)
+
+    study_parser = commands.add_parser(
+        "study",
+        help="test the claims of one paper at small scale",
+        description="Train a paper's method and its baselines over paired seeds, say which of its claims hold, and "
+        "write the results and a figure to a folder. Without a name: list the studies.",
+    )
+    study_parser.add_argument("slug", nargs="?", metavar="study", help="such as behaviour-of-contrastive-loss")
+    study_parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="changes", help="another setting: epochs=5"
+    )
+    study_parser.add_argument("--out", type=Path, default=Path("build/study"), help="default: build/study")
+    study_parser.set_defaults(run=study)
+
+    scorecard_parser = commands.add_parser(
+        "scorecard",
+        help="test the claims of all papers and record what was found",
+        description="Run all studies, or those named, and write a JSON record of each. What was interrupted goes on "
+        "where it stopped.",
+    )
+    scorecard_parser.add_argument("slugs", nargs="*", metavar="study", help="default: all")
+    scorecard_parser.add_argument(
+        "--out", type=Path, help="default: data/scorecard for the preset laptop, else build/scorecard/PRESET"
+    )
+    scorecard_parser.set_defaults(run=scorecard)
+    for each in (study_parser, scorecard_parser):
+        each.add_argument("--preset", choices=PRESETS, default="laptop", help="default: laptop")
+        each.add_argument("--seeds", type=int, help="how many (default: 5, for the preset smoke 1)")
+        each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
+
+    doctor_parser = commands.add_parser(
+        "doctor",
+        help="check the installation and say what to do about what is missing",
+        description="Check packages, device, data sets and the run store. The exit code is 1 if something is broken "
+        "that the course needs.",
+    )
+    doctor_parser.set_defaults(run=doctor)
+
+    options, rest = parser.parse_known_args(arguments)
+    options.line = "cl-explore " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    if rest and options.command != "lab":
+        parser.error(f"unrecognised arguments: {' '.join(rest)}")
+    try:
+        return options.run(options, rest)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"cl-explore {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def find_notebooks(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks called `names` (with or without .ipynb), or all; FileNotFoundError if one, or all, are missing."""
+    found = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    if not found:
+        raise FileNotFoundError(f"there are no notebooks in {NOTEBOOKS}: run from a clone of the repository")
+    if missing := [name for name in names if Path(name).stem not in found]:
+        raise FileNotFoundError(f"there is no notebook {', '.join(missing)}; there are: {', '.join(found)}")
+    return [found[Path(name).stem] for name in names] or list(found.values())
+
+
+def lab(options: argparse.Namespace, rest: list[str]) -> int:
+    """Serve JupyterLab until it is stopped."""
+    first = NOTEBOOKS / FIRST_NOTEBOOK
+    if not first.is_file():
+        raise FileNotFoundError(f"there is no notebook {first}: run from a clone of the repository")
+    from jupyterlab.labapp import LabApp
+
+    # by its address, so that the link in the terminal leads to the notebook too
+    address = f"/lab/tree/{NOTEBOOKS.name}/{FIRST_NOTEBOOK}"
+    settings = {
+        "ServerApp.root_dir": NOTEBOOKS.parent,
+        "ServerApp.kernel_websocket_connection_class": "cl_explore.app.connection.PromptConnection",
+        "LabApp.default_url": address,
+    }
+    LabApp.launch_instance([*(f"--{name}={value}" for name, value in settings.items()), *rest])
+    return 0
+
+
+def course(options: argparse.Namespace, rest: list[str]) -> int:
+    """Execute notebooks and report on them."""
+    notebooks = find_notebooks(options.names)
+    from cl_explore.app.course import run, summary
+
+    start = time.perf_counter()
+    results = run(notebooks, options.out, jobs=options.jobs, preset=options.preset, seed=options.seed)
+    print(f"\npreset {options.preset}, {time.perf_counter() - start:.0f} s, pages in {options.out}/index.html")
+    print(summary(results))
+    return int(any(result.error for result in results))
+
+
+def list_papers(options: argparse.Namespace, rest: list[str]) -> int:
+    """Print what there is of each paper."""
+    from cl_explore.app.coverage import table
+
+    print(table())
+    return 0
+
+
+def study(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run one study and tell its rows and verdicts, or list the studies."""
+    if options.slug is None:
+        print("\n".join(f"{slug:34} {papers.get(slug).title}" for slug in papers.slugs() if papers.has(slug, "study")))
+        return 0
+    chosen = papers.study(options.slug)
+    from cl_explore.claims import figures, page
+    from cl_explore.claims import scorecard as records
+
+    changes = dict(_setting(text) for text in options.changes)
+    (record,) = records.run(
+        [chosen], options.preset, seeds=options.seeds, jobs=options.jobs, command=options.line, changes=changes
+    )
+    picture = options.out / f"{options.slug}.png"
+    figures.save(chosen.draw, record["rows"], picture)
+    for table in page.tables(record):
+        print(f"{table.to_string()}\n")
+    print("\n".join(map(page.line, record["verdicts"])))
+    print(f"\n{records.write(record, options.out)} and {picture}")
+    return 0
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """NAME=VALUE: the value as JSON (5, 0.1, null), else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set must be NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run studies and record them; the exit code says only whether they ran, not whether their claims hold."""
+    from tqdm.auto import tqdm
+
+    from cl_explore.claims import page
+    from cl_explore.claims import scorecard as records
+
+    standard = Path("data/scorecard") if options.preset == "laptop" else Path("build/scorecard") / options.preset
+    out = standard if options.out is None else options.out
+
+    def done(record: records.Record) -> None:
+        records.write(record, out)
+        tqdm.write("\n".join([f"\n{record['title']}: {page.counts(record)}", *map(page.line, record["verdicts"])]))
+
+    start = time.perf_counter()
+    found = records.run(
+        [papers.study(slug) for slug in options.slugs or papers.slugs() if options.slugs or papers.has(slug, "study")],
+        options.preset,
+        seeds=options.seeds,
+        jobs=options.jobs,
+        command=options.line,
+        on_record=done,
+    )
+    claims = page.counts({"verdicts": [verdict for record in found for verdict in record["verdicts"]]})
+    print(f"\n{len(found)} studies in {time.perf_counter() - start:.0f} s, recorded in {out}; of their claims {claims}")
+    return 0
+
+
+def doctor(options: argparse.Namespace, rest: list[str]) -> int:
+    """Check the installation."""
+    from cl_explore.app.doctor import examine
+
+    return examine()

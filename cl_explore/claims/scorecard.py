@@ -1,0 +1,127 @@
+"""Studies run over seeds, several at a time, and recorded with all that is needed to repeat them."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed, parallel_config
+from tqdm.auto import tqdm
+
+from cl_explore import data
+from cl_explore.claims.study import SEEDS, Row, Study, versions
+from cl_explore.claims.verdict import judge
+
+Record = dict[str, Any]
+"""A study's results as they are written to JSON: what was run, where, its rows, and the verdict on each claim."""
+
+
+def run(
+    studies: Sequence[Study],
+    preset: str = "laptop",
+    *,
+    seeds: int | None = None,
+    jobs: int = 1,
+    command: str = "",
+    on_record: Callable[[Record], None] = lambda record: None,
+    changes: Mapping[str, Any] | None = None,
+) -> list[Record]:
+    """Run studies over seeds 0, 1, ..., `jobs` processes at a time, and return their records in order.
+
+    Seeds that are in the run store are not run again, so that an interrupted scorecard goes on where it stopped.
+    seeds: how many (default: 1 for the preset "smoke", else 5). changes: settings other than the preset's. command:
+    recorded as what made this. `on_record` is called with each record as the last seed of its study is done. Raises
+    ValueError before anything runs for unknown settings and for seeds or jobs below 1.
+    """
+    for name, value in {"seeds": SEEDS.get(preset, 1) if seeds is None else seeds, "jobs": jobs}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    chosen = {study.paper.slug: study for study in studies}
+    settings = {slug: study.settings(preset, **changes or {}) for slug, study in chosen.items()}
+    count = SEEDS[preset] if seeds is None else seeds
+    tasks = [(study, preset, seed, changes or {}) for study in studies for seed in range(count)]
+    results: dict[str, dict[int, list[Row]]] = {slug: {} for slug in chosen}
+    records: dict[str, Record] = {}
+    # one thread a process: threads of two processes on one core hinder each other, and sums come out alike everywhere
+    with parallel_config("loky", inner_max_num_threads=1), tqdm(total=len(tasks), unit="seed", disable=None) as bar:
+        pool = Parallel(jobs, return_as="generator_unordered")
+        for slug, seed, rows in pool(delayed(_one)(*task) for task in tasks):
+            results[slug][seed] = rows
+            bar.set_postfix_str(slug)
+            bar.update()
+            if len(results[slug]) == count:
+                ordered = [results[slug][seed] for seed in range(count)]
+                records[slug] = record(chosen[slug], preset, settings[slug], ordered, command)
+                on_record(records[slug])
+    return [records[slug] for slug in chosen]
+
+
+def _one(study: Study, preset: str, seed: int, changes: Mapping[str, Any]) -> tuple[str, int, list[Row]]:
+    return study.paper.slug, seed, study.rows(preset, seed, **changes)
+
+
+def record(study: Study, preset: str, settings: dict[str, Any], results: Sequence[list[Row]], command: str) -> Record:
+    """The record of a study whose seeds 0, 1, ... gave `results`."""
+    rows = [{name: _rounded(value) for name, value in row.items()} for seed in results for row in seed]
+    return {
+        "study": study.paper.slug,
+        "title": f"{study.paper.title} ({study.paper.name})",
+        "paper": study.paper.arxiv,
+        "about": study.about,
+        "command": command,
+        "preset": preset,
+        "settings": settings,
+        "data": data.load(settings["dataset"], "test").name if "dataset" in settings else None,
+        "seeds": list(range(len(results))),
+        "seconds": round(sum(row.get("seconds", 0) for row in rows), 1),
+        "machine": machine(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "verdicts": verdicts(study, rows),
+        "rows": rows,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def verdicts(study: Study, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims of a study with what rows, one for each seed and method, say of them."""
+    table = pd.DataFrame(rows)
+    return [{**asdict(claim), **asdict(judge(claim, table))} for claim in study.claims]
+
+
+def machine() -> dict[str, str | int]:
+    """The processor (and GPU) that computes here, without names of hosts."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = models[0] if models else cpu
+    found: dict[str, str | int] = {"cpu": cpu, "cores": os.cpu_count() or 1, "system": platform.system()}
+    return found | ({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record to folder/SLUG.json, whole or not at all; a row of the results stands on a line of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**record, "rows": "ROWS"}, indent=1, ensure_ascii=False)
+    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in record["rows"])
+    path = folder / f"{record['study']}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(text.replace('"ROWS"', f"[\n  {rows}\n ]") + "\n", encoding="utf-8")
+    unfinished.replace(path)
+    return path
+
+
+def read(folder: Path) -> list[Record]:
+    """The records in a folder, by slug."""
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
+    ]

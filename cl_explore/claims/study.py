@@ -1,0 +1,96 @@
+"""The form that every study has, and the rows it gives for a seed."""
+
+import hashlib
+import inspect
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import cl_explore
+from cl_explore.claims.paper import Paper
+from cl_explore.claims.verdict import Claim
+from cl_explore.names import unknown
+from cl_explore.train import store
+
+PRESETS = ("smoke", "laptop", "real")
+SEEDS = {"smoke": 1, "laptop": 5, "real": 5}
+VERSIONS = ("cl_explore", "torch", "numpy", "scipy", "scikit-learn")
+
+Row = dict[str, Any]
+"""One method's results: its name under "method", then its metrics, plain numbers, and "seconds" of training."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A paper's mechanism at small scale: its claims, and the code that tests them.
+
+    paper: whose claims they are.
+    about: what the paper says, in one sentence.
+    claims: fixed before any result was seen.
+    run: run(seed, **settings) gives one row for each method; its keyword defaults are the preset "laptop".
+    draw: the figure of a table with one row for each seed and method.
+    presets: what "smoke" (seconds, for tests) and "real" (the paper's kind of data, on a GPU) change of the defaults.
+    """
+
+    paper: Paper
+    about: str
+    claims: tuple[Claim, ...]
+    run: Callable[..., list[Row]]
+    draw: Callable[[pd.DataFrame], Figure]
+    presets: Mapping[str, Mapping[str, Any]]
+
+    def settings(self, preset: str = "laptop", **changes: Any) -> dict[str, Any]:
+        """Every setting of a preset by name, with these changes; ValueError for an unknown preset or setting."""
+        if preset not in PRESETS:
+            raise unknown("preset", preset, PRESETS)
+        declared = inspect.signature(self.run).parameters
+        defaults = {name: p.default for name, p in declared.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        asked = {**self.presets.get(preset, {}), **changes}
+        for name in asked:
+            if name not in defaults:
+                raise unknown(f"setting of {self.paper.slug}", name, defaults)
+        return {**defaults, **asked}
+
+    def rows(self, preset: str = "laptop", seed: int = 0, **changes: Any) -> list[Row]:
+        """The rows of one seed, from the run store if the same code has made them before.
+
+        The training runs within are in the store too, so an interrupted seed goes on with the first unfinished run.
+        """
+        settings = self.settings(preset, **changes)
+        kept = self._kept(settings, seed)
+        if kept.exists():
+            return json.loads(kept.read_text())
+        rows = [{"seed": seed, **row} for row in self.run(seed, **settings)]
+        unfinished = kept.with_name(f".{uuid.uuid4().hex}.json")
+        unfinished.write_text(json.dumps(rows))
+        unfinished.replace(kept)  # whole or not at all
+        return rows
+
+    def _kept(self, settings: dict[str, Any], seed: int) -> Path:
+        """Where the rows are kept: the name changes with the settings, the seed, and all code that makes the rows."""
+        root = Path(cl_explore.__file__).parent
+        source = [*sorted((root / "geometry").glob("*.py")), root / "claims" / "setting.py"]
+        source.append(Path(inspect.getfile(self.run)))
+        config = {
+            "study": self.paper.slug,
+            "settings": settings,
+            "seed": seed,
+            "package": store.package_source(),
+            "source": hashlib.sha256(b"".join(path.read_bytes() for path in source)).hexdigest(),
+            "versions": versions(),
+        }
+        path = store.folder(True, config)
+        assert path is not None
+        return path.with_suffix(".json")
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide what a study finds, and their versions."""
+    return {name: metadata.version(name) for name in VERSIONS}

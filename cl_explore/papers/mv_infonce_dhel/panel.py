@@ -1,0 +1,170 @@
+"""ViewsPanel: what more views of a sample do to the gradient and to the embedding, and the views themselves."""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from cl_explore import data, geometry, losses
+from cl_explore.losses import Knob, Loss
+from cl_explore.plots.style import CLASS_COLOURS
+from cl_explore.views import ImageViews
+from cl_explore.widgets.knobs import KnobPanel, State, counter, dial, of
+
+COUNTS = (2, 4, 6, 8)  # numbers of views that are tried
+SHOWN = 5  # images whose views are shown
+BATCH, DIM, STEPS, LR = 48, 16, 40, 1e-2
+DRAWS = 12  # gradients whose scatter is the noise
+
+
+def compared() -> list[Loss]:
+    """NT-Xent, which takes views in pairs, and all losses of the catalogue that take them all at once."""
+    return [losses.get("nt_xent"), *(loss for loss in losses.catalogue.values() if loss.family == "multi-view")]
+
+
+@cache
+def digits() -> Tensor:
+    """192 digits (192, 1, 8, 8) in [0, 1]: loading them takes longer than drawing the panel."""
+    return data.load("digits").x[:192]
+
+
+def make_views(images: Tensor, strength: float, count: int) -> Tensor:
+    """Always the same draws of `count` views (n, count, 1, H, W) of images (n, 1, H, W), at a strength."""
+    return ImageViews.weak(strength)(images, Generator().manual_seed(0), count)
+
+
+class Effect(NamedTuple):
+    """For each loss and number of views: gradient noise and effective rank (L, K), singular values (L, K, DIM)."""
+
+    noise: NDArray[np.float64]
+    rank: NDArray[np.float64]
+    spectrum: NDArray[np.float64]
+
+
+class Encoder:
+    """A small network 64-64-16 without biases, its weights drawn from the generator."""
+
+    def __init__(self, generator: Generator) -> None:
+        sizes = ((64, 64), (64, DIM))
+        self.weights = [(torch.randn(*size, generator=generator) / 8).requires_grad_() for size in sizes]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Embeddings (..., DIM) of images (..., 1, 8, 8)."""
+        first, second = self.weights
+        return (x.flatten(-3) @ first).relu() @ second
+
+
+def gradient_noise(loss: Loss, views: int, images: Tensor, augment: ImageViews, temperature: float) -> float:
+    """Standard deviation of an untrained encoder's gradient over redrawn views, relative to the mean gradient's length.
+
+    images (B, 1, 8, 8); the deviation is the root of the summed variances of all weights.
+    """
+    generator = Generator().manual_seed(0)
+    encoder = Encoder(generator)
+    draws = []
+    for _ in range(DRAWS):
+        value = loss(encoder(augment(images, generator, views)), temperature=temperature)
+        draws.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, encoder.weights)]))
+    gradients = torch.stack(draws)
+    return float(gradients.var(0).sum().sqrt() / gradients.mean(0).norm())
+
+
+def embed_after(loss: Loss, views: int, images: Tensor, augment: ImageViews, temperature: float) -> Tensor:
+    """Unit embeddings (n, DIM) of the images (n, 1, 8, 8) after 40 steps of training on random batches of 48."""
+    generator = Generator().manual_seed(0)
+    encoder = Encoder(generator)
+    optimizer = torch.optim.Adam(encoder.weights, LR)
+    for _ in range(STEPS):
+        rows = torch.randperm(len(images), generator=generator)[:BATCH]
+        optimizer.zero_grad()
+        loss(encoder(augment(images[rows], generator, views)), temperature=temperature).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return F.normalize(encoder(images), dim=1)
+
+
+def effect(strength: float, temperature: float) -> Effect:
+    """Train a small encoder on 192 digits with each loss and number of views, and measure it: one seed, two seconds.
+
+    `rank` is the effective rank of the unit embeddings of the unchanged images, `spectrum` their singular values,
+    scaled to sum to 1.
+    """
+    images, augment = digits(), ImageViews.weak(strength)
+    noise, rank, spectrum = [], [], []
+    for loss in compared():
+        for count in COUNTS:
+            z = embed_after(loss, count, images, augment, temperature)
+            singular = torch.linalg.svdvals(z.double())
+            noise.append(gradient_noise(loss, count, images[:BATCH], augment, temperature))
+            rank.append(float(geometry.effective_rank(z)))
+            spectrum.append((singular / singular.sum()).numpy())
+    shape = (len(compared()), len(COUNTS))
+    return Effect(np.reshape(noise, shape), np.reshape(rank, shape), np.reshape(spectrum, (*shape, DIM)))
+
+
+def views_picture(state: State, made: Effect) -> dict[str, Any]:
+    """What the knobs `views`, `strength` and `temperature` make of the panel."""
+    images = digits()[:SHOWN]
+    grid = torch.cat([images[:, None], make_views(images, state["strength"], COUNTS[-1])], dim=1)
+    place = COUNTS.index(state["views"])
+    names = [loss.title for loss in compared()]
+    return {
+        "pixels": (255 * grid).round().to(torch.uint8).ravel().numpy(),
+        "views": state["views"],
+        "noise": made.noise.ravel(),
+        "rank": made.rank.ravel(),
+        "spectrum": made.spectrum[:, place].ravel(),
+        "readout": [
+            ["views", str(state["views"])],
+            *([f"effective rank, {n}", f"{made.rank[i, place]:.1f} of {DIM}"] for i, n in enumerate(names)),
+            *([f"gradient noise, {n}", f"{made.noise[i, place]:.1%}"] for i, n in enumerate(names)),
+        ],
+    }
+
+
+class ViewsPanel(KnobPanel):
+    """Look at the views, and see what their number does to gradient and embedding.
+
+    Turn the number of views and their strength, look at the views, and see what they do to gradient and embedding.
+
+    A small encoder is trained on digits in the background, for two seconds, with NT-Xent and with every multi-view loss
+    of the catalogue; one seed, so that small differences mean nothing. Raises ValueError for views other than 2, 4, 6
+    or 8, a strength outside 0.5 to 5 or a temperature outside 0.1 to 1.
+    """
+
+    def __init__(self, views: int = 4, strength: float = 3.0, temperature: float = 0.5) -> None:
+        if views not in COUNTS:
+            raise ValueError(f"views must be one of {', '.join(map(str, COUNTS))}, got {views}")
+        for name, value, low, high in (("strength", strength, 0.5, 5), ("temperature", temperature, 0.1, 1)):
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be between {low} and {high}, got {value}")
+        knobs = {
+            "views": counter(Knob("views of a sample, V", 2, 8, help="how often an image is augmented"), views, step=2),
+            "strength": dial(
+                Knob("strength of the views", 0.5, 5.0, help="× intensity ±10 % and noise 0.1"), strength, step=0.5
+            ),
+            "temperature": dial(
+                of(losses.mv_dhel, "temperature", low=0.1, high=1.0), temperature, "temperature τ", step=0.1
+            ),
+        }  # fmt: skip
+        scene = {
+            "title": "Views: how many, how strong, and what a loss makes of them",
+            "alt": "Five digits and their views. Curves over the number of views: the effective rank of the embedding "
+            "and the noise of the gradient for each loss; and the singular values of the embedding.",
+            "names": [loss.title for loss in compared()],
+            "colours": CLASS_COLOURS[: len(compared())],
+            "counts": list(COUNTS),
+            "shown": SHOWN,
+            "dim": DIM,
+        }
+        super().__init__(
+            "views", knobs, scene, views_picture, experiment=effect, decides=("strength", "temperature"),
+            sweeps={"views": COUNTS, "strength": [1.0, 2.0, 3.0, 4.0]},
+        )  # fmt: skip
+
+
+PANEL = ViewsPanel

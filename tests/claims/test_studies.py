@@ -1,0 +1,196 @@
+"""Every study: its smoke preset runs and yields what its claims are about; rows are kept, and kept apart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from cl_explore import losses, papers
+from cl_explore.claims import figures, page, scorecard
+from cl_explore.claims.paper import Paper
+from cl_explore.claims.study import PRESETS, Row, Study
+from cl_explore.claims.verdict import Claim, judge
+
+STUDIES = [slug for slug in papers.slugs() if papers.has(slug, "study")]
+
+
+def run(seed: int, *, size: int = 3, dataset: str = "digits") -> list[Row]:
+    """A study that trains nothing and counts its calls."""
+    calls.append(seed)
+    return [{"method": "new", "score": 1.0 + seed / 10, "size": size}, {"method": "old", "score": 0.123456789}]
+
+
+calls: list[int] = []
+CLAIM = Claim("New beats old.", "score", "new", "higher", "old")
+PAPER = Paper(slug="toy", title="A toy", name="Toy", arxiv="2000.00000", year=2000, theme="toys")
+TOY = Study(
+    PAPER, "It is said.", (CLAIM,), run, lambda rows: figures.dots(rows, ["score"]),
+    {"smoke": {"size": 1}, "real": {"dataset": "cifar10"}},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path / "runs"))
+    calls.clear()
+
+
+@pytest.mark.parametrize("slug", STUDIES)
+def test_the_smoke_preset_yields_what_the_claims_are_about(slug: str, tmp_path: Path) -> None:
+    study = papers.study(slug)
+    rows = study.rows("smoke")
+    assert json.loads(json.dumps(rows)) == rows
+    table = pd.DataFrame(rows)
+    assert table["method"].is_unique
+    for claim in study.claims:
+        assert judge(claim, table).word == "undecided"  # of one seed
+    record = scorecard.record(study, "smoke", study.settings("smoke"), [rows], "command")
+    assert study.paper.title in page.section(record)
+    assert 30 <= len(page.alt(record)) <= 200
+    figures.save(study.draw, record["rows"], tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size < 150_000
+
+
+@pytest.mark.parametrize("slug", STUDIES)
+def test_studies_are_declared_alike(slug: str) -> None:
+    study = papers.study(slug)
+    assert study.paper is papers.get(slug)
+    assert study.paper.slug == slug
+    assert set(study.paper.losses) <= losses.catalogue.keys()
+    assert study.claims
+    assert all(claim.text.endswith(".") and claim.text[0].isupper() for claim in study.claims)
+    assert len({claim.text for claim in study.claims}) == len(study.claims)
+    for preset in PRESETS:
+        json.dumps(study.settings(preset))
+    assert study.settings("real") != study.settings("laptop")
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown paper 'behaviour-of-contrastive'; did you mean 'behaviour-of-"):
+        papers.study("behaviour-of-contrastive")
+    with pytest.raises(ValueError, match="unknown preset 'lap'; did you mean 'laptop'"):
+        TOY.settings("lap")
+    with pytest.raises(ValueError, match="unknown setting of toy 'sizes'; did you mean 'size'"):
+        TOY.settings("smoke", sizes=3)
+
+
+def test_settings_are_the_defaults_the_preset_and_the_changes() -> None:
+    assert TOY.settings() == {"size": 3, "dataset": "digits"}
+    assert TOY.settings("smoke") == {"size": 1, "dataset": "digits"}
+    assert TOY.settings("smoke", size=9) == {"size": 9, "dataset": "digits"}
+
+
+def test_rows_are_made_once_for_each_seed_and_setting() -> None:
+    first = TOY.rows("laptop", 2)
+    assert first[0] == {"seed": 2, "method": "new", "score": 1.2, "size": 3}
+    assert TOY.rows("laptop", 2) == first
+    assert calls == [2]
+    TOY.rows("laptop", 3)
+    TOY.rows("laptop", 2, size=4)
+    named("other").rows("laptop", 2)
+    assert calls == [2, 3, 2, 2]
+
+
+def test_rows_are_made_anew_when_the_code_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    TOY.rows()
+    monkeypatch.setattr("cl_explore.claims.study.store.package_source", lambda: "another")
+    TOY.rows()
+    monkeypatch.setattr("cl_explore.claims.study.versions", lambda: {"torch": "9"})
+    TOY.rows()
+    assert calls == [0, 0, 0]
+
+
+def named(slug: str) -> Study:
+    return replace(TOY, paper=replace(PAPER, slug=slug))
+
+
+def test_a_scorecard_records_what_is_needed_to_repeat_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+    records = scorecard.run(
+        [named("b"), named("a")], command="this", on_record=lambda record: seen.append(record["study"])
+    )
+    assert [record["study"] for record in records] == ["b", "a"]
+    assert sorted(seen) == ["a", "b"]
+    record = records[0]
+    assert record["seeds"] == [0, 1, 2, 3, 4]
+    assert (record["command"], record["preset"], record["settings"]) == ("this", "laptop", TOY.settings())
+    assert record["data"] == "digits"
+    assert {"cpu", "cores"} <= record["machine"].keys()
+    assert {"python", "torch", "numpy", "cl_explore"} <= record["versions"].keys()
+    (verdict,) = record["verdicts"]
+    assert (verdict["text"], verdict["word"], verdict["seeds"]) == ("New beats old.", "holds", 5)
+    assert record["rows"][1]["score"] == 0.123457  # six digits
+    for each in records:
+        scorecard.write(each, tmp_path / "card")
+    assert scorecard.read(tmp_path / "card") == [records[1], records[0]]
+
+
+def test_an_interrupted_scorecard_goes_on_where_it_stopped() -> None:
+    def interrupted(seed: int, *, size: int = 3, dataset: str = "digits") -> list[Row]:
+        if seed == 3 and not recovered:
+            raise KeyboardInterrupt
+        return run(seed, size=size)
+
+    recovered: list[bool] = []
+    study = replace(named("a"), run=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scorecard.run([study])
+    assert calls == [0, 1, 2]
+    recovered.append(True)
+    scorecard.run([study])
+    assert calls == [0, 1, 2, 3, 4]
+
+
+def test_impossible_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        scorecard.run([TOY], seeds=0)
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        scorecard.run([TOY], jobs=0)
+    with pytest.raises(ValueError, match="unknown preset 'big'"):
+        scorecard.run([TOY], "big")
+
+
+def toy_record(words: tuple[str, ...] = ("holds",)) -> dict[str, Any]:
+    found = {"low": -0.25, "high": 0.5, "difference": 0.125, "share": 0.8, "seeds": 5}
+    about = {"text": "A | B.", "metric": "m", "method": "new", "baseline": 0.0, "expect": "lower", "margin": 0.1}
+    return {
+        **scorecard.record(TOY, "laptop", TOY.settings(), [TOY.rows(seed=seed) for seed in range(5)], "this"),
+        "verdicts": [{**about, **found, "negative": True, "word": word} for word in words],
+    }
+
+
+def test_words_of_a_verdict() -> None:
+    verdict = toy_record()["verdicts"][0]
+    assert page.line(verdict).splitlines() == [
+        "holds      A | B. (negative)",
+        "           m: new against 0: +0.125 [−0.25, +0.5], claimed < −0.1, 4/5 seeds",
+    ]
+    assert "| A ∣ B. *(negative)* | m: new − 0 | < −0.1 | +0.125 [−0.25, +0.5] | 4/5 | **holds** |" in page.section(
+        toy_record()
+    )
+
+
+def test_tables_hold_means_and_deviations() -> None:
+    both, alone = page.tables(toy_record())
+    assert both.to_dict("index") == {"new": {"score": "1.2 ± 0.16", "size": "3"}}
+    assert alone.to_dict("index") == {"old": {"score": "0.123"}}
+
+
+def test_the_page_counts_claims_and_studies() -> None:
+    text = page.page([toy_record(("holds", "fails")), toy_record(("undecided",))])
+    assert text.startswith("# The scorecard\n\n3 claims of 2 papers")
+    assert page.counts({"verdicts": [{"word": w} for w in ("fails", "holds", "fails")]}) == "1 holds, 2 fail"
+
+
+def test_figures_show_every_seed() -> None:
+    table = pd.DataFrame([row for seed in range(5) for row in TOY.rows(seed=seed)])
+    fig = figures.dots(table, ["score", "size"])
+    assert isinstance(fig, Figure)
+    assert sum(len(line.get_xdata()) for line in fig.axes[0].lines if line.get_marker() == "o") == 10
+    assert sum(len(line.get_xdata()) for line in fig.axes[1].lines if line.get_marker() == "o") == 5
+    fig = figures.curves(table, ["score"], over="size", by="method")
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["new"]

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+from cl_explore.papers.sogclr_individual_temperature import panel as module
+from cl_explore.papers.sogclr_individual_temperature.panel import (
+    SHOTS,
+    Course,
+    TauPanel,
+    class_means,
+    tau_picture,
+    train_temperatures,
+)
+
+
+@pytest.fixture(scope="module")
+def course() -> Course:
+    return train_temperatures(0.2, 0.03, 10.0)
+
+
+def test_frequent_classes_learn_higher_temperatures(course: Course) -> None:
+    assert course.temperature.shape == course.nats.shape == (len(SHOTS), len(course.labels))
+    np.testing.assert_allclose(course.temperature[0], 0.1)
+    assert course.temperature.min() >= 0.05
+    assert course.temperature.max() <= 1
+    frame = tau_picture({"rho": 0.2, "step": 80}, course)
+    assert float(dict(frame["readout"])["rank correlation of class size and class-mean τ"]) > 0.5
+    assert frame["sizes"][0] == 60
+    assert frame["sizes"][-1] == 6
+
+
+def test_temperatures_settle_where_the_negatives_carry_rho_nats(course: Course) -> None:
+    assert (course.nats > 0).all()  # a divergence from uniformity
+    assert course.nats[0].mean() > 1
+    assert course.nats[-1].mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_training_is_the_same_every_time_and_leaves_the_global_generator_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST", 12)
+    before = torch.get_rng_state()
+    first, second = (train_temperatures(0.4, 0.03, 4.0) for _ in range(2))
+    np.testing.assert_array_equal(first.temperature, second.temperature)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_class_means_are_taken_over_the_samples_of_a_class() -> None:
+    values = np.array([[1.0, 3.0, 5.0], [2.0, 2.0, 8.0]])
+    np.testing.assert_allclose(class_means(values, np.array([0, 0, 1])), [[2, 5], [2, 8]])
+
+
+def test_steps_are_scrubbed_without_training_and_a_new_rho_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 12)
+    panel = TauPanel(ratio=4.0)
+    panel.knobs["step"].value = 0
+    np.testing.assert_allclose(panel.frame["temperature"], 0.1)
+    assert dict(panel.frame["readout"])["rank correlation of class size and class-mean τ"] == "none"
+    panel.knobs["step"].value = 80
+    cold = panel.frame["temperature"].mean()
+    panel.knobs["rho"].value = 0.8
+    panel.wait()
+    assert panel.frame["temperature"].mean() < cold
+    assert panel.frame["rho"] == 0.8
