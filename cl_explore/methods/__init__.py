@@ -2,6 +2,7 @@
 
 from cl_explore.methods.gather import gather
 from cl_explore.methods.joint_embedding import JointEmbedding
-from cl_explore.methods.method import Augment, Method, Step
+from cl_explore.methods.method import Augment, Embedded, Method, Step
+from cl_explore.methods.skeleton import Skeleton
 
-__all__ = ["Augment", "JointEmbedding", "Method", "Step", "gather"]
+__all__ = ["Augment", "Embedded", "JointEmbedding", "Method", "Skeleton", "Step", "gather"]

@@ -1,4 +1,4 @@
-"""Methods with one encoder whose views are compared by a loss of the catalogue: SimCLR, SupCon, VarCon, DCL, ..."""
+"""Methods with one encoder whose views are compared: SimCLR, SupCon, VarCon, DCL, SwAV, SogCLR, ..."""
 
 from typing import Any
 
@@ -7,76 +7,68 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore import losses
-from cl_explore.data import Batch
-from cl_explore.methods.gather import gather
-from cl_explore.methods.method import Augment, Method, Step
+from cl_explore.data.dataset import Samples, each
+from cl_explore.methods.method import Augment, Embedded
+from cl_explore.methods.skeleton import Skeleton
 
 
-class JointEmbedding(Method):
+class JointEmbedding(Skeleton):
     """One encoder, `n_views` views of each sample, one loss.
 
-    Every knob of the loss stands in `knobs` and may be turned between steps. Metrics are the means of the loss's
-    parts (for NT-Xent `positive`, the mean cosine of positives; for VarCon also `kl`, `nll`, ...).
+    A loss of two sides gets the first view as query (or context) and the second as key, one of candidates all others;
+    a loss of a salient code gets the second half of the features of z as such, and the first half as z.
     """
+
+    serves = Skeleton.serves | {"query", "key", "context", "candidates", "salient"}
 
     def __init__(
         self,
         encoder: nn.Module,
         head: nn.Module,
-        loss: str | losses.Loss,
+        loss: str | losses.Loss | nn.Module,
         augment: Augment,
         n_views: int = 2,
+        *,
         chunk: int | None = None,
-        **knobs: Any,
+        **options: Any,
     ) -> None:
-        """loss: a loss of the catalogue or its name; knobs: those of the loss that shall not stand at their default.
+        """loss, options: see `Skeleton`.
 
         chunk: embed so many views at a time, forget what the network computed on the way and compute it again when the
         gradient comes (GradCache, Gao et al. 2021, 2101.06983): a large batch then costs the memory of a small one and
         a third more time. Dropout and autocast are replayed; batch norm sees chunks, and counts each twice in its
         running statistics.
-
-        ValueError names the nearest losses for an unknown name; TypeError names the loss's knobs for an unknown knob.
         """
-        super().__init__(encoder, head, augment)
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk}")
-        self.loss, self.n_views, self.chunk = losses.get(loss), n_views, chunk
-        if not self.loss.fits(n_views):
-            needs, most = (
-                ", ".join(self.loss.needs),
-                f" and at most {self.loss.max_views}" if self.loss.max_views else "",
-            )
-            if self.loss.fits(2):
-                raise ValueError(f"{self.loss.name} needs n_views of at least 2{most}, got {n_views}")
-            raise ValueError(f"loss {self.loss.name} needs {needs}: more than views of each sample and its label")
-        if unknown := knobs.keys() - self.loss.defaults.keys():
-            have = ", ".join(self.loss.defaults) or "none"
-            raise TypeError(f"{self.loss.name} has no knob {', '.join(sorted(unknown))}; its knobs: {have}")
-        self.knobs = {**self.loss.defaults, **knobs}
-        for knob in self.loss.knobs:
-            knob.check(self.knobs[knob.name], anchors=0)
+        super().__init__(encoder, head, loss, augment, n_views, **options)
+        self.chunk = chunk
 
-    def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        """One forward pass of all B * n_views views together, then the loss on z (B, n_views, D).
+    def encode(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """As `Method.encode`: at once, or in chunks that are computed again for the gradient."""
+        encode, size = super().encode, self.chunk
+        if size is None:
+            return encode(x)
 
-        Where several processes train together, each embeds its own part and the loss is that of the joined batch.
-        """
-        views = self.augment(batch.x, generator, self.n_views)  # (B, V, ...)
-        z = self._embed(views.flatten(0, 1)).unflatten(0, views.shape[:2])  # (B, V, D)
-        parts = self.loss.parts_on_views(*gather(z, batch.labels, batch.index), **self.knobs)
-        metrics = losses.means(parts)
-        return Step(metrics.pop("loss"), {name: mean.detach() for name, mean in metrics.items()})
+        def rows(at: int) -> Samples:
+            return each(lambda part: part[at : at + size], x)
 
-    def _embed(self, x: Tensor) -> Tensor:
-        """Embeddings (N, D) of views x (N, ...): at once, or in chunks that are computed again for the gradient."""
-        if self.chunk is None:
-            return self.project(self(x))
-        again = [
-            checkpoint(lambda part: self.project(self(part)), part, use_reentrant=False) for part in x.split(self.chunk)
-        ]
-        return torch.cat(again)
+        whole = len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
+        chunks = (checkpoint(encode, rows(at), use_reentrant=False) for at in range(0, whole, size))
+        h, z = zip(*chunks, strict=True)
+        return torch.cat(h), torch.cat(z)
+
+    def provide(self, need: str, embedded: Embedded) -> Tensor:
+        z = embedded.z
+        if need in ("query", "context"):
+            return z[:, 0]
+        if need == "key":
+            return z[:, 1]
+        if need == "candidates":
+            return z[:, 1:]
+        if "salient" in self.given and need in ("z", "salient"):
+            return z.chunk(2, dim=2)[need == "salient"]
+        return super().provide(need, embedded)
 
     def extra_repr(self) -> str:
-        knobs = ", ".join(f"{name}={value!r}" for name, value in self.knobs.items())
-        return f"loss={self.loss.name}({knobs}), n_views={self.n_views}, chunk={self.chunk}, augment={self.augment!r}"
+        return f"{super().extra_repr()}, chunk={self.chunk}"

@@ -1,15 +1,37 @@
 """What every method is: an encoder, a head, views, and a step that turns a batch into a loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch
+from cl_explore.data.dataset import Samples, each
+from cl_explore.methods.gather import gather
 
-Augment = Callable[[Tensor, torch.Generator, int], Tensor]
-"""augment(x (B, ...), generator, n_views) -> views (B, V, ...)."""
+Augment = Callable[[Any, torch.Generator, int], Any]
+"""augment(x (B, ...), generator, n_views) -> views (B, V, ...); of several tensors by name, each so."""
+
+
+class Embedded(NamedTuple):
+    """A batch, embedded. Where several processes train together, its first four fields are those of the joined batch.
+
+    z: (B, V, D), embeddings of the views, with gradient.
+    labels, index: (B,), int64.
+    factors: the columns of the data set's factors, each (B,).
+    h: (b, V, H), representations of this process's own views; of a method of several encoders by name.
+    views: (b, V, ...), what they were made of, by name if the samples are.
+    generator: drew the views, and draws what else a step leaves to chance.
+    """
+
+    z: Tensor
+    labels: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a batch
+    factors: Mapping[str, Tensor]
+    h: Any
+    views: Any
+    generator: torch.Generator
 
 
 class Step(NamedTuple):
@@ -28,13 +50,15 @@ class Method(nn.Module):
 
     knobs: dict[str, Any]
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, augment: Augment) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, augment: Augment, n_views: int = 2) -> None:
         """encoder maps a batch x to h (N, H), head maps h to z (N, D); `nn.Identity()` is a head too."""
         super().__init__()
-        self.encoder, self.head, self.augment = encoder, head, augment
+        if n_views < 1:
+            raise ValueError(f"n_views must be at least 1, got {n_views}")
+        self.encoder, self.head, self.augment, self.n_views = encoder, head, augment, n_views
         self.knobs = {}
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Tensor:
         """The representation h (N, H) of x (N, ...): what is kept after training."""
         return self.encoder(x)
 
@@ -42,10 +66,32 @@ class Method(nn.Module):
         """The embedding z (N, D) of h (N, H), before normalisation: what the loss compares."""
         return self.head(h)
 
+    def embed(self, views: Samples) -> tuple[Any, Tensor]:
+        """h (b, V, H) and z (b, V, D) of views (b, V, ...), which go through the networks as one batch."""
+        shape = next(iter(views.values()) if isinstance(views, dict) else iter([views])).shape[:2]
+        h, z = self.encode(each(lambda part: part.flatten(0, 1), views))
+        return h.unflatten(0, shape), z.unflatten(0, shape)
+
+    def encode(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """h (N, H) and z (N, D) of x (N, ...)."""
+        h = self(x)
+        return h, self.project(h)
+
+    def embed_views(self, batch: Batch, generator: torch.Generator) -> Embedded:
+        """Views of a batch, drawn with `generator`, and their embeddings; z carries the gradient.
+
+        Where several processes train together, `batch` is this one's share and z is of the joined batch.
+        """
+        views = self.augment(batch.x, generator, self.n_views)
+        h, z = self.embed(views)
+        joined, labels, index, *columns = gather(z, batch.labels, batch.index, *batch.factors.values())
+        factors = dict(zip(batch.factors, columns, strict=True))
+        return Embedded(joined, labels, index, factors, h, views, generator)
+
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """Loss and metrics of a batch; all randomness of the views comes from `generator`, on the batch's device.
 
-        Where several processes train together, `batch` is this one's share: `gather` what the loss compares.
+        Where several processes train together, `batch` is this one's share, and `embed_views` gives the joined one.
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(batch, generator)")
 

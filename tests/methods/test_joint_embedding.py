@@ -87,7 +87,7 @@ def test_errors_name_what_is_wrong():
         build("info_nce", n_views=1)
     with pytest.raises(ValueError, match="dcl needs n_views of at least 2 and at most 2, got 3"):
         build("dcl", n_views=3)
-    with pytest.raises(ValueError, match="loss arcface needs z, labels, prototypes: more than views"):
+    with pytest.raises(ValueError, match="arcface needs prototypes: give classes, how many there are"):
         build("arcface")
 
 
