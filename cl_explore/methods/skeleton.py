@@ -12,6 +12,9 @@ from cl_explore.data import Batch
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Embedded, Method, Step
 
+CLASSES = frozenset({"prototypes", "logits", "counts"})
+"""What a loss can only be given where the number of classes, or their sizes, are known."""
+
 
 class Skeleton(Method):
     """A method of any loss whose needs it can serve.
@@ -24,6 +27,7 @@ class Skeleton(Method):
 
     serves: ClassVar[frozenset[str]] = frozenset({"z", "labels", "index", "targets"})
     expects: ClassVar[frozenset[str]] = frozenset()
+    extra_views: ClassVar[int] = 0  # of a sample, beside those in z
     loss: losses.Loss | nn.Module
     counts: Tensor
 
@@ -55,18 +59,20 @@ class Skeleton(Method):
         needs, takes = arguments(self.loss)
         served = set(self.serves)
         if classes is not None:
-            served |= {"prototypes", "logits"} if isinstance(classes, int) else {"prototypes", "logits", "counts"}
+            served |= CLASSES - {"counts"} if isinstance(classes, int) else CLASSES
         self._require(needs, takes, served)
         self.given = tuple(name for name in takes if name in served)
         self.optional = tuple(name for name in takes if name not in served)
         self.knobs = _knobs(self.loss, knobs)
         if isinstance(classes, Tensor):
             self.register_buffer("counts", classes.long())
-        number = classes if classes is None or isinstance(classes, int) else len(classes)
+        number = len(classes) if isinstance(classes, Tensor) else classes
+        if number is not None and number < 1:
+            raise ValueError(f"classes must be at least 1, got {number}")
         if number is not None and "prototypes" in takes:
-            self.prototypes = nn.Parameter(F.normalize(torch.randn(number, _width(encoder, head)), dim=1))
+            self.prototypes = nn.Parameter(F.normalize(torch.randn(number, width(encoder, head)), dim=1))
         if number is not None and "logits" in takes:
-            self.classifier = nn.Linear(_width(encoder), number)
+            self.classifier = nn.Linear(width(encoder), number)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """One forward pass of all views together, then the loss of the joined batch."""
@@ -108,14 +114,13 @@ class Skeleton(Method):
         """ValueError if the loss cannot be given what it needs, or takes nothing of what this skeleton is for."""
         name, own = title(self.loss), type(self).__name__
         missing = [need for need in needs if need not in served]
-        if missing == ["counts"] or (missing and set(missing) <= {"prototypes", "logits", "counts"}):
+        if missing and set(missing) <= CLASSES:
             what = "the size of each class" if "counts" in missing else "how many there are"
             raise ValueError(f"{name} needs {' and '.join(missing)}: give classes, {what}")
         others = [
             one.__name__
             for one in Skeleton.__subclasses__()
-            if set(needs) <= one.serves | {"prototypes", "logits", "counts"}
-            and (not one.expects or one.expects & set(takes))
+            if set(needs) <= one.serves | CLASSES and (not one.expects or one.expects & set(takes))
         ]
         instead = f"use {' or '.join(others)}" if others else "subclass it: add to `serves`, and give it in `provide`"
         if missing:
@@ -125,11 +130,11 @@ class Skeleton(Method):
         self._require_views(name, needs)
 
     def _require_views(self, name: str, needs: tuple[str, ...]) -> None:
-        """ValueError unless z holds as many views of a sample as the loss compares."""
+        """ValueError unless there are as many views of a sample as the loss compares."""
         least, most = (self.loss.min_views, self.loss.max_views) if isinstance(self.loss, losses.Loss) else (1, None)
-        if "z" not in needs and {"key", "candidates"} & set(needs):
-            least = 2
-        if self.n_views < least or self.n_views > (most or self.n_views):
+        least = 2 if {"key", "candidates"} & set(needs) else least + self.extra_views
+        most = None if most is None else most + self.extra_views
+        if self.n_views < least or (most is not None and self.n_views > most):
             bound = f"of at least {least}" + (f" and at most {most}" if most else "")
             raise ValueError(f"{name} needs n_views {bound}, got {self.n_views}")
 
@@ -158,7 +163,7 @@ def _knobs(loss: losses.Loss | nn.Module, chosen: dict[str, Any]) -> dict[str, A
     """All knobs of a loss; of a module its own dictionary, so that turning one turns it there."""
     known = loss.defaults if isinstance(loss, losses.Loss) else getattr(loss, "knobs", {})
     if isinstance(loss, nn.Module) and chosen:
-        raise TypeError(f"{title(loss)} has its knobs from its maker, got {', '.join(chosen)} beside it")
+        raise TypeError(f"{title(loss)} was made with its knobs: give {', '.join(chosen)} there")
     if unknown := chosen.keys() - known.keys():
         raise TypeError(
             f"{title(loss)} has no knob {', '.join(sorted(unknown))}; its knobs: {', '.join(known) or 'none'}"
@@ -171,7 +176,7 @@ def _knobs(loss: losses.Loss | nn.Module, chosen: dict[str, Any]) -> dict[str, A
     return {**known, **chosen}
 
 
-def _width(*networks: nn.Module) -> int:
+def width(*networks: nn.Module) -> int:
     """Features that come out of networks in a row: `out_features` of the last one, or of the last layer with any."""
     for network in reversed(networks):
         for module in (network, *reversed(list(network.modules()))):

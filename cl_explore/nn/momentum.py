@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Momentum(nn.Module):
@@ -33,8 +33,10 @@ class Momentum(nn.Module):
     def update(self) -> None:
         """Move the copy one step towards the module it follows."""
         (module,) = self._followed
-        for average, new in zip(self.copy.parameters(), module.parameters(), strict=True):
-            average.lerp_(new, 1 - self.decay)
+        # all at once: a kernel for each of hundreds of small tensors costs more than the arithmetic
+        averages: list[Tensor] = list(self.copy.parameters())
+        if averages:
+            torch._foreach_lerp_(averages, tuple(module.parameters()), 1 - self.decay)
         for old, newest in zip(self.copy.buffers(), module.buffers(), strict=True):
             old.copy_(newest)
 

@@ -8,31 +8,26 @@ import sys
 
 import torch
 import torch.distributed as dist
+from every_loss import CASES, batch, build, networks, views
 from torch.nn.parallel import DistributedDataParallel
 
-from cl_explore import losses, nn
-from cl_explore.data import Batch
-from cl_explore.losses.queued import MoCo
-from cl_explore.losses.sigmoid import SigLIP
-from cl_explore.losses.temperature import ISogCLR, SogCLR
-from cl_explore.methods import JointEmbedding, Method, Step, gather
+from cl_explore.losses import SigLIP
+from cl_explore.methods import Method, Step, gather
 
 WORLD = 2
+OWN = "SigLIP by a reader's own method"
 
 
 class Own(Method):
-    """A method written by a reader, around a loss with state or parameters of its own."""
+    """A method written by a reader, around a loss with parameters of its own."""
 
-    def __init__(self, encoder, head, augment, criterion):
-        super().__init__(encoder, head, augment)
+    def __init__(self, criterion):
+        super().__init__(*networks(), views)
         self.criterion = criterion
 
     def step(self, batch, generator):
-        views = self.augment(batch.x, generator, 2)
-        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])
-        z, index = gather(z, batch.index)
-        given = (z, index) if isinstance(self.criterion, (SogCLR, ISogCLR)) else (z[:, 0], z[:, 1])
-        return Step(self.criterion(*given), {})
+        z = self.embed_views(batch, generator).z
+        return Step(self.criterion(z[:, 0], z[:, 1]), {})
 
 
 class Stepping(torch.nn.Module):
@@ -44,73 +39,62 @@ class Stepping(torch.nn.Module):
         return self.method.step(batch, None)
 
 
-def two_views(x, generator, n_views):
-    return torch.stack([x, x.roll(1, 1).sin()], dim=1)
-
-
-def build(case):
+def make(case):
+    if case != OWN:
+        return build(case)
     torch.manual_seed(0)
-    parts = nn.MLP([6, 16, 8], batch_norm=False), nn.projection_head(8, 8, 4), two_views
-    method = Own(*parts, OWN[case]()) if case in OWN else JointEmbedding(parts[0], parts[1], case, parts[2])
-    return method.double()
-
-
-OWN = {
-    "module SogCLR": lambda: SogCLR(40),
-    "module ISogCLR": lambda: ISogCLR(40),
-    "module MoCo": lambda: MoCo(12, 4),
-    "module SigLIP": lambda: SigLIP(),
-}
-CASES = [name for name, loss in losses.catalogue.items() if loss.fits(2)] + list(OWN)
-
-
-def batch(n, seed):
-    x = torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Batch(x, torch.arange(n) % 3, torch.randperm(40, generator=torch.Generator().manual_seed(seed))[:n])
+    return Own(SigLIP()).double()
 
 
 def descend(step, method, batches):
-    """Two steps of gradient descent: the loss, metrics, gradients and state after each."""
+    """Two steps of gradient descent: the loss, metrics, gradients and state after each, each over its largest number.
+
+    Infinities, where averages start, are written as a number nothing else has.
+    """
     seen = []
     for one in batches:
         method.zero_grad()
         loss, metrics = step(one)
         loss.backward()
-        gradients = [weight.grad.clone() for weight in method.parameters()]
+        weights = [weight for weight in method.parameters() if weight.grad is not None]
+        gradients = [weight.grad.clone() for weight in weights]
         with torch.no_grad():
-            for weight in method.parameters():
+            for weight in weights:
                 weight -= 0.1 * weight.grad
-        state = [value.clone() for value in method.state_dict().values()]
-        seen += [loss.detach(), *metrics.values(), *gradients, *state]
-    return seen
-
-
-def distance(first, second):
-    """The largest difference; equal infinities are none."""
-    pairs = zip(first, second, strict=True)
-    return max(((a != b) * (a - b).nan_to_num(nan=1e9).abs()).max().item() for a, b in pairs)
+        method.after_step()
+        seen += [loss.detach(), *metrics.values(), *gradients, *method.state_dict().values()]
+    flat = [part.double().nan_to_num(nan=1e9, posinf=2e9, neginf=3e9).flatten() for part in seen]
+    return torch.cat([part / part.abs().max().clamp(min=1) for part in flat])
 
 
 def alone(case, n):
-    method = build(case)
-    return descend(Stepping(method), method, [batch(n, 1), batch(n, 2)])
+    method = make(case)
+    return descend(Stepping(method), method, [batch(case, n, 1), batch(case, n, 2)])
+
+
+def share(tensor):
+    return tensor.tensor_split(WORLD)[dist.get_rank()]
 
 
 def together(case, n):
-    parts = [batch(n, seed).each(lambda column: column.tensor_split(WORLD)[dist.get_rank()]) for seed in (1, 2)]
-    method = build(case)
-    return descend(DistributedDataParallel(Stepping(method)), method, parts)
+    parts = [batch(case, n, seed).each(share) for seed in (1, 2)]
+    method = make(case)
+    return descend(DistributedDataParallel(Stepping(method), find_unused_parameters=True), method, parts)
 
 
 def main(rank, meeting, result):
     torch.set_num_threads(1)
-    expected = {(case, n): alone(case, n) for case in CASES for n in (8, 7)}
+    cases = [*((case, 7) for case in CASES), (OWN, 7), (OWN, 8)]
+    expected = {one: alone(*one) for one in cases} if rank == "0" else {}
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=int(rank), world_size=WORLD)
     found = {}
-    for (case, n), one in expected.items():
-        ranks = [None] * WORLD
-        dist.all_gather_object(ranks, together(case, n))
-        found[f"{case}, {n} samples"] = {"to one process": distance(ranks[0], one), "between ranks": distance(*ranks)}
+    for case, n in cases:
+        mine = together(case, n)
+        ranks = [torch.empty_like(mine) for _ in range(WORLD)]
+        dist.all_gather(ranks, mine)
+        if rank == "0":
+            gaps = [(one - mine).abs().max().item() for one in (expected[case, n], ranks[1])]
+            found[f"{case}, {n} samples"] = dict(zip(("to one process", "between ranks"), gaps, strict=True))
     mixed = torch.arange(3.0 + int(rank), requires_grad=True)
     halves = gather(mixed.bfloat16(), torch.arange(3 + int(rank)) + 10 * int(rank))
     found["order"] = [halves[0].tolist(), halves[1].tolist()]
