@@ -5,13 +5,15 @@
 ['digits', 'factor_world', 'factor_world_features', 'gaussians', 'hierarchical_gaussians']
 """
 
-from cl_explore.data import cifar, digits, factor_world, gaussians, imagenet, mnist, stl10  # importing registers them
+from cl_explore.data import cifar, digits, factor_world, gaussians, imagenet, kinds, mnist, stl10  # registers them
 from cl_explore.data.arrays import from_arrays
-from cl_explore.data.dataset import Batch, Dataset
+from cl_explore.data.batch import Batch, Samples
+from cl_explore.data.dataset import Dataset
 from cl_explore.data.feature_world import FeatureWorld
 from cl_explore.data.folder import from_folder
 from cl_explore.data.hugging_face import from_hugging_face
 from cl_explore.data.long_tail import long_tail
+from cl_explore.data.modality import KINDS, Modality
 from cl_explore.data.published import Published
 from cl_explore.data.registry import load, names
 
@@ -31,17 +33,21 @@ PUBLISHED: dict[str, Published] = {
 """Data sets that others publish, by the name that `load` knows; `find(split)` says where one is."""
 
 __all__ = [
+    "KINDS",
     "PUBLISHED",
     "Batch",
     "Dataset",
     "FeatureWorld",
+    "Modality",
     "Published",
+    "Samples",
     "digits",
     "factor_world",
     "from_arrays",
     "from_folder",
     "from_hugging_face",
     "gaussians",
+    "kinds",
     "load",
     "long_tail",
     "names",

@@ -1,57 +1,29 @@
-"""The data set: tensors with labels, row numbers and known factors, and the batches cut from it."""
+"""The data set: tensors with labels, row numbers and known factors."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Samples = Any
-"""What is seen of N samples: a tensor (N, ...), or several in a dictionary, such as image and caption, of equal N.
-
-Not declared as a union: code for one modality reads it as a tensor, code for several by name.
-"""
-
-
-def each(change: Callable[[Tensor], Tensor], x: Samples) -> Samples:
-    """The samples with every tensor of theirs changed."""
-    return {name: change(part) for name, part in x.items()} if isinstance(x, dict) else change(x)
-
-
-class Batch(NamedTuple):
-    """Rows of a data set.
-
-    x: (B, ...), or by name: images in [0, 1] or vectors, float.
-    labels, index: (B,), both int64.
-    factors: the columns of the data set's factors, each (B,).
-    """
-
-    x: Samples
-    labels: Tensor
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a batch
-    factors: Mapping[str, Tensor] = MappingProxyType({})
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with every tensor of it changed."""
-        factors = {name: change(column) for name, column in self.factors.items()}
-        return Batch(each(change, self.x), change(self.labels), change(self.index), factors)
-
-    def as_numbers(self) -> "Batch":
-        """The batch with bytes as float32 in [0, 1]."""
-        return self._replace(x=each(lambda part: part / 255 if part.dtype == torch.uint8 else part, self.x))
+from cl_explore.data.batch import Batch, Samples
+from cl_explore.data.modality import recognise
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set held in memory, on one device.
 
-    x: images (N, C, H, W), uint8 or float32 in [0, 1], or vectors (N, F), float32; or several of these by name.
+    x: vectors (N, F), images (N, C, H, W) or samples of another kind; or tensors of several kinds in a dictionary.
     labels: (N,) int64, below `len(class_names)`; -1 means unlabelled.
     index: (N,) int64, the row in the source that the split was cut from; a subset keeps it.
     factors: further numbers or classes known of each sample, each (N,).
+    kind: of the samples, a name of `KINDS` or a `Modality`, in a dictionary if x is one; vectors (float32) and images
+        (uint8 or float32) need none.
+    edges: (2, E) int64, of a graph whose nodes are the samples: from row to row.
+    modality: what is known of this kind of samples, in a dictionary if x is one; found, not given.
 
     Raises ValueError if shapes, types or ranges differ from these.
 
@@ -67,14 +39,12 @@ class Dataset:
     index: Tensor
     class_names: tuple[str, ...]
     factors: dict[str, Tensor] = field(default_factory=dict)
+    kind: Any = None
+    edges: Tensor | None = None
+    modality: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.x, dict) and not self.x:
-            raise ValueError("x must be a tensor or a dictionary of at least one, got {}")
-        for name, part in self._parts():
-            if not isinstance(part, Tensor):
-                raise TypeError(f"{name} must be a tensor, got {type(part).__name__}")
-            _check(name, part)
+        object.__setattr__(self, "modality", recognise(self.x, self.kind))
         counts = {name: len(part) for name, part in self._parts()}
         if len(set(counts.values())) > 1:
             rows = ", ".join(f"{name} has {count}" for name, count in counts.items())
@@ -91,6 +61,13 @@ class Dataset:
                 f"labels must be in [-1, {len(self.class_names)}) as there are {len(self.class_names)} class names, "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
+
+        if self.edges is not None:
+            if self.edges.ndim != 2 or len(self.edges) != 2 or self.edges.dtype != torch.int64:
+                raise ValueError(f"edges must be int64 (2, E), got {self.edges.dtype} of {tuple(self.edges.shape)}")
+            if self.edges.numel() and not (self.edges.min() >= 0 and self.edges.max() < n):
+                low, high = self.edges.aminmax()
+                raise ValueError(f"edges must be rows of x, in [0, {n}), got {low} to {high}")
 
     def __len__(self) -> int:
         return len(next(iter(self._parts()))[1])
@@ -112,10 +89,16 @@ class Dataset:
     def rows(self, rows: Tensor) -> Batch:
         """The rows, given by number (B,) or as a mask (N,), as they are stored, on the data's device."""
         rows = rows.to(self.device)
-        return Batch(self.x, self.labels, self.index, self.factors).each(lambda column: column[rows])
+        chosen = Batch(self.x, self.labels, self.index, self.factors).each(lambda column: column[rows])
+        if self.edges is None:
+            return chosen
+        place = torch.full((len(self),), -1, device=self.device)
+        place[rows] = torch.arange(len(chosen.labels), device=self.device)
+        edges = place[self.edges]
+        return chosen._replace(edges=edges[:, (edges >= 0).all(dim=0)])
 
     def batch(self, rows: Tensor) -> Batch:
-        """The rows (B,) as a batch on the data's device; bytes become float32 in [0, 1]."""
+        """The rows (B,) as a batch on the data's device, ready for a network: bytes become float32 in [0, 1]."""
         return self.rows(rows).as_numbers()
 
     def subset(self, rows: Tensor) -> "Dataset":
@@ -124,13 +107,23 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same data on another device."""
-        whole = Batch(self.x, self.labels, self.index, self.factors)
+        whole = Batch(self.x, self.labels, self.index, self.factors, self.edges)
         return replace(self, **whole.each(lambda column: column.to(device))._asdict())
+
+    def thumbnails(self, rows: Tensor) -> Tensor | None:
+        """Small pictures (M, 1 or 3, h, w) of these rows, on the CPU; of the first part that can be seen, or None."""
+        kinds = self.modality.values() if isinstance(self.x, dict) else [self.modality]
+        chosen = (part[rows.to(part.device)].cpu() for _, part in self._parts())
+        seen = (kind.thumbnails(part) for kind, part in zip(kinds, chosen, strict=True))
+        return next((pictures for pictures in seen if pictures is not None), None)
 
     def fingerprint(self) -> str:
         """A hash of all tensors, 16 hexadecimal digits: equal contents give equal fingerprints on any device."""
         digest = hashlib.sha256()
-        for name, values in [*self._parts(), ("labels", self.labels), ("index", self.index), *self.factors.items()]:
+        tensors = [*self._parts(), ("labels", self.labels), ("index", self.index), *self.factors.items()]
+        if self.edges is not None:
+            tensors.append(("edges", self.edges))
+        for name, values in tensors:
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
             for rows in values.split(4096):  # a large set need not fit into memory
                 digest.update(rows.cpu().contiguous().numpy().data)
@@ -142,16 +135,3 @@ class Dataset:
             yield from ((f"x[{name!r}]", part) for name, part in self.x.items())
         else:
             yield "x", self.x
-
-
-def _check(name: str, x: Tensor) -> None:
-    if x.ndim not in (2, 4) or len(x) == 0:
-        raise ValueError(f"{name} must have shape (N, F) or (N, C, H, W) with N >= 1, got {tuple(x.shape)}")
-    if x.dtype == torch.float32:
-        low, high = (bound.item() for bound in torch.aminmax(x))
-        if x.ndim == 4 and not (low >= 0 and high <= 1):
-            raise ValueError(f"{name} must be in [0, 1] for float images, got values in [{low:g}, {high:g}]")
-        if not abs(high - low) < float("inf"):
-            raise ValueError(f"{name} must be finite, got nan or inf")
-    elif x.dtype != torch.uint8 or x.ndim != 4:
-        raise ValueError(f"{name} must be float32, or uint8 for images, got {x.dtype} of {x.ndim} dimensions")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore import losses
-from cl_explore.data.dataset import Samples, each
+from cl_explore.data.batch import Samples, each
 from cl_explore.methods.method import Augment, Embedded
 from cl_explore.methods.skeleton import Skeleton
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch
-from cl_explore.data.dataset import Samples, each
+from cl_explore.data.batch import Samples, each
 from cl_explore.methods.gather import gather
 
 Augment = Callable[[Any, torch.Generator, int], Any]

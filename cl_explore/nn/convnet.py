@@ -1,4 +1,4 @@
-"""A convolutional encoder small enough to train on a laptop."""
+"""A convolutional encoder small enough to train on a laptop, of series, images or volumes."""
 
 from itertools import pairwise
 
@@ -6,29 +6,36 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Convolution blocks of doubling width, each halving the image, then the mean over positions.
+    """Convolution blocks of doubling width, each halving every side, then the mean over positions.
 
-    Maps images (N, in_channels, H, W) of any size to (N, out_features) with out_features = width * 2**(depth - 1).
+    Maps images (N, in_channels, H, W) of any size to (N, out_features) with out_features = width * 2**(depth - 1);
+    with dims=1 series (N, in_channels, T), with dims=3 volumes (N, in_channels, D, H, W).
 
     >>> ConvNet(in_channels=3, width=16).out_features
     64
     """
 
-    def __init__(self, in_channels: int = 1, width: int = 16, depth: int = 3) -> None:
-        """width: channels of the first block; depth: number of blocks; ValueError if one of them is below 1."""
+    def __init__(self, in_channels: int = 1, width: int = 16, depth: int = 3, dims: int = 2) -> None:
+        """width: channels of the first block; depth: number of blocks; dims: sides that a sample has.
+
+        Raises ValueError if one of the first three is below 1, or dims is not 1, 2 or 3.
+        """
+        if dims not in (1, 2, 3):
+            raise ValueError(f"dims must be 1, 2 or 3, got {dims}")
         for name, value in (("in_channels", in_channels), ("width", width), ("depth", depth)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         super().__init__()
         channels = [in_channels, *(width * 2**block for block in range(depth))]
+        convolution, norm, mean = (getattr(nn, f"{kind}{dims}d") for kind in ("Conv", "BatchNorm", "AdaptiveAvgPool"))
         layers: list[nn.Module] = []
         for before, after in pairwise(channels):
             layers += [
-                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
+                convolution(before, after, 3, stride=2, padding=1, bias=False),
+                norm(after),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.layers = nn.Sequential(*layers, mean(1), nn.Flatten())
         self.out_features = channels[-1]
 
     def forward(self, x: Tensor) -> Tensor:

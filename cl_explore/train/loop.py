@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
+from cl_explore.data.kinds import Image
 from cl_explore.methods import Method
 from cl_explore.train import store as runs
 from cl_explore.train.feed import batches, settle
@@ -90,7 +91,7 @@ class Loop:
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
 
-        if fabric.device.type == "cuda" and isinstance(dataset.x, Tensor) and dataset.x.ndim == 4:
+        if fabric.device.type == "cuda" and isinstance(dataset.modality, Image):
             # the order in which a GPU's tensor cores convolve
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if chosen.sync_batchnorm:

@@ -2,6 +2,30 @@
 
 from cl_explore.views.base import Views
 from cl_explore.views.images import Colour, ImageParameters, ImageViews
+from cl_explore.views.points import PointParameters, PointViews
+from cl_explore.views.series import SeriesParameters, SeriesViews
+from cl_explore.views.small_images import HardParameters, HardViews
+from cl_explore.views.tokens import MASK, PADDING, TokenParameters, TokenViews
 from cl_explore.views.vectors import VectorParameters, VectorViews
+from cl_explore.views.videos import VideoViews, VolumeViews
 
-__all__ = ["Colour", "ImageParameters", "ImageViews", "VectorParameters", "VectorViews", "Views"]
+__all__ = [
+    "MASK",
+    "PADDING",
+    "Colour",
+    "HardParameters",
+    "HardViews",
+    "ImageParameters",
+    "ImageViews",
+    "PointParameters",
+    "PointViews",
+    "SeriesParameters",
+    "SeriesViews",
+    "TokenParameters",
+    "TokenViews",
+    "VectorParameters",
+    "VectorViews",
+    "VideoViews",
+    "Views",
+    "VolumeViews",
+]

@@ -83,8 +83,8 @@ class EmbeddingPanel(Panel):
             rows = rows_of(shots.index, dataset)
             self._classes |= {label: dataset.class_names[label] for label in found if label >= 0}
             values = {name: value.cpu()[rows] for name, value in dataset.factors.items()} | dict(values or {})
-            if dataset.x.ndim == 4:
-                self._pictures = sprite_sheet(dataset.x[rows.to(dataset.x.device)].cpu())
+            if (pictures := dataset.thumbnails(rows)) is not None:
+                self._pictures = sprite_sheet(pictures)
         self._values = {name: numbers(name, value, len(shots.steps), count) for name, value in (values or {}).items()}
         self._group = np.searchsorted(found, self._labels.numpy())
         self._ready: set[tuple[str, str, int]] = set()

@@ -14,13 +14,14 @@ from torch import nn
 
 from cl_explore import geometry
 from cl_explore.data import Dataset
+from cl_explore.data.kinds import Image
 from cl_explore.evaluate import embed
 from cl_explore.losses import Loss
 from cl_explore.methods import JointEmbedding
 from cl_explore.nn import MLP, ConvNet, projection_head
 from cl_explore.plots.layouts import layout, turned
 from cl_explore.train import Loop, Run
-from cl_explore.views import ImageViews, VectorViews
+from cl_explore.views import Views
 from cl_explore.widgets.looks import class_colours
 from cl_explore.widgets.neighbourhood import vote
 
@@ -52,13 +53,6 @@ class Turn(NamedTuple):
     value: str
 
 
-def fitting_views(dataset: Dataset) -> ImageViews | VectorViews:
-    """Views for the data: weak for small grey images, those of SimCLR for others, noise and dropout for vectors."""
-    if dataset.x.ndim == 2:
-        return VectorViews()
-    return ImageViews.weak() if dataset.x.shape[1] == 1 and dataset.x.shape[2] < 16 else ImageViews.simclr()
-
-
 def legal(loss: Loss, knobs: dict[str, Any]) -> None:
     """Raise what the loss raises when its knobs do not go together, by computing it for a handful of points."""
     z = torch.randn(8, 2, 4, generator=torch.Generator().manual_seed(0))
@@ -82,14 +76,17 @@ class LiveTraining:
         seed: int,
         **settings: Any,
     ) -> None:
-        if encoder == "ConvNet" and dataset.x.ndim == 2:
-            raise ValueError(f"encoder 'ConvNet' needs images, got the vectors of {dataset.name}")
+        if isinstance(dataset.x, dict):
+            raise ValueError(f"dataset must have samples of one part, got {', '.join(dataset.x)} of {dataset.name}")
+        if encoder == "ConvNet" and not isinstance(dataset.modality, Image):
+            found = dataset.modality.name.removesuffix("s")
+            raise ValueError(f"encoder 'ConvNet' needs images, got the {found}s of {dataset.name}")
         legal(loss, knobs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = ENCODERS[encoder](dataset)
             head: nn.Module = projection_head(body.out_features, 64, 32)
-        self.augment = fitting_views(dataset)
+        self.augment = dataset.modality.weak(dataset.x)
         self.method = JointEmbedding(body, head, loss, self._views(strength), **knobs)
         self.loop = Loop(self.method, dataset, seed=seed, **settings)
         rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SHOWN]
@@ -154,7 +151,7 @@ class LiveTraining:
         """What has been trained so far."""
         return self.loop.run()
 
-    def _views(self, strength: float) -> ImageViews | VectorViews:
+    def _views(self, strength: float) -> Views[Any]:
         return replace(self.augment, strength=strength * self.augment.strength)
 
     def _take_turns(self) -> None:

@@ -189,12 +189,12 @@ class SweepPanel(Panel):
     def _samples(self, first: Shown) -> dict[str, Any]:
         """What is known of the samples, which are the same in all runs."""
         labels = first.labels.numpy()
-        classes, pictures = {label: f"class {label}" for label in sorted(set(labels.tolist()))}, {}
+        classes = {label: f"class {label}" for label in sorted(set(labels.tolist()))}
+        pictures: dict[str, Any] = {}
         if self._dataset is not None:
             classes = {label: self._dataset.class_names[label] for label in classes}
-            if self._dataset.x.ndim == 4:
-                rows = rows_of(first.index, self._dataset)
-                pictures = sprite_sheet(self._dataset.x[rows.to(self._dataset.x.device)].cpu())
+            seen = self._dataset.thumbnails(rows_of(first.index, self._dataset))
+            pictures = {} if seen is None else sprite_sheet(seen)
         return {**class_colours(labels, classes), "index": first.index.numpy(), **pictures}
 
     def _draw(self, new_scene: bool = True) -> None:

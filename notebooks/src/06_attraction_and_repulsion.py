@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
-from cl_explore.claims.setting import HardViews
 from cl_explore.exercises import check
 from cl_explore.losses.sorting import soft_sort
 from cl_explore.papers.cacr.panel import AttractionPanel
@@ -115,7 +114,7 @@ def measure(method: methods.Method) -> dict[str, float]:
 rows = []
 for s in seeds[: 1 if preset == "smoke" else 2]:
     for name, knobs in VARIANTS.items():
-        method = methods.JointEmbedding(*build(s), "cacr", HardViews(), n_views=5, **knobs)
+        method = methods.JointEmbedding(*build(s), "cacr", views.HardViews(), n_views=5, **knobs)
         train.fit(method, digits, epochs=6 if preset == "smoke" else 15, batch_size=64, seed=s, snapshots=0)
         rows.append({"variant": name, "seed": s} | measure(method))
 ablation = pd.DataFrame(rows)

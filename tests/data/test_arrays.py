@@ -37,6 +37,24 @@ def test_grey_images_get_a_channel_and_floats_single_precision() -> None:
     assert floats.class_names == ()
 
 
+def test_other_kinds_are_taken_by_their_name() -> None:
+    assert from_arrays(np.zeros((3, 2, 9)), kind="series").x.dtype == torch.float32
+    tokens = from_arrays([[5, 6, 0], [7, 0, 0]], kind="tokens")
+    assert (tokens.x.dtype, tokens.modality.name) == (torch.int64, "tokens")
+    assert from_arrays(np.zeros((3, 8, 8)), kind="image").x.shape == (3, 1, 8, 8)
+    assert from_arrays(np.zeros((3, 1, 50), np.int16), kind="waveform").x.dtype == torch.int16
+
+
+def test_several_arrays_by_name() -> None:
+    both = from_arrays({"photo": BYTES.permute(0, 2, 3, 1), "words": np.full((5, 4), 3)}, kind={"words": "tokens"})
+    assert torch.equal(both.x["photo"], BYTES)
+    assert both.x["words"].dtype == torch.int64
+    assert (len(both), {name: kind.name for name, kind in both.modality.items()}) == (
+        5,
+        {"photo": "image", "words": "tokens"},
+    )
+
+
 def test_channels_first_wins_if_both_could_be_meant() -> None:
     assert torch.equal(from_arrays(BYTES[..., :3]).x, BYTES[..., :3])
 
@@ -65,7 +83,12 @@ def test_labels_may_be_texts_or_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"x": np.zeros(3)}, ValueError, r"x must be vectors \(N, F\) or images \(N, C, H, W\), got shape \(3,\)"),
+        ({"x": np.zeros(3)}, ValueError, r"x must have shape \(N, F\) or \(N, C, H, W\), got \(3,\).*name their kind"),
+        ({"x": np.zeros((3, 8, 8))}, ValueError, r"got \(3, 8, 8\); for other samples name their kind, one of series"),
+        ({"kind": "serie"}, ValueError, "unknown kind 'serie'; did you mean 'series'"),
+        ({"kind": "image"}, ValueError, r"images of 1 or 3 channels.*got \(3, 2\)"),
+        ({"x": np.zeros((0, 3))}, ValueError, "N >= 1 for vector"),
+        ({"x": {}}, ValueError, "x must be a tensor or a dictionary of at least one"),
         ({"x": np.zeros((3, 4, 8, 8))}, ValueError, r"images of 1 or 3 channels.*got \(3, 4, 8, 8\)"),
         ({"x": np.zeros((3, 3, 8, 8), int)}, TypeError, "x must be uint8, or floating point in .*got torch.int64"),
         ({"x": 255 * np.ones((3, 3, 8, 8))}, ValueError, r"x must be in \[0, 1\] for float images"),

@@ -128,3 +128,28 @@ def test_fingerprint_tells_every_named_tensor_and_name() -> None:
 def test_bad_parts_are_named(x: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         small(x)
+
+
+def graph() -> Dataset:
+    return small(edges=torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]]))
+
+
+def test_a_batch_of_a_graph_holds_the_edges_between_its_nodes() -> None:
+    assert torch.equal(graph().batch(torch.arange(6)).edges, graph().edges)
+    assert graph().batch(torch.tensor([5, 0, 3])).edges.tolist() == [[0], [1]], "5 -> 0, by places in the batch"
+    cut = graph().subset(torch.tensor([False, True, True, True, False, False])).to("cpu")
+    assert cut.edges.tolist() == [[0, 1], [1, 2]]
+    assert small().batch(torch.tensor([0])).edges is None
+    assert graph().fingerprint() != small().fingerprint()
+
+
+def test_edges_lead_from_row_to_row() -> None:
+    for edges, message in (
+        (torch.zeros(3, 2, dtype=torch.int64), r"edges must be int64 \(2, E\), got torch.int64 of \(3, 2\)"),
+        (torch.zeros(2, 3), r"edges must be int64 \(2, E\), got torch.float32 of \(2, 3\)"),
+        (torch.tensor([[0], [6]]), r"edges must be rows of x, in \[0, 6\), got 0 to 6"),
+        (torch.tensor([[-1], [5]]), r"got -1 to 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small(edges=edges)
+    assert small(edges=torch.empty(2, 0, dtype=torch.int64)).batch(torch.tensor([1])).edges.shape == (2, 0)

@@ -96,3 +96,32 @@ def test_errors_name_the_argument():
         nn.MLP([64, 8])(torch.zeros(5, 3, 2, 2))
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         nn.ConvNet(width=0)
+
+
+@pytest.mark.parametrize(("dims", "shape"), [(1, (40,)), (2, (16, 12)), (3, (8, 16, 12))])
+def test_convnet_takes_series_images_and_volumes(dims, shape):
+    network = nn.ConvNet(2, width=4, depth=2, dims=dims)
+    assert network(torch.randn(3, 2, *shape)).shape == (3, network.out_features) == (3, 8)
+    assert count(network) == 2 * 4 * 3**dims + 4 * 8 * 3**dims + 2 * (4 + 8)
+    with pytest.raises(ValueError, match="dims must be 1, 2 or 3, got 4"):
+        nn.ConvNet(2, dims=4)
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_pooled_does_not_mind_the_order_of_parts(pool):
+    network = nn.Pooled(nn.MLP([3, 8, 5]), pool).eval()
+    x = torch.randn(4, 7, 3)
+    parts = torch.stack([network.part(x[:, place]) for place in range(7)])
+    torch.testing.assert_close(network(x), parts.mean(0) if pool == "mean" else parts.amax(0))
+    torch.testing.assert_close(network(x[:, torch.randperm(7)]), network(x))
+    assert network.out_features == 5
+    with pytest.raises(ValueError, match="pool must be 'mean' or 'max', got 'sum'"):
+        nn.Pooled(nn.MLP([3, 5]), "sum")
+
+
+def test_bag_of_tokens_is_the_mean_of_the_vectors_of_its_words():
+    bag = nn.BagOfTokens(10, 4)
+    tokens = torch.tensor([[3, 5, 0, 0], [7, 0, 0, 0], [0, 0, 0, 0]])
+    expected = torch.stack([(bag.weight[3] + bag.weight[5]) / 2, bag.weight[7], torch.zeros(4)])
+    torch.testing.assert_close(bag(tokens), expected)
+    assert bag.out_features == 4

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from cl_explore import losses
 from cl_explore.claims.figures import dots
-from cl_explore.claims.setting import HardViews, build, embed_views, measures, splits, weak_views
+from cl_explore.claims.setting import build, embed_views, measures, splits
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.methods import JointEmbedding
@@ -22,7 +22,7 @@ def run(
 ) -> list[Row]:
     """CACR with both kinds of weights, with one, with none; NT-Xent; then the weight of a positive made noisier."""
     train, test = splits(dataset, samples)
-    augment = HardViews() if train.x.shape[-1] < 28 else weak_views(train)
+    augment = train.modality.hard(train.x)
     plan: list[tuple[str, str, dict[str, Any]]] = [
         ("CACR", "cacr", {}),
         ("no weights", "cacr", {"tau_pos": 0.0, "tau_neg": 0.0}),

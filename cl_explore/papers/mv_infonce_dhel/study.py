@@ -6,7 +6,7 @@ import torch
 
 from cl_explore import losses
 from cl_explore.claims.figures import curves
-from cl_explore.claims.setting import HardViews, build, measures, splits, weak_views
+from cl_explore.claims.setting import build, measures, splits
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Batch
@@ -36,12 +36,11 @@ METHODS = {"pairwise NT-Xent": (Pairwise, "nt_xent"), "MV-InfoNCE": (JointEmbedd
 def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 20) -> list[Row]:
     """Pairwise NT-Xent, MV-InfoNCE and MV-DHEL over numbers of weak views; two of them with two hard views as well.
 
-    Hard views are shifted, partly erased, noisy small pictures; larger ones have SimCLR's views throughout. The last
+    Weak and hard views are those of the data's modality; larger pictures have SimCLR's views throughout. The last
     rows hold how much the effective rank grows from 2 to 6 views.
     """
     train, test = splits(dataset, samples)
-    small = train.x.ndim == 4 and train.x.shape[-1] < 28
-    weak, hard = weak_views(train), HardViews() if small else weak_views(train)
+    weak, hard = train.modality.weak(train.x), train.modality.hard(train.x)
     plan = [(name, count, "weak") for count in VIEWS for name in METHODS]
     plan += [(name, 2, "hard") for name in ("pairwise NT-Xent", "MV-DHEL")]
     rows: list[Row] = []

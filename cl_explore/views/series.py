@@ -1,0 +1,82 @@
+"""Views of series and waveforms: crop, scale, jitter and mask, each drawn for every view by itself."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cl_explore.views.base import Views
+
+
+class SeriesParameters(NamedTuple):
+    """What was drawn for series (N, C, T).
+
+    window: (N, 2), start and length of the crop as shares of the series; None if it is switched off.
+    gain: (N, C, 1), multiplies each channel.
+    noise: (N, C, T), to be added.
+    masked: (N, T) bool, the stretch that is set to 0.
+    """
+
+    window: Tensor | None
+    gain: Tensor
+    noise: Tensor
+    masked: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesViews(Views[SeriesParameters]):
+    """Views of series (B, C, T), in this order.
+
+    crop: most of the length that is cut away, below 1; what is left is stretched to T again (linear).
+    scale: each channel is multiplied by a number uniform in 1 +- scale.
+    jitter: standard deviation of Gaussian noise, in those of the sample's channel.
+    mask: share of the length that is set to 0, as one stretch.
+
+    >>> augment = SeriesViews(crop=0.5, mask=0.1)
+    >>> augment(torch.randn(4, 3, 100), torch.Generator().manual_seed(0)).shape
+    torch.Size([4, 2, 3, 100])
+    """
+
+    crop: float = 0.0
+    scale: float = 0.1
+    jitter: float = 0.1
+    mask: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop >= 1 or self.mask > 1:
+            raise ValueError(f"crop must be below 1 and mask at most 1, got {self.crop} and {self.mask}")
+
+    def apply(self, x: Tensor, parameters: SeriesParameters) -> Tensor:
+        """Make the views (N, C, T) of x that the parameters describe."""
+        window, gain, noise, masked = parameters
+        if window is not None:
+            last = x.shape[2] - 1
+            start, length = window[:, :1], window[:, 1:]
+            place = last * (start + length * torch.linspace(0, 1, last + 1, device=x.device))  # (N, T)
+            before = place.long().clamp(max=last)
+            after = (before + 1).clamp(max=last)
+            left, right = (x.gather(2, rows[:, None].expand_as(x)) for rows in (before, after))
+            x = left.lerp(right, (place - before)[:, None].to(x.dtype))
+        return (x * gain + noise).masked_fill(masked[:, None], 0)
+
+    def _draw(self, x: Tensor, generator: torch.Generator) -> SeriesParameters:
+        count, channels, length = x.shape
+        uniform = torch.rand(count, 3 + channels, generator=generator, device=generator.device).to(x)
+        normal = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+        shortest = (1 - self.crop) ** self.strength
+        share = shortest + (1 - shortest) * uniform[:, 0]
+        window = torch.stack([uniform[:, 1] * (1 - share), share], dim=1)
+        gain = 1 + self.strength * self.scale * (2 * uniform[:, 3:, None] - 1)
+        noise = self.strength * self.jitter * x.std(dim=2, correction=0, keepdim=True) * normal
+        hidden = round(min(self.strength * self.mask, 1) * length)
+        first = (uniform[:, 2:3] * (length - hidden + 1)).long()
+        step = torch.arange(length, device=x.device)
+        masked = (step >= first) & (step < first + hidden)
+        return SeriesParameters(window if shortest < 1 else None, gain, noise, masked)
+
+    def _check(self, x: Tensor, generator: torch.Generator) -> None:
+        super()._check(x, generator)
+        if x.ndim != 3:
+            raise ValueError(f"x must have shape (B, C, T), got {tuple(x.shape)}")

@@ -1,0 +1,110 @@
+"""What every kind of views owes its caller."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cl_explore.views import (
+    HardViews,
+    ImageViews,
+    PointViews,
+    SeriesViews,
+    TokenViews,
+    VectorViews,
+    VideoViews,
+    Views,
+    VolumeViews,
+)
+
+IMAGE = {**vars(ImageViews.simclr()), "noise": 0.1}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def words(rows: int = 6, length: int = 30) -> Tensor:
+    x = torch.randint(2, 500, (rows, length), generator=seeded(7))
+    return x.masked_fill(torch.arange(length) >= length - 5, 0)
+
+
+def uniform(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=seeded(7))
+
+
+CASES: dict[str, tuple[Views[Any], Tensor]] = {
+    "hard": (HardViews(), uniform(6, 1, 8, 8)),
+    "image": (ImageViews(**IMAGE), uniform(6, 3, 8, 8)),
+    "points": (PointViews(), uniform(6, 20, 3)),
+    "points in the plane": (PointViews(), uniform(6, 20, 2)),
+    "series": (SeriesViews(crop=0.5, mask=0.2), uniform(6, 3, 25)),
+    "tokens": (TokenViews(drop=0.3, mask=0.3), words()),
+    "vector": (VectorViews(), uniform(6, 12)),
+    "video": (VideoViews(**IMAGE), uniform(6, 4, 3, 8, 8)),
+    "volume": (VolumeViews(crop_area=0.5, flip=0.5, brightness=0.4, noise=0.1), uniform(6, 2, 4, 8, 8)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_strength_zero_changes_nothing(name: str) -> None:
+    augment, x = CASES[name]
+    views = replace(augment, strength=0.0)(x, seeded(), n_views=3)
+    assert all(torch.equal(views[:, v], x) for v in range(3))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_generator_state_one_result_and_the_samples_stay_as_they_are(name: str) -> None:
+    augment, x = CASES[name]
+    kept, generator = x.clone(), seeded()
+    first, second = augment(x, generator), augment(x, generator)
+    assert first.shape == (len(x), 2, *x.shape[1:])
+    assert first.dtype == x.dtype
+    assert torch.equal(first, augment(x, seeded()))
+    assert not torch.equal(first, second)
+    assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_view_is_drawn_by_itself(name: str) -> None:
+    augment, x = CASES[name]
+    views = augment(x[:1].expand(12, *x.shape[1:]), seeded()).flatten(0, 1)
+    assert len(views.flatten(1).unique(dim=0)) == 24
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_sample_is_changed_the_same_whatever_the_others_are(name: str) -> None:
+    augment, x = CASES[name]
+    other = x.clone()
+    other[1:] = other[1:].flip(0)
+    other[1:] = other[1:].flip(1) if name != "tokens" else other[1:]
+    assert torch.equal(augment(x, seeded())[0], augment(other, seeded())[0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_applies_what_parameters_draws(name: str) -> None:
+    augment, x = CASES[name]
+    rows = x.repeat_interleave(2, dim=0)
+    drawn = augment.parameters(rows, seeded())
+    assert torch.equal(augment(x, seeded()).flatten(0, 1), augment.apply(rows, drawn))
+    weaker = replace(augment, strength=0.1)
+    assert torch.equal(weaker.apply(rows, drawn), augment.apply(rows, drawn)), "the parameters alone decide"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_calls_are_refused(name: str) -> None:
+    augment, x = CASES[name]
+    with pytest.raises(ValueError, match="n_views must be at least 1, got 0"):
+        augment(x, seeded(), n_views=0)
+    with pytest.raises(TypeError, match=r"generator must be a torch.Generator, got int"):
+        augment(x, 0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"x must be an? .*tensor, got torch.uint8"):
+        augment(x.to(torch.uint8), seeded())
+    with pytest.raises(TypeError, match=r"x must be an? .*tensor, got list"):
+        augment(x.tolist(), seeded())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"x must have shape \(B, .*got \(6,\)"):
+        augment(x.flatten(1)[:, 0], seeded())
+    with pytest.raises(ValueError, match="strength must be at least 0 and finite, got -1"):
+        replace(augment, strength=-1)
