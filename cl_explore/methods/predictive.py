@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cl_explore import losses
-from cl_explore.data.dataset import each
+from cl_explore.data.batch import each
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Embedded, Step
 from cl_explore.methods.skeleton import Skeleton, title, width

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore import losses
-from cl_explore.data.dataset import Samples
+from cl_explore.data.batch import Samples
 from cl_explore.methods.method import Augment, Embedded, Step
 from cl_explore.methods.skeleton import Skeleton, title
 
