@@ -4,7 +4,7 @@ PYTHON ?= python3
 # Where pip looks for torch. Linux without a GPU: make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # (the default build for Linux brings several GB of CUDA libraries along).
 TORCH_INDEX ?=
-# Handed to the command behind `make lab` and `make course`, such as ARGS="--no-browser" or ARGS="02_temperature".
+# Handed to the command behind `make lab` and `make course`, such as ARGS="--no-browser" or ARGS="temperature".
 ARGS ?=
 
 VENV := .venv
@@ -36,7 +36,7 @@ test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 test-browser: $(BROWSER)  ## work every panel in a real JupyterLab with Chromium, and the exported pages offline
 	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser $(ARGS)
 
-notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="02_temperature" for one)
+notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="temperature" for one, ARGS=--text to execute nothing)
 	@$(BIN)/python notebooks/build.py $(ARGS)
 
 docs: $(INSTALLED)  ## write the pages of losses and studies, with their pictures

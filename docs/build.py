@@ -1,7 +1,7 @@
 """Make the generated pages: `python docs/build.py`. A test keeps them in agreement with what they are made from.
 
-docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, its figures and the table in the README
-from the records in data/scorecard.
+docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, its figures and the table of papers in
+the README from the records in data/scorecard, its table of the course from the list and the sources of the notebooks.
 """
 
 import inspect
@@ -150,10 +150,14 @@ def page() -> str:
 
 
 def readme() -> str:
-    """The README with the coverage of the papers between its two marks."""
-    begin, end = "<!-- papers -->\n", "\n<!-- end of papers -->"
-    table = f"{begin}{coverage.markdown()}{end}"
-    return re.sub(f"{begin}.*?{end}", lambda _: table, README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """The README with the course and the coverage of the papers, each between its two marks."""
+    lessons = runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))
+    text = README.read_text(encoding="utf-8")
+    tables = {"papers": coverage.markdown(), "the course": lessons["table"](lessons["read"](), "notebooks/")}
+    for name, table in tables.items():
+        between = f"(?<=<!-- {name} -->\n).*?(?=\n<!-- end of {name} -->)"
+        text = re.sub(between, lambda _, table=table: table, text, flags=re.DOTALL)
+    return text
 
 
 def files() -> dict[Path, str]:

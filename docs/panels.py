@@ -22,7 +22,7 @@ BEGIN, END = "<!-- the gallery, written by make screens -->", "<!-- end of the g
 
 def notebook() -> NotebookNode:
     """The gallery as a notebook, not executed: the panels of docs/gallery.py, then one of each paper that has one."""
-    found = runpy.run_path(str(HERE.parent / "notebooks" / "build.py"))["convert"](HERE / "gallery.py")
+    found = runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))["unnumbered"](HERE / "gallery.py")
     for slug in papers.slugs():
         if papers.has(slug, "panel"):
             panel = papers.panel(slug)

@@ -1,42 +1,27 @@
-"""Make notebooks/NN_name.ipynb from notebooks/src/NN_name.py: convert, execute, clean, write.
+"""Make notebooks/NN_slug.ipynb from notebooks/src/slug.py: convert, execute, clean, write.
 
-    python notebooks/build.py [--preset laptop] [--jobs 2] [NN_name ...]
+    python notebooks/build.py [--text] [--preset laptop] [--jobs 2] [slug ...]
 
-The sources are percent-format scripts. A notebook is replaced only when all its cells ran.
+The sources are percent-format scripts, their numbers come from lessons.txt. Where only text, number or links of a
+notebook changed they are brought up to date without executing it; with --text nothing else is done. A notebook is
+replaced only when all its cells ran.
 """
 
 import argparse
-import hashlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jupytext
+import lessons
 import nbformat
+from lessons import Lesson
 from nbformat import NotebookNode
 
 from cl_explore.app.course import ADDED_TAGS, WIDGET_MIME, run, summary
 
 HERE = Path(__file__).parent
 PANEL = "An interactive panel: run this cell to move it."  # its scripts are large, and code hosts do not run them
-KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-
-
-def convert(source: Path) -> NotebookNode:
-    """The notebook of a source, not executed.
-
-    A cell's id is made from its text, so that building twice, here or elsewhere, gives the same notebook.
-    """
-    notebook = jupytext.read(source, fmt="py:percent")
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
-    for number, cell in enumerate(notebook.cells):
-        same = sum(other.source == cell.source for other in notebook.cells[:number])
-        cell.id = hashlib.sha256(f"{cell.source}\0{same}".encode()).hexdigest()[:12]
-        cell.metadata = nbformat.from_dict(
-            {key: cell.metadata[key] for key in ("tags", "jupyter") if key in cell.metadata}
-        )
-    return notebook
 
 
 def clean(executed: NotebookNode, unexecuted: NotebookNode) -> NotebookNode:
@@ -61,12 +46,31 @@ def passing(output: NotebookNode) -> bool:
     return WIDGET_MIME in output.get("data", {}) or output.get("name") == "stderr"
 
 
-def build(names: Sequence[str] = (), *, preset: str = "laptop", jobs: int = 2, here: Path = HERE) -> int:
-    """Build the named notebooks, or all, into the folder `here`; the number of those that failed."""
-    found = {path.stem: path for path in sorted((here / "src").glob("*.py"))}
-    if unknown := [name for name in names if name not in found]:
-        raise SystemExit(f"there is no source {', '.join(unknown)} in {here / 'src'}; there are: {', '.join(found)}")
-    notebooks = {name: convert(found[name]) for name in names or found}
+def update_text(course: Mapping[str, Lesson], here: Path = HERE) -> None:
+    """Give built notebooks the numbers of the list, and those whose code is that of the source its text.
+
+    Nothing is executed, so outputs stay as they are.
+    """
+    for path in sorted(here.glob("[0-9][0-9]_*.ipynb")):
+        slug = path.stem[3:]
+        if slug not in course:
+            continue
+        built, new = nbformat.read(path, as_version=4), lessons.convert(slug, course, here)
+        old_code, new_code = ([cell for cell in of.cells if cell.cell_type == "code"] for of in (built, new))
+        if [cell.source for cell in old_code] == [cell.source for cell in new_code]:
+            for old, cell in zip(old_code, new_code, strict=True):
+                cell.outputs, cell.execution_count = old.outputs, old.execution_count
+            nbformat.write(new, path)
+        path.rename(here / f"{course[slug].name}.ipynb")
+
+
+def build(slugs: Sequence[str] = (), *, preset: str = "laptop", jobs: int = 2, here: Path = HERE) -> int:
+    """Build the notebooks of these lessons, or of all, into the folder `here`; the number of those that failed."""
+    course = lessons.read(here)
+    if unknown := [slug for slug in slugs if slug not in course]:
+        raise SystemExit(f"there is no lesson {', '.join(unknown)} in lessons.txt; there are: {', '.join(course)}")
+    update_text(course, here)
+    notebooks = {course[slug].name: lessons.convert(slug, course, here) for slug in slugs or course}
     with tempfile.TemporaryDirectory() as folder:
         unexecuted, executed = Path(folder, "unexecuted"), Path(folder, "executed")
         unexecuted.mkdir()
@@ -83,8 +87,12 @@ def build(names: Sequence[str] = (), *, preset: str = "laptop", jobs: int = 2, h
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NN_name", help="default: all")
+    parser.add_argument("slugs", nargs="*", metavar="slug", help="default: all")
+    parser.add_argument("--text", action="store_true", help="execute nothing: bring text, numbers and links up to date")
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    sys.exit(min(1, build(options.names, preset=options.preset, jobs=options.jobs)))
+    if options.text:
+        update_text(lessons.read())
+    else:
+        sys.exit(min(1, build(options.slugs, preset=options.preset, jobs=options.jobs)))

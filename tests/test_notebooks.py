@@ -1,44 +1,34 @@
 """The committed notebooks agree with their sources and are fit to be read; and the builder that makes them."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
+import build
+import lessons
 import nbformat
 import papermill
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "notebooks" / "src").glob("*.py"))
+COURSE = lessons.read()
 MOST_BYTES = 1_000_000
 MOST_PICTURES = 12
 
 
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(params=SOURCES, ids=lambda source: source.stem)
-def source(request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(params=COURSE)
+def slug(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def path(source: Path) -> Path:
-    return ROOT / "notebooks" / f"{source.stem}.ipynb"
+def path(slug: str) -> Path:
+    return ROOT / "notebooks" / f"{COURSE[slug].name}.ipynb"
 
 
 @pytest.fixture
-def notebook(path: Path) -> NotebookNode:
-    assert path.is_file(), f"{path} is not built: make notebooks ARGS={path.stem}"
+def notebook(path: Path, slug: str) -> NotebookNode:
+    assert path.is_file(), f"{path} is not built: make notebooks ARGS={slug}"
     return nbformat.read(path, as_version=4)
 
 
@@ -46,11 +36,16 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_notebook_agrees_with_its_source(source: Path, notebook: NotebookNode, build: ModuleType) -> None:
+def test_notebook_agrees_with_its_source(slug: str, notebook: NotebookNode) -> None:
     def cells(of: NotebookNode) -> list[tuple[str, str, dict]]:
         return [(cell.cell_type, cell.source, dict(cell.metadata)) for cell in of.cells]
 
-    assert cells(notebook) == cells(build.convert(source)), f"stale: make notebooks ARGS={source.stem}"
+    assert cells(notebook) == cells(lessons.convert(slug, COURSE)), f"stale: make notebooks ARGS={slug}"
+
+
+def test_there_is_no_notebook_without_a_lesson() -> None:
+    built = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert built == {lesson.name for lesson in COURSE.values()}
 
 
 def test_notebook_ran_to_its_end(notebook: NotebookNode) -> None:
@@ -87,6 +82,8 @@ def test_notebook_holds_no_widget_state_and_is_small(path: Path, notebook: Noteb
 TINY = """\
 # %% [markdown]
 # # Tiny
+#
+# **How small?**
 
 # %% tags=["parameters"]
 preset: str = "laptop"
@@ -104,58 +101,74 @@ preset * 2
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, build: ModuleType) -> Path:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where 00_tiny was built and 01_wrong was not, because it fails."""
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / "src").mkdir()
-    (folder / "src" / "00_tiny.py").write_text(TINY)
-    (folder / "src" / "01_wrong.py").write_text(TINY + "\n# %%\nassert False\n")
-    (folder / "01_wrong.ipynb").write_text("as it was")
+    (folder / "lessons.txt").write_text("tiny\nwrong\n")
+    (folder / "src" / "tiny.py").write_text(TINY)
+    (folder / "src" / "wrong.py").write_text(TINY + "\n# %%\nassert False\n")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("as it was")]), folder / "01_wrong.ipynb")
     assert build.build(here=folder) == 1
     return folder
 
 
 def test_build_keeps_text_and_drops_panels_warnings_and_timings(tiny: Path) -> None:
     built = nbformat.read(tiny / "00_tiny.ipynb", as_version=4)
-    assert [cell.cell_type for cell in built.cells] == ["markdown", "code", "code"]
-    assert [cell.metadata.get("tags") for cell in built.cells] == [None, ["parameters"], ["claim"]]
-    assert [set(cell.metadata) - {"tags"} for cell in built.cells] == [set(), set(), set()]
+    assert [cell.cell_type for cell in built.cells] == ["markdown", "code", "code", "markdown"]
+    assert [cell.metadata.get("tags") for cell in built.cells] == [None, ["parameters"], ["claim"], None]
+    assert [set(cell.metadata) - {"tags"} for cell in built.cells] == [set(), set(), set(), set()]
     texts = [output.get("text") or dict(output.data) for output in outputs(built)]
     assert texts[0] == "laptop 0\n"
     assert texts[1]["text/html"] == "<b>a table</b>"
     assert texts[2] == {"text/plain": "An interactive panel: run this cell to move it."}
     assert texts[3] == {"text/plain": "'laptoplaptop'"}
-    assert [cell.execution_count for cell in built.cells[1:]] == [1, 2]
+    assert [cell.execution_count for cell in built.cells[1:3]] == [1, 2]
     assert outputs(built)[3].execution_count == 2
     assert len(texts) == 4
 
 
 def test_build_does_not_touch_a_notebook_that_fails(tiny: Path) -> None:
-    assert (tiny / "01_wrong.ipynb").read_text() == "as it was"
+    assert [cell.source for cell in nbformat.read(tiny / "01_wrong.ipynb", as_version=4).cells] == ["as it was"]
 
 
-def test_cell_ids_are_the_same_every_time_and_differ(tiny: Path, build: ModuleType) -> None:
-    source = tiny / "src" / "02_twins.py"
+def test_cell_ids_are_the_same_every_time_and_differ(tmp_path: Path) -> None:
+    source = tmp_path / "twins.py"
     source.write_text("# %%\n1\n\n# %%\n1\n\n# %%\n2\n")
-    first, second = ([cell.id for cell in build.convert(source).cells] for _ in range(2))
+    first, second = ([cell.id for cell in lessons.unnumbered(source).cells] for _ in range(2))
     assert first == second
     assert len(set(first)) == 3
     source.write_text("# %%\n0\n\n# %%\n1\n\n# %%\n1\n\n# %%\n2\n")
-    assert [cell.id for cell in build.convert(source).cells][1:] == first
+    assert [cell.id for cell in lessons.unnumbered(source).cells][1:] == first
 
 
-def test_progress_bars_are_dropped(build: ModuleType) -> None:
+def test_only_text_is_updated_without_executing(tiny: Path) -> None:
+    source, built = tiny / "src" / "tiny.py", tiny / "00_tiny.ipynb"
+    before = nbformat.read(built, as_version=4)
+    source.write_text(TINY.replace("How small?", "How very small?"))
+    build.update_text(lessons.read(tiny), tiny)
+    after = nbformat.read(built, as_version=4)
+    assert "How very small?" in after.cells[0].source
+    assert after.cells[1:] == before.cells[1:]
+    source.write_text(TINY.replace("preset * 2", "preset * 3"))
+    build.update_text(lessons.read(tiny), tiny)
+    assert nbformat.read(built, as_version=4) == after, "code that changed has to run"
+    source.write_text(TINY)
+    nbformat.write(before, built)
+
+
+def test_progress_bars_are_dropped() -> None:
     bar = new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%| | 0/3"})
     assert build.passing(bar)
     assert not build.passing(new_output("stream", name="stdout", text="3 %"))
 
 
-def test_an_unknown_name_is_refused(tiny: Path, build: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="there is no source 09_absent"):
-        build.build(["09_absent"], here=tiny)
+def test_an_unknown_name_is_refused(tiny: Path) -> None:
+    with pytest.raises(SystemExit, match=r"there is no lesson absent in lessons\.txt; there are: tiny, wrong"):
+        build.build(["absent"], here=tiny)
 
 
-def test_clean_refuses_another_notebook(build: ModuleType) -> None:
+def test_clean_refuses_another_notebook() -> None:
     longer, shorter = (nbformat.v4.new_notebook(cells=[new_code_cell() for _ in range(count)]) for count in (2, 1))
     with pytest.raises(ValueError, match="zip"):
         build.clean(longer, shorter)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import cl_explore
 from cl_explore import papers
+from cl_explore.app import layout
 
-NOTEBOOKS = Path(cl_explore.__file__).parents[1] / "notebooks"
-FIRST_NOTEBOOK = "00_start_here.ipynb"
 PRESETS = ("smoke", "laptop", "real")
 
 
@@ -26,9 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lab_parser = commands.add_parser(
         "lab",
         help="open the course in JupyterLab",
-        description=f"Open JupyterLab on {FIRST_NOTEBOOK}. Other options, such as --no-browser, --port 8900 or "
+        description="Open JupyterLab on the first notebook. A clone opens its own; elsewhere they are laid out in a "
+        "folder first, and those you edited there are kept. Other options, such as --no-browser, --port 8900 or "
         "--ip 0.0.0.0, are handed to JupyterLab.",
     )
+    lab_parser.add_argument("--folder", type=Path, help="lay the notebooks out here (default: ./cl_explore_course)")
     lab_parser.set_defaults(run=lab)
 
     course_parser = commands.add_parser(
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Execute the notebooks and write them, with web pages and an index, to a folder. The exit code is "
         "1 if a notebook fails.",
     )
-    course_parser.add_argument("names", nargs="*", metavar="notebook", help="such as 02_temperature (default: all)")
+    course_parser.add_argument("names", nargs="*", metavar="notebook", help="such as temperature (default: all)")
     course_parser.add_argument("--preset", choices=("smoke", "laptop"), default="laptop", help="default: laptop")
     course_parser.add_argument("--seed", type=int, default=0, help="default: 0")
     course_parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time (default: 2)")
@@ -102,29 +103,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def find_notebooks(names: Sequence[str] = ()) -> list[Path]:
-    """The notebooks called `names` (with or without .ipynb), or all; FileNotFoundError if one, or all, are missing."""
-    found = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
-    if not found:
-        raise FileNotFoundError(f"there are no notebooks in {NOTEBOOKS}: run from a clone of the repository")
-    if missing := [name for name in names if Path(name).stem not in found]:
-        raise FileNotFoundError(f"there is no notebook {', '.join(missing)}; there are: {', '.join(found)}")
-    return [found[Path(name).stem] for name in names] or list(found.values())
-
-
 def lab(options: argparse.Namespace, rest: list[str]) -> int:
     """Serve JupyterLab until it is stopped."""
-    first = NOTEBOOKS / FIRST_NOTEBOOK
-    if not first.is_file():
-        raise FileNotFoundError(f"there is no notebook {first}: run from a clone of the repository")
+    first, *_ = layout.find()
+    root = first.parents[1]
+    if options.folder or not layout.IN_CLONE:
+        root = (options.folder or Path("cl_explore_course")).resolve()
+        kept = layout.lay_out(root)
+        first = root / first.name
+        print(f"the course is in {root}")
+        if kept:
+            print(f"kept as you edited them (delete or rename one to get it anew): {', '.join(kept)}")
     from jupyterlab.labapp import LabApp
 
-    # by its address, so that the link in the terminal leads to the notebook too
-    address = f"/lab/tree/{NOTEBOOKS.name}/{FIRST_NOTEBOOK}"
     settings = {
-        "ServerApp.root_dir": NOTEBOOKS.parent,
+        "ServerApp.root_dir": root,
         "ServerApp.kernel_websocket_connection_class": "cl_explore.app.connection.PromptConnection",
-        "LabApp.default_url": address,
+        # by its address, so that the link in the terminal leads to the notebook too
+        "LabApp.default_url": f"/lab/tree/{first.relative_to(root).as_posix()}",
     }
     LabApp.launch_instance([*(f"--{name}={value}" for name, value in settings.items()), *rest])
     return 0
@@ -132,7 +128,7 @@ def lab(options: argparse.Namespace, rest: list[str]) -> int:
 
 def course(options: argparse.Namespace, rest: list[str]) -> int:
     """Execute notebooks and report on them."""
-    notebooks = find_notebooks(options.names)
+    notebooks = layout.find(options.names)
     from cl_explore.app.course import run, summary
 
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The course runner lives here: it executes notebooks headless, several at a time, and writes web pages."""
+"""The course runner: it executes notebooks headless, several at a time, and writes web pages."""
 
 import os
 import re
@@ -214,10 +214,10 @@ def typeset(markdown: str) -> str:
 
 
 def page(notebook: NotebookNode, name: str) -> str:
-    """The notebook as a web page that needs neither a kernel nor the web."""
+    """The notebook as a web page that needs neither a kernel nor the web; links lead to the pages of other lessons."""
     notebook.metadata.pop("widgets", None)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
-        cell.source = typeset(cell.source)
+        cell.source = typeset(re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", cell.source))
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = [output for output in cell.outputs if WIDGET_MIME not in output.get("data", {})]
         for output in cell.outputs:

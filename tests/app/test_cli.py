@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cl_explore import papers
-from cl_explore.app import cli, course, doctor
+from cl_explore.app import cli, course, doctor, layout
 
 STUDIES = [slug for slug in papers.slugs() if papers.has(slug, "study")]
 
@@ -19,7 +19,7 @@ def notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("00_start_here", "01_next", "draft"):
         (folder / f"{name}.ipynb").write_text("{}")
-    monkeypatch.setattr(cli, "NOTEBOOKS", folder)
+    monkeypatch.setattr(layout, "NOTEBOOKS", folder)
     return folder
 
 
@@ -54,10 +54,25 @@ def test_lab_hands_other_options_to_jupyterlab(notebooks: Path, monkeypatch: pyt
     assert rest == ["--no-browser", "--port", "8901"]
 
 
-def test_lab_outside_a_clone_says_so(
-    notebooks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_lab_lays_the_course_out_where_it_is_told_to(
+    notebooks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (notebooks / "00_start_here.ipynb").unlink()
+    from jupyterlab.labapp import LabApp
+
+    handed: list[list[str]] = []
+    monkeypatch.setattr(LabApp, "launch_instance", handed.append)
+    assert cli.main(["lab", "--folder", str(tmp_path / "mine"), "--no-browser"]) == 0
+    ((root, _, address, *rest),) = handed
+    assert root == f"--ServerApp.root_dir={tmp_path / 'mine'}"
+    assert address == "--LabApp.default_url=/lab/tree/00_start_here.ipynb"
+    assert rest == ["--no-browser"]
+    assert (tmp_path / "mine" / "01_next.ipynb").read_text() == "{}"
+    assert capsys.readouterr().out == f"the course is in {tmp_path / 'mine'}\n"
+
+
+def test_lab_without_notebooks_says_so(notebooks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in notebooks.iterdir():
+        path.unlink()
     assert cli.main(["lab"]) == 2
     assert "run from a clone of the repository" in capsys.readouterr().err
 
@@ -78,14 +93,9 @@ def test_course_runs_what_is_asked_for_and_fails_with_its_notebooks(
     assert capsys.readouterr().out.endswith(f"notebooks: {1 - code} passed, {code} failed\n")
 
 
-def test_course_takes_all_numbered_notebooks_by_default(notebooks: Path) -> None:
-    assert [path.stem for path in cli.find_notebooks()] == ["00_start_here", "01_next"]
-    assert [path.stem for path in cli.find_notebooks(["01_next.ipynb"])] == ["01_next"]
-
-
 def test_course_names_the_notebooks_there_are(notebooks: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["course", "07_absent"]) == 2
-    assert "07_absent; there are: 00_start_here, 01_next" in capsys.readouterr().err
+    assert "07_absent; there are: start_here, next" in capsys.readouterr().err
 
 
 RECORD = {

@@ -149,3 +149,10 @@ def test_pages_ask_nothing_of_the_web() -> None:
     assert html.count("<math") == 2
     assert "$HOME" in html
     assert not re.search(r"""<(script|link|img)[^>]*(src|href)=["']?(https?:)?//""", html)
+
+
+def test_links_between_notebooks_lead_to_pages() -> None:
+    cells = [new_markdown_cell("[next](01_next.ipynb), [elsewhere](https://host/01_next.ipynb)")]
+    html = course.page(new_notebook(cells=cells), "links")
+    assert 'href="01_next.html"' in html
+    assert 'href="https://host/01_next.ipynb"' in html

@@ -22,9 +22,9 @@ FLAGS = [
 ]
 SERVE = """
 import pathlib, sys
-from cl_explore.app import cli
+from cl_explore.app import cli, layout
 first = pathlib.Path(sys.argv[1])
-cli.NOTEBOOKS, cli.FIRST_NOTEBOOK = first.parent, first.name
+layout.find = lambda: [first]
 sys.exit(cli.main(sys.argv[2:]))
 """
 START_SECONDS = 60

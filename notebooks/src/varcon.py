@@ -1,14 +1,17 @@
 # %% [markdown]
-# # 09 · VarCon: a class as a hidden cause
+# # VarCon: a class as a hidden cause
 #
-# **The question.** SupCon compares every sample with every other. Could a sample be compared with *classes* instead, and
+# **Can a class be a hidden cause, with room inside?**
+#
+# SupCon compares every sample with every other. Could a sample be compared with *classes* instead, and
 # can the loss say how tight a class shall become?
 #
 # **The answer you will measure.** **VarCon** (Wang et al., 2025) derives such a loss from variational inference. You
 # will build it step by step, then test what it is said to do. Some of it holds (it keeps more room inside a class, bears
 # a warm temperature, and costs less in large batches), some is a tie here, and one thing turns out the other way.
 #
-# **You need** notebooks 01 to 03. **Takes** about a minute on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
+# [Alignment and uniformity](slug:alignment_and_uniformity). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": two
@@ -27,10 +30,11 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 from cl_explore.papers.varcon.panel import VarConPanel
 
 plots.use()
+check = checker("varcon")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 
 # %% [markdown]

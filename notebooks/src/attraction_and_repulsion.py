@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 06 · Attraction and repulsion, or just an order
+# # Attraction and repulsion, or just an order
 #
-# **The question.** So far one softmax compared a positive with all negatives, and the weights fell out of it. Must
+# **Must there be one softmax, or any?**
+#
+# So far one softmax compared a positive with all negatives, and the weights fell out of it. Must
 # positives and negatives compete in the same softmax? Must there be a softmax at all?
 #
 # **The answer you will measure.** Two papers say no. **CACR** (Zheng et al., 2023) weighs positives among positives,
 # the far ones more, and negatives among negatives, the near ones more. **GroCo** (Shvetsova et al., 2023) asks for
 # nothing but an *order*: all positives before all hard negatives, learned through a sort that has a gradient.
 #
-# **You need** notebooks 01 and 02. **Takes** about two minutes on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature). **Takes** about two minutes on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed, fewer epochs; "laptop": three seeds
@@ -21,12 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 from cl_explore.losses.sorting import soft_sort
 from cl_explore.papers.cacr.panel import AttractionPanel
 from cl_explore.papers.groco.panel import SortPanel
 
 plots.use()
+check = checker("attraction_and_repulsion")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 
 # %% [markdown]
@@ -290,4 +293,4 @@ check("above", above)
 # </details>
 #
 # **Read on.** Zheng et al. 2023, *Contrastive Attraction and Contrastive Repulsion* (2105.03746); Shvetsova et al. 2023,
-# *Learning by Sorting* (2301.02009). **Next:** notebook 07 takes more than two views of a sample seriously.
+# *Learning by Sorting* (2301.02009).

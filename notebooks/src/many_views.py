@@ -1,13 +1,16 @@
 # %% [markdown]
-# # 07 · Many views
+# # Many views
 #
-# **The question.** Two views of a sample make one pair. Eight views make 28. What should a loss do with them all?
+# **What to do with more than two views?**
+#
+# Two views of a sample make one pair. Eight views make 28. What should a loss do with them all?
 #
 # **The answer you will measure.** Averaging a pairwise loss over all pairs leaves nearly everything as it was. Putting
 # all views of a sample into *one* term, and giving each view an energy of its own (MV-DHEL, Koromilas et al., 2025),
 # lets the embedding fill more of its directions: the **effective rank** grows with the number of views.
 #
-# **You need** notebooks 01 to 03. **Takes** about two minutes on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
+# [Alignment and uniformity](slug:alignment_and_uniformity). **Takes** about two minutes on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed, fewer epochs; "laptop": two seeds
@@ -23,10 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 from cl_explore.papers.mv_infonce_dhel.panel import ViewsPanel
 
 plots.use()
+check = checker("many_views")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 
 # %% [markdown]
@@ -243,5 +247,4 @@ check("all_equal", all_equal)
 # </details>
 #
 # **Read on.** Koromilas et al. 2025, *A Principled Framework for Multi-View Contrastive Learning* (2507.06979); Tian et al.
-# 2020, *Contrastive Multiview Coding* (1906.05849). **Next:** notebook 08, where labels say which samples belong
-# together.
+# 2020, *Contrastive Multiview Coding* (1906.05849).

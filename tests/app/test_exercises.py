@@ -3,49 +3,56 @@
 import re
 from pathlib import Path
 
+import lessons
 import pytest
+import torch
 
-from cl_explore import exercises
-from cl_explore.exercises import EXERCISES, Exercise, check
+from cl_explore.app.exercises import Exercise, checker, lesson
 
-SOURCES = sorted((Path(__file__).parents[1] / "notebooks" / "src").glob("[0-9]*.py"))
+SRC = Path(__file__).parents[2] / "notebooks" / "src"
+SLUGS = list(lessons.read())
+EXERCISES = [(slug, name) for slug in SLUGS for name in lesson(slug)]
 PRELUDE = "import math\nimport torch\nimport torch.nn.functional as F\nfrom cl_explore import losses\n"
 
 
-def solutions(source: Path) -> list[str]:
+def solutions(source: str) -> list[str]:
     """The Python blocks inside the <details> of a notebook's markdown."""
-    lines = [line.removeprefix("#").removeprefix(" ") for line in source.read_text().splitlines() if line[:1] == "#"]
+    lines = [line.removeprefix("#").removeprefix(" ") for line in source.splitlines() if line[:1] == "#"]
     details = re.findall(r"<details>.*?</details>", "\n".join(lines), flags=re.DOTALL)
     return [code for block in details for code in re.findall(r"```python\n(.*?)```", block, flags=re.DOTALL)]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_solutions_pass_and_stubs_wait(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = re.findall(r'^check\("(\w+)"', source.read_text(), flags=re.MULTILINE)
+@pytest.mark.parametrize("slug", SLUGS)
+def test_solutions_pass_and_every_exercise_of_the_lesson_is_asked(
+    slug: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = (SRC / f"{slug}.py").read_text()
+    assert f'\ncheck = checker("{slug}")\n' in source
+    asked = re.findall(r'^check\("(\w+)"', source, flags=re.MULTILINE)
     solved = []
     for code in solutions(source):
-        exec(PRELUDE + code, {"check": check})
+        exec(PRELUDE + code, {"check": checker(slug)})
         verdict = re.fullmatch(r"✓ (\w+): right\n", said := capsys.readouterr().out)
         assert verdict, said
         solved.append(verdict[1])
-    assert asked == solved, "every exercise has its solution, in order"
+    assert asked == solved == list(lesson(slug)), "every exercise has its solution, in order"
     assert 3 <= len(asked) <= 5
 
 
-def test_every_exercise_is_asked_somewhere() -> None:
-    asked = [name for source in SOURCES for name in re.findall(r'^check\("(\w+)"', source.read_text(), re.MULTILINE)]
-    assert sorted(asked) == sorted(EXERCISES)
+def test_every_file_of_exercises_belongs_to_a_lesson() -> None:
+    assert {path.stem for path in (SRC.parent / "exercises").glob("*.py")} <= set(SLUGS)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_known_mistakes_are_recognised(name: str) -> None:
-    exercise = EXERCISES[name]
+@pytest.mark.parametrize(("slug", "name"), EXERCISES)
+def test_the_known_mistakes_are_recognised(slug: str, name: str) -> None:
+    exercise = lesson(slug)[name]
     for remark, mistake in exercise.mistakes.items():
         answer = mistake if exercise.trials() != [()] else mistake()
         assert exercise.grade(answer) == remark
 
 
 def test_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    check = checker("start_here")
     for name, answer, verdict in [
         ("negatives", ..., "✗ negatives: not answered yet: replace the dots"),
         ("collapsed", lambda samples: None, "✗ collapsed: not answered yet: replace the dots"),
@@ -60,6 +67,13 @@ def test_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
         check("negative", 1)
 
 
+def test_names_are_those_of_one_lesson() -> None:
+    with pytest.raises(ValueError, match=r"name must be that of an exercise such as .*, got 'negatives'"):
+        checker("temperature")("negatives", 254)
+    with pytest.raises(ValueError, match="unknown lesson 'temperatur'; did you mean 'temperature'"):
+        checker("temperatur")
+
+
 def test_a_wrong_answer_shows_where_it_is_worst() -> None:
-    exercise = Exercise(lambda x: x, lambda: [(exercises.torch.tensor([1.0, 2.0, 3.0]),)])
-    assert exercise.grade(lambda x: exercises.torch.tensor([1.0, 2.5, 1.0])) == "you have 1 where 3 is right"
+    exercise = Exercise(lambda x: x, lambda: [(torch.tensor([1.0, 2.0, 3.0]),)])
+    assert exercise.grade(lambda x: torch.tensor([1.0, 2.5, 1.0])) == "you have 1 where 3 is right"

@@ -1,7 +1,9 @@
 # %% [markdown]
-# # 02 · Temperature
+# # Temperature
 #
-# **The question.** One number, τ, divides every similarity in a contrastive loss. Papers set it to 0.07, 0.1, 0.2 or
+# **What does the number in the softmax do?**
+#
+# One number, τ, divides every similarity in a contrastive loss. Papers set it to 0.07, 0.1, 0.2 or
 # 0.5 and rarely say why. What does it do?
 #
 # **The answer you will measure.** It decides *how much of the push goes to the nearest negatives*. That spreads
@@ -9,7 +11,7 @@
 # (tolerance). Wang & Liu (2021) call it the uniformity-tolerance dilemma; at the end of this page you will have
 # reproduced it on real digits.
 #
-# **You need** notebook 01. **Takes** about a minute on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
@@ -25,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 
 plots.use()
+check = checker("temperature")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 TEMPERATURES = [0.07, 0.2, 0.5, 1.0, 3.0]
 
@@ -311,5 +314,3 @@ check("tolerance", tolerance)
 #   the values it prints can only be means over pairs of the same class, and that is what is measured here.
 # - Wang & Isola, *Understanding contrastive representation learning through alignment and uniformity on the
 #   hypersphere*, ICML 2020, [2005.10242](https://arxiv.org/abs/2005.10242).
-#
-# **Next:** `03_alignment_and_uniformity` takes the two pulls apart.

@@ -1,7 +1,9 @@
 # %% [markdown]
-# # 08 · Labels and class dispersion
+# # Labels and class dispersion
 #
-# **The question.** With labels, an anchor has many positives: all samples of its class. How tightly should a loss tie
+# **What do labels tie together, and what is lost?**
+#
+# With labels, an anchor has many positives: all samples of its class. How tightly should a loss tie
 # them together, and what is lost when it does?
 #
 # **The answer you will measure.** SupCon (Khosla et al., 2020) averages over the positives *outside* the logarithm and
@@ -9,7 +11,8 @@
 # classes move to the corners of a simplex (**neural collapse**). Wrong labels pull the classes together long before the
 # nearest neighbours turn wrong, and temperature acts on classes otherwise than on samples.
 #
-# **You need** notebooks 01 to 03. **Takes** about a minute on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
+# [Alignment and uniformity](slug:alignment_and_uniformity). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
@@ -24,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 
 plots.use()
+check = checker("labels_and_class_dispersion")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 
 # %% [markdown]
@@ -319,7 +323,7 @@ print(noise.round(3).to_string(index=False))
 # %% [markdown]
 # ## 5 · "Colder is tighter": the simplex is the goal at every τ, the way to it differs
 #
-# In notebook 02 a cold loss spread the samples of a class. With labels there is nothing to spread: collapse on a
+# In the lesson on [temperature](slug:temperature) a cold loss spread the samples of a class. With labels there is nothing to spread: collapse on a
 # simplex is the minimum at *any* τ. But a cold loss stops pushing once the negatives are merely further off than the
 # positives, and in the same number of steps its classes do not get as far apart.
 
@@ -436,4 +440,4 @@ check("true_positives", true_positives)
 # **Read on.** Khosla et al. 2020, *Supervised Contrastive Learning* (2004.11362), section 3.2 and its supplement on the
 # gradients; Papyan, Han & Donoho 2020, *Prevalence of Neural Collapse* (2008.08186); Graf et al. 2021, *Dissecting
 # Supervised Contrastive Learning* (2102.08817); Chen et al. 2022, *Perfectly Balanced* (2204.07596), on keeping
-# subclasses apart. **Next:** notebook 09, VarCon, which regulates the dispersion instead of driving it to nothing.
+# subclasses apart.

@@ -1,15 +1,17 @@
 # %% [markdown]
-# # 05 · A temperature for everyone
+# # A temperature for everyone
 #
-# **The question.** Notebook 02 chose one τ for the whole data set. But some samples have many neighbours that mean the
-# same, others hardly any. Should they all push their negatives equally hard?
+# **Should all samples push equally hard?**
+#
+# The lesson on [temperature](slug:temperature) chose one τ for the whole data set. But some samples have many
+# neighbours that mean the same, others hardly any. Should they all push their negatives equally hard?
 #
 # **The answer you will measure.** Give every sample a temperature of its own and let it learn it, such that the
 # weights of its negatives carry a fixed number of nats, ρ. On a long tail, samples of *frequent* classes then learn
 # *larger* temperatures: many of their negatives are of their own class, and they leave those in peace. This is iSogCLR
 # (Qiu et al., 2023).
 #
-# **You need** notebook 02. **Takes** about a minute on two cores.
+# **You need** [Temperature](slug:temperature). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
@@ -28,10 +30,11 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from cl_explore import data, evaluate, losses, methods, nn, plots, train, views
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 from cl_explore.papers.sogclr_individual_temperature.panel import TauPanel
 
 plots.use()
+check = checker("a_temperature_for_everyone")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 
 # %% [markdown]
@@ -286,5 +289,4 @@ check("most_nats", most_nats)
 # </details>
 #
 # **Read on.** Qiu et al. 2023, *Not All Semantics are Created Equal* (2305.11965); Yuan et al. 2022, *Provable Stochastic
-# Optimization for Global Contrastive Learning* (2202.12387). **Next:** notebook 06, where attraction and repulsion get
-# weights of their own.
+# Optimization for Global Contrastive Learning* (2202.12387).

@@ -1,7 +1,9 @@
 # %% [markdown]
-# # 01 · Losses from scratch
+# # Losses from scratch
 #
-# **The question.** A contrastive loss is a few lines of arithmetic on a matrix of similarities. Which few lines, and
+# **Which few lines of arithmetic is a contrastive loss?**
+#
+# A contrastive loss is a few lines of arithmetic on a matrix of similarities. Which few lines, and
 # why did the field move from pairs to triplets to a softmax over the whole batch?
 #
 # You will write five losses yourself, each in two to eight lines, and the notebook asserts that each equals the
@@ -19,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import losses, plots, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 
 plots.use()
+check = checker("losses_from_scratch")
 generator = torch.Generator().manual_seed(seed)
 
 # %% [markdown]
@@ -142,7 +145,7 @@ print(f"{active} of {all_triplets} triplets violate the margin and send a gradie
 #
 # With a single negative it is a triplet with a soft hinge, $\log(1 + e^{(s_n - s_p)/\tau})$. With many, every
 # negative pushes in proportion to its softmax weight: mining happens by itself, and $\tau$ says how sharply.
-# (Notebook 02 is about that.)
+# (The lesson on [temperature](slug:temperature) is about that.)
 
 
 # %%
@@ -359,5 +362,3 @@ check("supcon", my_supcon)
 #   [2002.05709](https://arxiv.org/abs/2002.05709).
 # - Khosla et al., *Supervised contrastive learning*, [2004.11362](https://arxiv.org/abs/2004.11362).
 # - Yeh et al., *Decoupled contrastive learning*, [2110.06848](https://arxiv.org/abs/2110.06848).
-#
-# **Next:** `02_temperature` asks what the one number in the softmax does.

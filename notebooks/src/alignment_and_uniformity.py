@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 03 · Alignment and uniformity
+# # Alignment and uniformity
 #
-# **The question.** Every contrastive loss pulls views of a sample together and pushes samples apart. What if we wrote
+# **Which two pulls is a contrastive loss made of, and what do labels add?**
+#
+# Every contrastive loss pulls views of a sample together and pushes samples apart. What if we wrote
 # down just these two pulls, each as its own loss, and turned them up and down?
 #
 # Wang & Isola (2020) did: **alignment**, the distance between the views of a sample, and **uniformity**, how evenly
 # the points fill the sphere. First on the circle, where you can see it; then on digits, where you can measure it;
 # then with labels, where a third quantity enters: the **dispersion** of a class.
 #
-# **You need** notebooks 01 and 02. **Takes** about a minute on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
@@ -22,9 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 
 plots.use()
+check = checker("alignment_and_uniformity")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 
 # %% [markdown]

@@ -1,9 +1,10 @@
 # %% [markdown]
-# # 00 · Start here
+# # Start here
 #
-# **Contrastive learning in one minute.** Show a network two distorted copies of the same image and two of another,
-# and ask only this: *which belong together?* No labels. From that game alone the network learns an embedding in which
-# like lies near like.
+# **What is contrastive learning, in one minute?**
+#
+# Show a network two distorted copies of the same image and two of another, and ask only this: *which belong together?*
+# No labels. From that game alone the network learns an embedding in which like lies near like.
 #
 # On this page you train such a network on real handwritten digits (seconds, no GPU), look at what it learnt, and then
 # drag the thing that makes it work. Run the cells from top to bottom: `Shift+Enter` runs one and moves on.
@@ -22,9 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 
 plots.use()
+check = checker("start_here")
 
 # %% [markdown]
 # ## 1 · The data, and the only supervision there is
@@ -166,12 +168,7 @@ widgets.SpherePanel(seed=seed)
 # %% [markdown]
 # ## The course
 #
-# | notebook | question |
-# |---|---|
-# | `00_start_here` | what is contrastive learning, in one minute? |
-# | `01_losses_from_scratch` | which few lines of arithmetic is a contrastive loss? |
-# | `02_temperature` | what does the number in the softmax do? |
-# | `03_alignment_and_uniformity` | which two pulls is it made of, and what do labels add? |
+# <!-- the course -->
 #
 # ## Exercises
 #
@@ -246,5 +243,3 @@ check("cosine", cosines)
 # - Chen et al., *A simple framework for contrastive learning of visual representations*,
 #   [2002.05709](https://arxiv.org/abs/2002.05709).
 # - The digits are those of the UCI repository as scikit-learn ships them (Alpaydin & Kaynak 1998).
-#
-# **Next:** `01_losses_from_scratch` opens the box.

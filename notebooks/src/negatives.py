@@ -1,7 +1,9 @@
 # %% [markdown]
-# # 04 · Negatives
+# # Negatives
 #
-# **The question.** A contrastive loss pushes an anchor from its negatives. How many does it need, are they really
+# **How many negatives, are they negative, and which of them matter?**
+#
+# A contrastive loss pushes an anchor from its negatives. How many does it need, are they really
 # negative, and which of them matter?
 #
 # **The answers you will measure.** That small batches suffer comes largely from one factor in the gradient, and
@@ -9,7 +11,7 @@
 # doubt them (**debiased**), weigh the near ones more (**hard**), or make harder ones than there are (**MoCHi**). And
 # many negatives need not cost much memory.
 #
-# **You need** notebooks 01 and 02. **Takes** about two minutes on two cores.
+# **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature). **Takes** about two minutes on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": two
@@ -24,11 +26,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
-from cl_explore.exercises import check
+from cl_explore.app.exercises import checker
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
 from cl_explore.papers.mochi.panel import MixPanel
 
 plots.use()
+check = checker("negatives")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 digits, test = data.load("digits"), data.load("digits", split="test")
 
@@ -188,7 +191,7 @@ doubt.drop(columns="seed").groupby("loss", sort=False).mean().style.format("{:.3
 
 # %% [markdown]
 # **Asserted:** weighing near negatives more spreads the embedding, the more so the larger β; leaving the false ones out
-# draws the classes together. Both pull at the same rope as the temperature did in notebook 02.
+# draws the classes together. Both pull at the same rope as the temperature did in the lesson on [temperature](slug:temperature).
 
 # %% tags=["claim"]
 spread, near = (doubt.set_index(["seed", "loss"])[column] for column in ("-uniformity", "tolerance"))
@@ -335,5 +338,4 @@ check("mix", mix)
 # </details>
 #
 # **Read on.** Yeh et al. 2022, *Decoupled Contrastive Learning* (2110.06848); Chuang et al. 2020 (2007.00224); Robinson et
-# al. 2021 (2010.04592); Kalantidis et al. 2020, *Hard Negative Mixing* (2010.01028). **Next:** notebook 05 gives every
-# sample a temperature of its own.
+# al. 2021 (2010.04592); Kalantidis et al. 2020, *Hard Negative Mixing* (2010.01028).

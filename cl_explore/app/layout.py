@@ -1,0 +1,56 @@
+"""Where the notebooks of the course are, and how they are laid out in a folder of the reader's."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cl_explore
+
+PACKAGE = Path(cl_explore.__file__).parent
+IN_CLONE = not (PACKAGE / "notebooks").is_dir()  # the wheel carries them inside the package
+NOTEBOOKS = (PACKAGE.parent if IN_CLONE else PACKAGE) / "notebooks"
+RECORD = ".laid_out.json"  # in the reader's folder: the hash of each notebook as it was laid out
+
+
+def find(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks called `names` (temperature, 02_temperature or 02_temperature.ipynb), or all.
+
+    Raises: FileNotFoundError if one, or all, are missing.
+    """
+    found = {path.stem[3:]: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    if not found:
+        raise FileNotFoundError(f"there are no notebooks in {NOTEBOOKS}: run from a clone of the repository or a wheel")
+    numbered = found | {path.stem: path for path in found.values()}
+    if missing := [name for name in names if name.removesuffix(".ipynb") not in numbered]:
+        raise FileNotFoundError(f"there is no notebook {', '.join(missing)}; there are: {', '.join(found)}")
+    return [numbered[name.removesuffix(".ipynb")] for name in names] or list(found.values())
+
+
+def lay_out(folder: Path) -> list[str]:
+    """Copy the notebooks to `folder` and take away those that are no longer of the course; the names of those kept.
+
+    A notebook that the reader edited is kept as it is: one that is neither what was laid out last nor what belongs
+    there now.
+    """
+    record = folder / RECORD
+    laid_out = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    course = {path.name: path.read_bytes() for path in find()}
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for name in sorted(course.keys() | laid_out.keys()):
+        path, new = folder / name, course.get(name)
+        if path.is_file() and _digest(path.read_bytes()) != laid_out.get(name) and path.read_bytes() != new:
+            kept.append(name)
+        elif new is None:
+            path.unlink(missing_ok=True)
+            del laid_out[name]
+        else:
+            path.write_bytes(new)
+            laid_out[name] = _digest(new)
+    record.write_text(json.dumps(laid_out, indent=1), encoding="utf-8")
+    return kept
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

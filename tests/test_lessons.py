@@ -1,0 +1,97 @@
+"""One list orders the lessons; numbers, links and the course's table follow from it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import build
+import lessons
+import pytest
+
+from cl_explore import papers
+
+ROOT = Path(__file__).parents[1]
+OPENING = "# %% [markdown]\n# # {title}\n#\n# **{question}**\n#\n# Text.\n"
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """Three lessons, the first with the table and a link to the last."""
+    (tmp_path / "src").mkdir()
+    for slug in ("first", "second", "third"):
+        source = OPENING.format(title=slug.capitalize(), question=f"What is {slug}?")
+        (tmp_path / "src" / f"{slug}.py").write_text(source)
+    with (tmp_path / "src" / "first.py").open("a") as source:
+        source.write("# Read [the third](slug:third).\n#\n# <!-- the course -->\n")
+    (tmp_path / "lessons.txt").write_text("first\nsecond\nthird\n")
+    return tmp_path
+
+
+def test_numbers_titles_and_questions_come_from_list_and_sources(course: Path) -> None:
+    found = lessons.read(course)
+    assert [lesson.name for lesson in found.values()] == ["00_first", "01_second", "02_third"]
+    assert (found["second"].title, found["second"].question) == ("Second", "What is second?")
+
+
+def test_links_table_and_the_next_lesson_are_written_out(course: Path) -> None:
+    found = lessons.read(course)
+    first, last = (lessons.convert(slug, found, course) for slug in ("first", "third"))
+    assert first.cells[0].source.startswith("# 00 · First\n\n**What is first?**\n")
+    assert "Read [the third](02_third.ipynb)." in first.cells[0].source
+    assert first.cells[0].source.endswith(lessons.table(found))
+    assert "| 01 | [Second](01_second.ipynb) | What is second? |" in lessons.table(found)
+    assert first.cells[1].source == "**Next:** [Second](01_second.ipynb). What is second?"
+    assert len(last.cells) == 1
+
+
+def test_what_does_not_agree_is_refused(course: Path) -> None:
+    def refused(match: str, **files: str) -> None:
+        for name, text in files.items():
+            (course / {"txt": "lessons.txt", "py": "src/second.py"}[name]).write_text(text)
+        with pytest.raises(ValueError, match=match):
+            lessons.convert("second", lessons.read(course), course)
+
+    refused(r"lessons\.txt must list each source .* once, see third", txt="first\nsecond\n")
+    refused(r"lessons\.txt must list each source .* once, see second", txt="first\nsecond\nsecond\nthird\n")
+    refused(r"lessons\.txt must list each source .* once, see fourth", txt="first\nsecond\nthird\nfourth\n")
+    refused(r"second\.py must open with its title", txt="first\nsecond\nthird\n", py="# %% [markdown]\n# # Second\n")
+    wrong = OPENING.format(title="Second", question="Why?") + "# [x](slug:fourth)\n"
+    refused("slug:fourth links to no lesson of the list: first, second, third", py=wrong)
+
+
+def test_an_inserted_lesson_changes_numbers_only(tmp_path: Path) -> None:
+    """On a copy of the course: outputs, ids and texts of all other notebooks stay, and no source is touched."""
+    for name in ("src", "lessons.txt"):
+        copy = shutil.copytree if (ROOT / "notebooks" / name).is_dir() else shutil.copy
+        copy(ROOT / "notebooks" / name, tmp_path / name)
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy(path, tmp_path)
+    before = {path.stem: path.read_text() for path in tmp_path.glob("*.ipynb")}
+    slugs = (tmp_path / "lessons.txt").read_text().split()
+    (tmp_path / "lessons.txt").write_text("\n".join([*slugs[:2], "inserted", *slugs[2:]]))
+    (tmp_path / "src" / "inserted.py").write_text(OPENING.format(title="Inserted", question="What is new?"))
+    build.update_text(lessons.read(tmp_path), tmp_path)
+
+    after = {path.stem: path.read_text() for path in tmp_path.glob("*.ipynb")}
+    assert sorted(after) == [f"{number + (number > 1):02}_{slug}" for number, slug in enumerate(slugs)]
+
+    def without_numbers(text: str) -> str:
+        text = re.sub(r"\d\d(_\w+\.ipynb)", r"NN\1", text)  # links
+        return re.sub(r"# \d\d · |\| \d\d \|", "NN", text)  # titles and the table's first column
+
+    for number, slug in enumerate(slugs):
+        old, new = before[f"{number:02}_{slug}"], after[f"{number + (number > 1):02}_{slug}"]
+        if number == 0:
+            row = '    "| 02 | [Inserted](02_inserted.ipynb) | What is new? |\\n",\n'
+            assert row in new
+            new = new.replace(row, "")
+        if number == 1:
+            last = '"**Next:** [Inserted](02_inserted.ipynb). What is new?"'
+            assert last in new
+            new = new.replace(last, re.search(r'"\*\*Next:\*\* .*"', old)[0])
+        assert without_numbers(new) == without_numbers(old), slug
+
+
+def test_every_paper_names_a_lesson_of_the_list() -> None:
+    told = {slug: papers.get(slug).lesson for slug in papers.slugs()}
+    assert {slug: lesson for slug, lesson in told.items() if lesson not in {None, *lessons.read()}} == {}
