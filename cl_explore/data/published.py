@@ -3,12 +3,13 @@
 import hashlib
 import http.client
 import os
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tqdm.auto import tqdm
 
@@ -119,21 +120,16 @@ def fetch(download: Download, folder: Path) -> None:
     """
     if (folder / download.file).exists():
         return
-    digest, got = hashlib.md5(usedforsecurity=False), 0
     # written aside and renamed, so that no half-written file ever has the final name
     aside = folder / f"{download.file}.{os.getpid()}.part"
     try:
         with aside.open("wb") as file:
-            for block in _blocks(download):
-                file.write(block)
-                digest.update(block)
-                got += len(block)
+            _copy(download, file)
             file.flush()
             os.fsync(file.fileno())
-        if digest.hexdigest() != download.md5:
-            raise ValueError(
-                f"{download.url} arrived damaged: {got} bytes have md5 {digest.hexdigest()}, needed is {download.md5}"
-            )
+        if (found := _md5(aside)) != download.md5:
+            arrived = f"{aside.stat().st_size} bytes have md5 {found}, needed is {download.md5}"
+            raise ValueError(f"{download.url} arrived damaged: {arrived}")
         aside.replace(folder / download.file)
     finally:
         aside.unlink(missing_ok=True)
@@ -141,24 +137,25 @@ def fetch(download: Download, folder: Path) -> None:
 
 def check_md5(path: Path, md5: str) -> None:
     """ValueError if the file is not what was published."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
+    if (found := _md5(path)) != md5:
         raise ValueError(
             f"{path} is damaged or half written: its md5 is {found}, needed is {md5}; delete the file and get it again"
         )
 
 
-def _blocks(download: Download) -> Iterator[bytes]:
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _copy(download: Download, file: BinaryIO) -> None:
     try:
         with urllib.request.urlopen(download.url, timeout=60) as response:
-            total, got = int(response.headers.get("Content-Length") or 0), 0
-            with tqdm(total=total or None, desc=download.file, unit="B", unit_scale=True) as bar:
-                while block := response.read(2**20):
-                    yield block
-                    got += bar.update(len(block)) or len(block)
-            if got < total:
-                raise ConnectionError(f"it broke off after {got} of {total} bytes")
+            total = int(response.headers.get("Content-Length") or 0)
+            with tqdm.wrapattr(file, "write", total=total or None, desc=download.file) as out:
+                shutil.copyfileobj(response, out, 2**20)
+        if file.tell() < total:
+            raise ConnectionError(f"it broke off after {file.tell()} of {total} bytes")
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise ConnectionError(f"{download.url} could not be downloaded: {error}") from error
 
