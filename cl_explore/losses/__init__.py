@@ -1,133 +1,78 @@
-"""Every contrastive loss as a pure function in one notation, and the catalogue they are entered in."""
+"""Every contrastive loss as a pure function in one notation, and the catalogue they are entered in.
 
-from cl_explore.losses.assignment import SwAV, sinkhorn, swav
-from cl_explore.losses.attraction import cacr, cacr_momentum
-from cl_explore.losses.catalogue import Choice, Knob, Loss, catalogue, get, loss, means
-from cl_explore.losses.continual import multimodal_supcon, nspt, ntpt
-from cl_explore.losses.decoupled import dcl, dclw, dhel
-from cl_explore.losses.hypersphere import align_uniform, alignment, koleo, uniformity
-from cl_explore.losses.infonce import cpc, info_nce, nt_xent
-from cl_explore.losses.listwise import listwise_kl, listwise_wasserstein
-from cl_explore.losses.longtail import PaCo, bcl, logit_adjusted, paco
-from cl_explore.losses.margin import contrastive_margin, triplet
-from cl_explore.losses.mixing import HardPairs, beta, hard_pairs, hardest_pairs, mix
-from cl_explore.losses.mochi import Mixes, draw_mixes, mix_hard_negatives, mochi
-from cl_explore.losses.modalities import CLIP, clip, mil_nce
-from cl_explore.losses.multiview import mv_dhel, mv_infonce
-from cl_explore.losses.negatives import debiased, g_simclr, hard
-from cl_explore.losses.pairs import circle, lifted, multi_similarity, n_pair
-from cl_explore.losses.predictive import byol, simsiam
-from cl_explore.losses.prototypes import (
-    arcface,
-    cluster_concentration,
-    cosface,
-    normalized_softmax,
-    proto_nce,
-    proxy_nca,
+A name imported as itself is exported. The order of the modules is that of the catalogue.
+"""
+
+# ruff: noqa: I001
+
+from cl_explore.losses.catalogue import (
+    Choice as Choice,
+    Knob as Knob,
+    Loss as Loss,
+    catalogue as catalogue,
+    get as get,
+    loss as loss,
+    means as means,
 )
-from cl_explore.losses.queued import NNCLR, MoCo, Queue, moco, nnclr
-from cl_explore.losses.redundancy import barlow_twins, vicreg
-from cl_explore.losses.regression import rnc, supremix
-from cl_explore.losses.sigmoid import SigLIP, siglip
-from cl_explore.losses.similarity import row_lse
-from cl_explore.losses.sorting import groco, soft_sort
-from cl_explore.losses.spectral import spectral
-from cl_explore.losses.structure import attribute_alignment, sepclr
-from cl_explore.losses.supervised import focal_supcon, soft_nn, supcon, supcon_in
-from cl_explore.losses.temperature import ISogCLR, SogCLR, isogclr, sogclr
-from cl_explore.losses.truncation import hard_simple, hard_truncated, simple
-from cl_explore.losses.variational import varcon
-
-__all__ = [
-    "CLIP",
-    "NNCLR",
-    "Choice",
-    "HardPairs",
-    "ISogCLR",
-    "Knob",
-    "Loss",
-    "Mixes",
-    "MoCo",
-    "PaCo",
-    "Queue",
-    "SigLIP",
-    "SogCLR",
-    "SwAV",
-    "align_uniform",
-    "alignment",
-    "arcface",
-    "attribute_alignment",
-    "barlow_twins",
-    "bcl",
-    "beta",
-    "byol",
-    "cacr",
-    "cacr_momentum",
-    "catalogue",
-    "circle",
-    "clip",
-    "cluster_concentration",
-    "contrastive_margin",
-    "cosface",
-    "cpc",
-    "dcl",
-    "dclw",
-    "debiased",
-    "dhel",
-    "draw_mixes",
-    "focal_supcon",
-    "g_simclr",
-    "get",
-    "groco",
-    "hard",
-    "hard_pairs",
-    "hard_simple",
-    "hard_truncated",
-    "hardest_pairs",
-    "info_nce",
-    "isogclr",
-    "koleo",
-    "lifted",
-    "listwise_kl",
-    "listwise_wasserstein",
-    "logit_adjusted",
-    "loss",
-    "means",
-    "mil_nce",
-    "mix",
-    "mix_hard_negatives",
-    "mochi",
-    "moco",
-    "multi_similarity",
-    "multimodal_supcon",
-    "mv_dhel",
-    "mv_infonce",
-    "n_pair",
-    "nnclr",
-    "normalized_softmax",
-    "nspt",
-    "nt_xent",
-    "ntpt",
-    "paco",
-    "proto_nce",
-    "proxy_nca",
-    "rnc",
-    "row_lse",
-    "sepclr",
-    "siglip",
-    "simple",
-    "simsiam",
-    "sinkhorn",
-    "soft_nn",
-    "soft_sort",
-    "sogclr",
-    "spectral",
-    "supcon",
-    "supcon_in",
-    "supremix",
-    "swav",
-    "triplet",
-    "uniformity",
-    "varcon",
-    "vicreg",
-]
+from cl_explore.losses.infonce import cpc as cpc, info_nce as info_nce, nt_xent as nt_xent
+from cl_explore.losses.assignment import SwAV as SwAV, sinkhorn as sinkhorn, swav as swav
+from cl_explore.losses.attraction import cacr as cacr, cacr_momentum as cacr_momentum
+from cl_explore.losses.continual import multimodal_supcon as multimodal_supcon, nspt as nspt, ntpt as ntpt
+from cl_explore.losses.decoupled import dcl as dcl, dclw as dclw, dhel as dhel
+from cl_explore.losses.hypersphere import (
+    align_uniform as align_uniform,
+    alignment as alignment,
+    koleo as koleo,
+    uniformity as uniformity,
+)
+from cl_explore.losses.listwise import listwise_kl as listwise_kl, listwise_wasserstein as listwise_wasserstein
+from cl_explore.losses.longtail import PaCo as PaCo, bcl as bcl, logit_adjusted as logit_adjusted, paco as paco
+from cl_explore.losses.margin import contrastive_margin as contrastive_margin, triplet as triplet
+from cl_explore.losses.mixing import (
+    HardPairs as HardPairs,
+    beta as beta,
+    hard_pairs as hard_pairs,
+    hardest_pairs as hardest_pairs,
+    mix as mix,
+)
+from cl_explore.losses.mochi import (
+    Mixes as Mixes,
+    draw_mixes as draw_mixes,
+    mix_hard_negatives as mix_hard_negatives,
+    mochi as mochi,
+)
+from cl_explore.losses.modalities import CLIP as CLIP, clip as clip, mil_nce as mil_nce
+from cl_explore.losses.multiview import mv_dhel as mv_dhel, mv_infonce as mv_infonce
+from cl_explore.losses.negatives import debiased as debiased, g_simclr as g_simclr, hard as hard
+from cl_explore.losses.pairs import (
+    circle as circle,
+    lifted as lifted,
+    multi_similarity as multi_similarity,
+    n_pair as n_pair,
+)
+from cl_explore.losses.predictive import byol as byol, simsiam as simsiam
+from cl_explore.losses.prototypes import (
+    arcface as arcface,
+    cluster_concentration as cluster_concentration,
+    cosface as cosface,
+    normalized_softmax as normalized_softmax,
+    proto_nce as proto_nce,
+    proxy_nca as proxy_nca,
+)
+from cl_explore.losses.queued import MoCo as MoCo, NNCLR as NNCLR, Queue as Queue, moco as moco, nnclr as nnclr
+from cl_explore.losses.redundancy import barlow_twins as barlow_twins, vicreg as vicreg
+from cl_explore.losses.regression import rnc as rnc, supremix as supremix
+from cl_explore.losses.sigmoid import SigLIP as SigLIP, siglip as siglip
+from cl_explore.losses.similarity import row_lse as row_lse
+from cl_explore.losses.sorting import groco as groco, soft_sort as soft_sort
+from cl_explore.losses.spectral import spectral as spectral
+from cl_explore.losses.structure import attribute_alignment as attribute_alignment, sepclr as sepclr
+from cl_explore.losses.supervised import (
+    focal_supcon as focal_supcon,
+    soft_nn as soft_nn,
+    supcon as supcon,
+    supcon_in as supcon_in,
+)
+from cl_explore.losses.temperature import ISogCLR as ISogCLR, SogCLR as SogCLR, isogclr as isogclr, sogclr as sogclr
+from cl_explore.losses.truncation import hard_simple as hard_simple, hard_truncated as hard_truncated, simple as simple
+from cl_explore.losses.variational import varcon as varcon

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
 
 
 def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
@@ -43,9 +42,9 @@ def swav(
     prototypes: Tensor,
     memory: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.1,
+    temperature: Scalar = 0.1,
     epsilon: float = 0.05,
-    iterations: float = 3,
+    iterations: int = 3,
 ) -> Parts:
     """Swapped assignment: predict from one view the cluster code of the other.
 
@@ -61,11 +60,10 @@ def swav(
     """
     scores = z @ prototypes.T
     everyone = scores if memory is None else torch.cat([memory @ prototypes.T, scores])
-    rounds = round(float(iterations))
     with torch.no_grad():
-        codes = torch.stack([sinkhorn(view, epsilon, rounds)[-len(z) :] for view in everyone.unbind(1)], dim=1)
+        codes = torch.stack([sinkhorn(view, epsilon, iterations)[-len(z) :] for view in everyone.unbind(1)], dim=1)
         target = (codes.sum(1, keepdim=True) - codes) / (z.shape[1] - 1)
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     log_p = (scores.flatten(0, 1) * scale[..., None]).log_softmax(1)
     return {"loss": -(target.flatten(0, 1) * log_p).sum(1), "code": codes.flatten(0, 1)}
 

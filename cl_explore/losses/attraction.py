@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 
 
 def _weights(logits: Tensor, weight_grad: str) -> Tensor:
@@ -23,7 +22,7 @@ def _weights(logits: Tensor, weight_grad: str) -> Tensor:
         Knob("tau_neg", 0.0, 10.0, minimum=0, help="how much more a near negative repels: 0 = all the same"),
         Knob("alpha", 0.0, 4.0, minimum=0, help="weight of attraction"),
         Knob("beta", 0.0, 4.0, minimum=0, help="weight of repulsion"),
-        Knob("tau_plus", 0.0, 0.5, minimum=0, help="assumed share of false negatives; below 1"),
+        Knob("tau_plus", 0.0, 0.5, minimum=0, maximum=0.99, help="assumed share of false negatives"),
         Choice("pairs", ("ordered", "all"), help="whether a view repels later views only, or all others"),
         Choice("weight_grad", ("live", "detach"), help="whether the gradient also flows through the weights"),
     ],
@@ -32,11 +31,11 @@ def _weights(logits: Tensor, weight_grad: str) -> Tensor:
 def cacr(
     z: Tensor,
     *,
-    tau_pos: float | Tensor = 1.0,
-    tau_neg: float | Tensor = 1.0,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    tau_plus: float = 0.0,
+    tau_pos: Scalar = 1.0,
+    tau_neg: Scalar = 1.0,
+    alpha: Scalar = 1.0,
+    beta: Scalar = 1.0,
+    tau_plus: Scalar = 0.0,
     pairs: str = "ordered",
     weight_grad: str = "live",
 ) -> Parts:
@@ -49,25 +48,20 @@ def cacr(
     one; `negative_cost` and `negative_weight` (N, V, B) by view and sample, the weights of each view compared with
     summing to 1, else 0. Source: Zheng et al. 2023 and the authors' small-scale code: weights live, so that a negative
     farther than the weighted mean by more than 1 / tau_neg is attracted; "detach" never does that. tau_plus is theirs
-    too and repels the positive. Collapsed: 0. Perfect: -2 beta B / (B - 1). Raises `ValueError` unless tau_plus < 1.
+    too and repels the positive. Collapsed: 0. Perfect: -2 beta B / (B - 1).
 
     >>> z = torch.randn(6, 2, 4)
     >>> from cl_explore.losses import alignment
     >>> torch.allclose(cacr.parts(z)["attraction"], alignment(z, reduction="none"))  # one positive: nothing to weigh
     True
     """
-    if not tau_plus < 1:
-        raise ValueError(f"tau_plus must be smaller than 1, got {float(tau_plus):g}")
     samples, views, _ = z.shape
     x = z.flatten(0, 1)
     norms = x.square().sum(1)
     cost = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0).view(samples, views, samples, views).transpose(2, 3)
     own_view = torch.eye(views, dtype=torch.bool, device=z.device)
     own_sample = torch.eye(samples, dtype=torch.bool, device=z.device)[:, None, None]
-    far, near = (
-        torch.as_tensor(tau, dtype=z.dtype, device=z.device).expand(len(x)).view(samples, views, 1)
-        for tau in (tau_pos, tau_neg)
-    )
+    far, near = (tau.expand(len(x)).view(samples, views, 1) for tau in (tau_pos, tau_neg))
 
     to_positive = cost.diagonal(dim1=0, dim2=3).permute(2, 0, 1)  # (B, V, V): sample, own view, other view
     positive_weight = _weights((far * to_positive).masked_fill(own_view, -torch.inf), weight_grad)
@@ -99,7 +93,7 @@ def cacr(
         Choice("cost", ("rbf", "euclidean"), help="kernel cost, which makes it InfoNCE, or half the squared distance"),
     ],
 )
-def cacr_momentum(z: Tensor, key: Tensor, *, temperature: float | Tensor = 1.0, cost: str = "rbf") -> Parts:
+def cacr_momentum(z: Tensor, key: Tensor, *, temperature: Scalar = 1.0, cost: str = "rbf") -> Parts:
     """CACR as trained at scale: V queries of each sample against the keys of a momentum encoder, weights held.
 
     z (B, V, D) queries (after a predictor), or (B, D) for one; key (B, D) from the slowly moving encoder: row b
@@ -117,7 +111,7 @@ def cacr_momentum(z: Tensor, key: Tensor, *, temperature: float | Tensor = 1.0, 
     samples, views, _ = z.shape
     if len(key) != samples:
         raise ValueError(f"key must have one row for each of the {samples} samples of z, got {len(key)}")
-    tau = torch.as_tensor(temperature, dtype=z.dtype, device=z.device).expand(samples * views).view(samples, views, 1)
+    tau = temperature.expand(samples * views).view(samples, views, 1)
     similarity = z @ key.T  # (B, V, B)
     positive = (z * key[:, None]).sum(-1)
     distance = (z - key[:, None]).square().sum(-1).detach()

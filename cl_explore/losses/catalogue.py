@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,11 @@ from torch import Tensor
 from cl_explore.losses.arguments import prepare, values_are_at_hand
 
 Parts = dict[str, Tensor]
+
+if TYPE_CHECKING:
+    Scalar = Any  # in the body of a loss it is a tensor, while its default in the signature is a number
+else:
+    Scalar = float | Tensor
 
 SIDES = {"query", "key", "context", "candidates"}
 """Arguments that can be taken from the views of a sample."""
@@ -24,8 +29,8 @@ SIDES = {"query", "key", "context", "candidates"}
 class Knob:
     """A number that a learner may turn: `low` and `high` span its slider, `log` makes the slider logarithmic.
 
-    Values outside the slider are legal as long as they are finite and at least `minimum`; a `log` knob is positive.
-    With `per_anchor` the knob may also be a tensor of one number for each anchor.
+    Values outside the slider are legal as long as they are finite and from `minimum` to `maximum`, both included; a
+    `log` knob is positive. With `per_anchor` the knob may also be a tensor of one number for each anchor.
     """
 
     name: str
@@ -34,11 +39,18 @@ class Knob:
     log: bool = False
     help: str = ""
     minimum: float = -math.inf
+    maximum: float = math.inf
     per_anchor: bool = False
+
+    @property
+    def range(self) -> str:
+        """The legal values in words."""
+        least = "positive" if self.log else f"at least {self.minimum:g}" if self.minimum > -math.inf else ""
+        most = f"at most {self.maximum:g}" if self.maximum < math.inf else ""
+        return " and ".join(filter(None, (least, most, "finite")))
 
     def check(self, value: Any, anchors: int) -> None:
         """Raise `TypeError` or `ValueError` unless `value` is a legal number, or a tensor of 1 or `anchors` of them."""
-        need = "positive" if self.log else f"at least {self.minimum:g}" if math.isfinite(self.minimum) else "a number"
         if isinstance(value, Tensor):
             if not value.is_floating_point():
                 raise TypeError(f"{self.name} must be floating point, got a tensor of {value.dtype}")
@@ -47,14 +59,25 @@ class Knob:
                 raise ValueError(f"{self.name} must be one number{own}, got a tensor of shape {tuple(value.shape)}")
             if not values_are_at_hand(value):
                 return
-            least, most = float(value.detach().min()), float(value.detach().max())
+            least, most = map(float, torch.aminmax(value.detach()))
         elif isinstance(value, Real) and not isinstance(value, bool):
             least = most = float(value)
         else:
             raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
-        legal = least > 0 if self.log else least >= self.minimum
+        legal = (least > 0 if self.log else least >= self.minimum) and most <= self.maximum
         if not (legal and math.isfinite(least) and math.isfinite(most)):
-            raise ValueError(f"{self.name} must be {need} and finite, got {least:g}")
+            wrong = most if most > self.maximum else least
+            raise ValueError(f"{self.name} must be {self.range}, got {wrong:g}")
+
+
+TEMPERATURE = Knob(
+    "temperature",
+    0.02,
+    2.0,
+    log=True,
+    help="divides similarities: small = only the hardest negatives count",
+    per_anchor=True,
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,37 @@ def means(parts: Parts) -> Parts:
         for name, part in parts.items()
         if name != "anchor_weight"
     }
+
+
+def as_tensor(name: str, value: float | Tensor, like: Tensor) -> Tensor:
+    """A knob as a tensor of the dtype and device of `like`. A number is written there: no copy waits for the device."""
+    if isinstance(value, Tensor):
+        return value.to(like)
+    return torch.full((), float(value), dtype=like.dtype, device=like.device)
+
+
+def as_number(name: str, value: float | Tensor, like: Tensor) -> float:
+    """A knob as a Python number. `TypeError` for a tensor: it would lose its gradient and wait for the device."""
+    if isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a Python number, got a tensor")
+    return float(value)
+
+
+def as_whole_number(name: str, value: float | Tensor, like: Tensor) -> int:
+    """A knob as the nearest whole number, which is what a slider means."""
+    return round(as_number(name, value, like))
+
+
+READERS: dict[Any, Callable[..., Any]] = {Scalar: as_tensor, float: as_number, int: as_whole_number}
+"""What the annotation of a knob in the signature of a loss makes of the value it is called with."""
+
+
+def without_autocast(device: str, function: Callable[..., Tensor | Parts], **arguments: Any) -> Tensor | Parts:
+    """The function's result where autocast, if on, does not reach it."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return function(**arguments)
+    return function(**arguments)
 
 
 class Loss:
@@ -113,13 +167,15 @@ class Loss:
         self.min_views, self.max_views, self.raw = min_views, max_views, raw
         self._function = function
         self._signature = inspect.signature(function)
-        parameters = self._signature.parameters.values()
+        p = self._signature.parameters
+        parameters = p.values()
         tensors = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.arguments: tuple[str, ...] = tuple(p.name for p in tensors)
         self.needs: tuple[str, ...] = tuple(p.name for p in tensors if p.default is p.empty)
         self.defaults: dict[str, Any] = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         if {knob.name for knob in knobs} != self.defaults.keys():
             raise TypeError(f"{self.name}: declared knobs and keyword-only parameters differ")
+        self._readers = {knob.name: READERS[p[knob.name].annotation] for knob in knobs if isinstance(knob, Knob)}
 
     def bounds(self, samples: int = 64, views: int = 2, classes: int = 8, **kwargs: Any) -> tuple[float, float]:
         """The value when all points coincide and the value when all is as the loss would have it.
@@ -188,8 +244,9 @@ class Loss:
         anchors = embeddings.shape[:-1].numel()
         for knob in self.knobs:
             knob.check(given[knob.name], anchors)
-        with torch.autocast(embeddings.device.type, enabled=False):
-            result = self._function(**given | tensors)
+        for name, read in self._readers.items():
+            given[name] = read(name, given[name], embeddings)
+        result = without_autocast(embeddings.device.type, self._function, **given | tensors)
         return result if isinstance(result, dict) else {"loss": result}
 
     def fits(self, views: int) -> bool:
@@ -243,7 +300,10 @@ def loss(
 
     The function computes one number per anchor from unit vectors: it returns them, or a dict whose `"loss"` entry
     they are (see `Loss.parts`). Its positional parameters are tensors of the notation of the house, its keyword-only
-    ones are knobs. A `raw` loss reads embeddings as they come, of any length. `paper` is an arXiv number or a
+    ones are knobs. What the signature calls a knob is what the function gets: `Scalar`, a tensor of the dtype and
+    device of the first argument, (N,) where the knob is `per_anchor` and given so, else of no dimension, with the
+    caller's gradient; `float` or `int` (rounded), a Python number, for which a tensor is refused. A `Choice` comes as
+    the string it is. A `raw` loss reads embeddings as they come, of any length. `paper` is an arXiv number or a
     citation; `min_views` and `max_views` bound the V of `z` (B, V, D).
     """
 

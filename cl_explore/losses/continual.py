@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
 from cl_explore.losses.similarity import class_sums, row_lse
 
 
@@ -39,7 +38,7 @@ def nspt(
     teacher: Tensor,
     rehearsal: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.1,
+    temperature: Scalar = 0.1,
     denominator: str = "clean",
 ) -> Parts:
     """Negative-student positive-teacher: replayed samples stay where the old network put them, away from all others.
@@ -58,7 +57,7 @@ def nspt(
     True
     """
     x, t, old, positives = _replay(z, labels, teacher, rehearsal)
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    scale = 1 / temperature
     cosine, number = x @ t.T, positives.sum(1).clamp(min=1)
     negative = row_lse(x, x, scale, exclude=() if denominator == "literal" else ["self"])
     gap = negative[:, None] - cosine * scale[..., None]
@@ -84,7 +83,7 @@ def ntpt(
     teacher: Tensor,
     rehearsal: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.1,
+    temperature: Scalar = 0.1,
 ) -> Parts:
     """Negative-teacher positive-teacher, the baseline of `nspt`: the old network supplies the negatives as well.
 
@@ -98,7 +97,7 @@ def ntpt(
     tensor(8.)
     """
     x, t, old, positives = _replay(z, labels, teacher, rehearsal)
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    scale = 1 / temperature
     positive = (x @ t.T * positives).sum(1) / positives.sum(1).clamp(min=1)
     each = row_lse(x, t, scale) - scale * positive
     return {"loss": each * old, "positive": positive * old, "anchor_weight": old.to(x.dtype)}
@@ -114,7 +113,7 @@ def ntpt(
     min_views=2,
     max_views=2,
 )
-def multimodal_supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def multimodal_supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrast across two modalities: everything of the class on the other side is a positive.
 
     z (B, 2, D), the two modalities (audio and text, image and text) as views, labels (B,); each of the N = 2 B points
@@ -129,7 +128,7 @@ def multimodal_supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor 
     >>> torch.allclose(multimodal_supcon(z, torch.arange(4)), both_ways)
     True
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     scale = scale.expand(z.shape[0] * 2).view(-1, 2)
     positive, total = [], []
     for side, other in ((0, 1), (1, 0)):

@@ -3,15 +3,14 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse
 
 
-def _decoupled(z: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _decoupled(z: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Positive cosines (B,), positive logits (N,) and the log-sum-exp over the other samples (N,) of z (B, 2, D)."""
     x = z.flatten(0, 1)
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
     positive = (z[:, 0] * z[:, 1]).sum(-1)
     negatives = row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
@@ -27,7 +26,7 @@ def _decoupled(z: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor, 
     min_views=2,
     max_views=2,
 )
-def dcl(z: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def dcl(z: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Decoupled contrastive loss: NT-Xent without the positive in the denominator.
 
     z (B, 2, D); N = 2 B anchors against the N - 2 points of the other samples. Parts: `loss` (N,), `positive` (N,)
@@ -61,9 +60,7 @@ def dcl(z: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
     min_views=2,
     max_views=2,
 )
-def dclw(
-    z: Tensor, *, temperature: float | Tensor = 0.1, sigma: float | Tensor = 0.5, weight_grad: str = "detach"
-) -> Parts:
+def dclw(z: Tensor, *, temperature: Scalar = 0.1, sigma: Scalar = 0.5, weight_grad: str = "detach") -> Parts:
     """Decoupled contrastive loss whose positives are weighted: hard positives (far apart) pull more.
 
     z (B, 2, D); N = 2 B anchors. Weight of sample i: 2 - B softmax_i(s_ip / sigma), of mean exactly 1, negative for
@@ -98,7 +95,7 @@ def view_energies(z: Tensor, scale: Tensor) -> Tensor:
     min_views=2,
     max_views=2,
 )
-def dhel(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
+def dhel(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     """Decoupled hyperspherical energy loss: negatives come from the own view only, so nothing couples the two views
     but the positive.
 
@@ -111,7 +108,7 @@ def dhel(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
     >>> round(collapsed - perfect, 4)  # 2 (1 + 1 / 3) / 0.5
     5.3333
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     energy = view_energies(z, scale)
     positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
     pull = (scale * positive).view(-1, 2).mean(1)

@@ -5,19 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.catalogue import Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse
 
 ALPHA = Knob("alpha", 1.0, 4.0, minimum=1, help="exponent of the distance between positives")
 KERNEL = Knob("t", 0.5, 8.0, log=True, help="sharpness of the kernel: large = only near neighbours repel")
 
 
-def _alignment(z: Tensor, alpha: float) -> Tensor:
+def _alignment(z: Tensor, alpha: Tensor) -> Tensor:
     distance = torch.linalg.vector_norm(z[:, :, None] - z[:, None], dim=-1)
     return (distance**alpha).sum(2).flatten() / (z.shape[1] - 1)
 
 
-def _uniformity(z: Tensor, t: float) -> Parts:
+def _uniformity(z: Tensor, t: Tensor) -> Parts:
     samples, views, _ = z.shape
     potential = torch.stack([row_lse(z[:, v], z[:, v], 2 * t, exclude=["self"]) for v in range(views)], dim=1)
     potential = potential - 2 * t - math.log(samples - 1)
@@ -33,7 +33,7 @@ def _uniformity(z: Tensor, t: float) -> Parts:
     knobs=[ALPHA],
     min_views=2,
 )
-def alignment(z: Tensor, *, alpha: float = 2.0) -> Tensor:
+def alignment(z: Tensor, *, alpha: Scalar = 2.0) -> Tensor:
     """Alignment: how far apart the views of a sample are.
 
     z (B, V, D) with V >= 2; for each anchor the mean over its other views. Source: Wang & Isola 2020, section 4.1.1.
@@ -53,7 +53,7 @@ def alignment(z: Tensor, *, alpha: float = 2.0) -> Tensor:
     formula=r"\log \frac{1}{B(B-1)} \sum_{i \ne j} e^{-t \| z_i - z_j \|_2^2}",
     knobs=[KERNEL],
 )
-def uniformity(z: Tensor, *, t: float = 2.0) -> Parts:
+def uniformity(z: Tensor, *, t: Scalar = 2.0) -> Parts:
     """Uniformity: the logarithm of the mean Gaussian potential between samples, for each view on its own.
 
     z (B, V, D) or (B, D) of unit length. It is one number of a whole view, which every anchor of the view carries;
@@ -75,7 +75,7 @@ def uniformity(z: Tensor, *, t: float = 2.0) -> Parts:
     knobs=[Knob("weight", 0.0, 4.0, minimum=0, help="how much uniformity counts"), ALPHA, KERNEL],
     min_views=2,
 )
-def align_uniform(z: Tensor, *, alpha: float = 2.0, t: float = 2.0, weight: float = 1.0) -> Parts:
+def align_uniform(z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Scalar = 1.0) -> Parts:
     """The two pulls added: alignment of the views plus `weight` times uniformity.
 
     z (B, V, D) with V >= 2. Parts: `loss`, `alignment`, `uniformity`, each (N,). Source: Wang & Isola 2020, section 5
@@ -95,7 +95,7 @@ def align_uniform(z: Tensor, *, alpha: float = 2.0, t: float = 2.0, weight: floa
     formula=r"-\log \big( \min_{j \ne i} \| z_i - z_j \| + \varepsilon \big)",
     knobs=[Knob("eps", 1e-8, 1.0, log=True, help="distance below which neighbours repel no harder")],
 )
-def koleo(z: Tensor, *, eps: float = 1e-8) -> Parts:
+def koleo(z: Tensor, *, eps: Scalar = 1e-8) -> Parts:
     """Kozachenko-Leonenko entropy: every point keeps away from its nearest neighbour, view by view.
 
     z (B, V, D) or (B, D); N = B V anchors, each with its nearest other sample of the same view. Both ends of the pair

@@ -3,17 +3,8 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse, view_agreement
-
-TEMPERATURE = Knob(
-    "temperature",
-    0.02,
-    2.0,
-    log=True,
-    help="divides similarities: small = only the hardest negatives count",
-    per_anchor=True,
-)
 
 
 def require_in_batch_negatives(name: str, rows: Tensor) -> None:
@@ -29,9 +20,7 @@ def require_in_batch_negatives(name: str, rows: Tensor) -> None:
     formula=r"-\log \frac{e^{s(q_i,k_i)/\tau}}{\sum_j e^{s(q_i,k_j)/\tau}}",
     knobs=[TEMPERATURE],
 )
-def info_nce(
-    query: Tensor, key: Tensor, negatives: Tensor | None = None, *, temperature: float | Tensor = 0.1
-) -> Parts:
+def info_nce(query: Tensor, key: Tensor, negatives: Tensor | None = None, *, temperature: Scalar = 0.1) -> Parts:
     """InfoNCE in one direction: row i of `key` is the positive of row i of `query`.
 
     query (N, D), key (N, D). Without `negatives` the other rows of `key` are the negatives; with negatives (M, D),
@@ -46,7 +35,7 @@ def info_nce(
     """
     if negatives is None:
         require_in_batch_negatives("key", key)
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     positive = (query * key).sum(-1)
     if negatives is None:
         total = row_lse(query, key, scale)
@@ -66,7 +55,7 @@ def info_nce(
     knobs=[TEMPERATURE],
     raw=True,
 )
-def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperature: float | Tensor = 1.0) -> Parts:
+def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperature: Scalar = 1.0) -> Parts:
     """Contrastive predictive coding: InfoNCE whose similarity is a learned bilinear form.
 
     context (N, E) what is known so far, key (N, D) the encoded future, critic W (E, D), one matrix for each step
@@ -82,7 +71,7 @@ def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperatu
     if critic is None and context.shape[1] != key.shape[1]:
         raise ValueError(f"critic must be given where context has {context.shape[1]} and key {key.shape[1]} dimensions")
     guess = context if critic is None else context @ critic
-    scale = 1 / torch.as_tensor(temperature, dtype=key.dtype, device=key.device)
+    scale = 1 / temperature
     positive = scale * (guess * key).sum(-1)
     return {"loss": row_lse(guess, key, scale) - positive, "positive": positive}
 
@@ -95,7 +84,7 @@ def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperatu
     knobs=[TEMPERATURE],
     min_views=2,
 )
-def nt_xent(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
+def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     """Normalised temperature-scaled cross-entropy: find your other view among all other points of the batch.
 
     z (B, V, D) with V >= 2; each of the N = B V points is an anchor against the N - 1 others. With more than two
@@ -107,6 +96,6 @@ def nt_xent(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
     tensor(15.)
     """
     x = z.flatten(0, 1)
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     positive = view_agreement(z, z)
     return {"loss": row_lse(x, x, scale, exclude=["self"]) - scale * positive, "positive": positive}

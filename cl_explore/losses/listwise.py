@@ -3,21 +3,20 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
 
 LABEL_SCALE = Knob("label_scale", 0.5, 3.0, log=True, help="multiplies the levels: large = the best document takes all")
 
 
 def _log_shares(
-    query: Tensor, passages: Tensor, relevance: Tensor, temperature: float | Tensor, label_scale: float
+    query: Tensor, passages: Tensor, relevance: Tensor, temperature: Tensor, label_scale: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Log-softmax of the scores and of the levels of every query over all passages of the batch, both (N, N K).
 
     The passages of the other queries have level 0, like the irrelevant ones of its own list.
     """
     n, k = relevance.shape
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     scores = query @ passages.flatten(0, 1).T * scale[..., None]
     levels = torch.zeros(n, n, k, dtype=query.dtype, device=query.device)
     levels.diagonal().copy_(label_scale * relevance.T)
@@ -49,8 +48,8 @@ def listwise_wasserstein(
     passages: Tensor,
     relevance: Tensor,
     *,
-    temperature: float | Tensor = 0.2,
-    label_scale: float = 1.0,
+    temperature: Scalar = 0.2,
+    label_scale: Scalar = 1.0,
 ) -> Parts:
     """Squared Wasserstein distance between the scores of a batch and its levels of relevance, each seen as a Gaussian.
 
@@ -91,8 +90,8 @@ def listwise_kl(
     passages: Tensor,
     relevance: Tensor,
     *,
-    temperature: float | Tensor = 0.2,
-    label_scale: float = 1.0,
+    temperature: Scalar = 0.2,
+    label_scale: Scalar = 1.0,
 ) -> Parts:
     """Divergence of each query's scores from its levels of relevance: the row by row form of `listwise_wasserstein`.
 

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
-from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
 from cl_explore.losses.queued import Queue
 from cl_explore.losses.similarity import class_sums, row_lse
 
@@ -27,7 +26,7 @@ def _log_prior(counts: Tensor, x: Tensor) -> Tensor:
     formula=r"-\log \frac{e^{f_{y_i} + \kappa \log \pi_{y_i}}}{\sum_c e^{f_c + \kappa \log \pi_c}}",
     knobs=[Knob("strength", 0.0, 2.0, minimum=0, help="how much the class frequencies count: 0 = cross-entropy")],
 )
-def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: float = 1.0) -> Parts:
+def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: Scalar = 1.0) -> Parts:
     """Cross-entropy of logits to which the log frequency of each class is added while training, and not later.
 
     logits (B, C), labels (B,) in [0, C), counts (C,) integers: the size of each class in the training set. The
@@ -53,7 +52,7 @@ def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: 
     r" \frac{e^{s_{ip}/\tau}}{\sum_{k \ne i} e^{s_{ik}/\tau} / (n_{y_k} - [y_k = y_i])}",
     knobs=[TEMPERATURE],
 )
-def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Balanced contrastive loss: SupCon in which every class weighs the same in the denominator and is always there.
 
     z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D) learned centres; N = B V anchors against the other
@@ -68,18 +67,17 @@ def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: float | T
     """
     require_known(labels, len(prototypes), "prototypes (C)")
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    tau = torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
-    columns = torch.cat([x, prototypes])
+    scale, columns = 1 / temperature, torch.cat([x, prototypes])
     classes = torch.cat([y, torch.arange(len(prototypes), device=y.device)])
     sums, counts = (part[: len(x)] for part in class_sums(columns, classes))
     number = torch.zeros_like(columns[:, 0]).index_add(0, classes, torch.ones_like(columns[:, 0]))[classes]
     # One more coordinate, tau on the left and -log n on the right, takes log n off every logit.
-    rows = torch.cat([x, tau.expand(len(x))[:, None]], 1)
+    rows = torch.cat([x, temperature.expand(len(x))[:, None]], 1)
     averaged = torch.cat([columns, -number.log()[:, None]], 1)
-    others = row_lse(rows, averaged, 1 / tau, exclude=["same"], a_ids=y, b_ids=classes)
-    own = row_lse(x, columns, 1 / tau, exclude=["self", "other"], a_ids=y, b_ids=classes) - (counts - 1).log()
+    others = row_lse(rows, averaged, scale, exclude=["same"], a_ids=y, b_ids=classes)
+    own = row_lse(x, columns, scale, exclude=["self", "other"], a_ids=y, b_ids=classes) - (counts - 1).log()
     positive = ((x * sums).sum(1) - x.square().sum(1)) / (counts - 1)
-    return {"loss": torch.logaddexp(own, others) - positive / tau, "positive": positive}
+    return {"loss": torch.logaddexp(own, others) - scale * positive, "positive": positive}
 
 
 @loss(
@@ -105,10 +103,10 @@ def paco(
     queue_labels: Tensor | None = None,
     counts: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.05,
-    alpha: float | Tensor = 0.05,
-    beta: float | Tensor = 1.0,
-    gamma: float | Tensor = 1.0,
+    temperature: Scalar = 0.05,
+    alpha: Scalar = 0.05,
+    beta: Scalar = 1.0,
+    gamma: Scalar = 1.0,
 ) -> Parts:
     """Parametric contrastive loss: classifier and contrast share one softmax, so that rare classes have a column, too.
 
@@ -131,8 +129,7 @@ def paco(
     if (queue is None) != (queue_labels is None):
         raise ValueError("queue and queue_labels must be given together, got one of them")
     x = z.flatten(0, 1)
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
-    alpha, beta, gamma = (torch.as_tensor(knob, dtype=x.dtype, device=x.device) for knob in (alpha, beta, gamma))
+    scale = 1 / temperature
     if counts is not None:
         logits = logits + _log_prior(counts, logits)
     columns, classes = [x], [labels]

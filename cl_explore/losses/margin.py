@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import distances
 
 TABLE = 2**22
@@ -20,7 +20,7 @@ TABLE = 2**22
     formula=r"\tfrac12 \big( [y_i = y_j]\, D_{ij}^2 + [y_i \ne y_j]\, [\, m - D_{ij} \,]_+^2 \big)",
     knobs=[Knob("margin", 0.1, 2.0, minimum=0, help="distance from which a pair of different classes is left alone")],
 )
-def contrastive_margin(z: Tensor, labels: Tensor, *, margin: float = 1.0) -> Tensor:
+def contrastive_margin(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0) -> Tensor:
     """The loss of pairs: points of one class attract, points of two classes repel until they are `margin` apart.
 
     z (B, V, D) or (B, D), labels (B,); N = B V points, each paired with the N - 1 others. Source: Hadsell, Chopra &
@@ -37,7 +37,7 @@ def contrastive_margin(z: Tensor, labels: Tensor, *, margin: float = 1.0) -> Ten
     return (each * others).sum(1) / (len(x) - 1)
 
 
-def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, semi_hard: bool) -> Parts:
+def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Tensor, semi_hard: bool) -> Parts:
     """Hinges of all triplets of each anchor, summed in O(N^2 log N).
 
     With the negatives of an anchor sorted, those within reach of a positive are a prefix (semi-hard: a stretch), and
@@ -53,7 +53,7 @@ def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: fl
     return {"total": total.sum(1), "active": number.sum(1)}
 
 
-def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, soft: bool, swap: bool) -> Parts:
+def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Tensor, soft: bool, swap: bool) -> Parts:
     """The same sums triplet by triplet, for hinges that do not sort: O(N^3) time, memory kept to blocks of anchors."""
 
     def block(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +89,7 @@ def triplet(
     z: Tensor,
     labels: Tensor,
     *,
-    margin: float = 0.2,
+    margin: Scalar = 0.2,
     mining: str = "all",
     distance: str = "euclidean",
     hinge: str = "relu",

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse
 
 
@@ -93,7 +92,7 @@ def mochi(
     queue: Tensor | None = None,
     synthetic: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.2,
+    temperature: Scalar = 0.2,
 ) -> Parts:
     """Contrast with a queue and with synthetic negatives that are harder than what the queue holds.
 
@@ -111,7 +110,7 @@ def mochi(
     """
     if queue is None and len(key) < 2:
         raise ValueError("key must have at least 2 rows to hold in-batch negatives, got 1 (or give a queue)")
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     positive = (query * key).sum(-1)
     pull = scale * positive
     real = row_lse(query, key, scale) if queue is None else torch.logaddexp(row_lse(query, queue, scale), pull)

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import Choice, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE, require_in_batch_negatives
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
+from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.similarity import row_column_lse, row_lse
 
 
@@ -19,7 +19,7 @@ from cl_explore.losses.similarity import row_column_lse, row_lse
     r" - \tfrac12 \log \frac{e^{s_{ii}/\tau}}{\sum_j e^{s_{ji}/\tau}}",
     knobs=[TEMPERATURE],
 )
-def clip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.07) -> Parts:
+def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     """CLIP: InfoNCE in both directions, each image among the texts and each text among the images.
 
     query (N, D), key (N, D), row i of both from one pair. Parts: `loss`, `query_to_key`, `key_to_query` (the loss is
@@ -32,7 +32,7 @@ def clip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.07) -> P
     True
     """
     require_in_batch_negatives("key", key)
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     positive = (query * key).sum(-1)
     among_keys, among_queries = row_column_lse(query, key, scale)
     there, back = among_keys - scale * positive, among_queries - scale * positive
@@ -80,7 +80,7 @@ class CLIP(nn.Module):
         ),
     ],
 )
-def mil_nce(query: Tensor, candidates: Tensor, *, temperature: float | Tensor = 0.07, direction: str = "both") -> Parts:
+def mil_nce(query: Tensor, candidates: Tensor, *, temperature: Scalar = 0.07, direction: str = "both") -> Parts:
     """Multiple-instance InfoNCE: at least one of P candidates fits the query, nobody knows which.
 
     query (N, D), candidates (N, P, D), the bag of each query. The sum over a bag stands inside the logarithm, so the
@@ -96,7 +96,7 @@ def mil_nce(query: Tensor, candidates: Tensor, *, temperature: float | Tensor = 
     tensor(True)
     """
     require_in_batch_negatives("query", query)
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     bag = torch.einsum("nd,npd->np", query, candidates) * scale[..., None]
     own = bag.logsumexp(1)
     flat, size = candidates.flatten(0, 1), candidates.shape[1]

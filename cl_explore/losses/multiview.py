@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Parts, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
 from cl_explore.losses.decoupled import view_energies
-from cl_explore.losses.infonce import TEMPERATURE
 from cl_explore.losses.similarity import row_lse
 
 
@@ -30,7 +29,7 @@ def _pull(z: Tensor, scale: Tensor) -> Tensor:
     ],
     min_views=2,
 )
-def mv_infonce(z: Tensor, *, temperature: float | Tensor = 0.5, denominator: str = "all") -> Parts:
+def mv_infonce(z: Tensor, *, temperature: Scalar = 0.5, denominator: str = "all") -> Parts:
     """Multi-view InfoNCE: the pairs of views of a sample, all in one numerator, against everything its views see.
 
     z (B, V, D) with V >= 2. One number of a whole sample, which all its views carry. Parts: `loss` (N,), `alignment`
@@ -42,7 +41,7 @@ def mv_infonce(z: Tensor, *, temperature: float | Tensor = 0.5, denominator: str
     tensor(10.3333)
     """
     samples, views, _ = z.shape
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     x, view = z.flatten(0, 1), torch.arange(views, device=z.device).repeat(samples)
     energy = row_lse(x, x, scale, exclude=["self"] if denominator == "all" else ["same"], a_ids=view, b_ids=view)
     pull = _pull(z, scale)
@@ -58,7 +57,7 @@ def mv_infonce(z: Tensor, *, temperature: float | Tensor = 0.5, denominator: str
     knobs=[TEMPERATURE],
     min_views=2,
 )
-def mv_dhel(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
+def mv_dhel(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     """Multi-view DHEL: one pull for all pairs of views of a sample, and for each view an energy of its own.
 
     z (B, V, D) with V >= 2. One number of a whole sample, which all its views carry; it grows with V, there being V
@@ -73,7 +72,7 @@ def mv_dhel(z: Tensor, *, temperature: float | Tensor = 0.5) -> Parts:
     True
     """
     views = z.shape[1]
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     energy = view_energies(z, scale)
     pull = _pull(z, scale) - math.log(2)
     each = energy.sum(1) - pull

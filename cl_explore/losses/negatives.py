@@ -5,11 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import class_members, row_lse, view_agreement
 
-TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, help="chance that a negative is of the anchor's class; below 1")
+TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, maximum=0.99, help="chance that a negative is of the anchor's class")
 
 
 def _rest(z: Tensor, scale: Tensor) -> Tensor:
@@ -19,19 +18,16 @@ def _rest(z: Tensor, scale: Tensor) -> Tensor:
     return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
 
 
-def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: float | Tensor) -> Parts:
+def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: Tensor) -> Parts:
     """The loss whose negatives sum to exp(`rest`) (N,), false ones taken off at the rate `tau_plus`.
 
     In log space, and never below N times the smallest exponential there is; at that floor the gradient stops.
     """
-    if not tau_plus < 1:
-        raise ValueError(f"tau_plus must be smaller than 1, got {float(tau_plus):g}")
     count = 2 * len(z) - 2
     pull = scale * (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
-    prior = torch.as_tensor(tau_plus, dtype=z.dtype, device=z.device)
-    false = (prior * count).log() + pull - rest
+    false = (tau_plus * count).log() + pull - rest
     possible = false < 0
-    true = rest + (-torch.where(possible, false, -1).expm1()).log() - (-prior).log1p()
+    true = rest + (-torch.where(possible, false, -1).expm1()).log() - (-tau_plus).log1p()
     floor = (math.log(count) - scale).expand_as(rest)
     clamped = ~possible | (true < floor)
     negatives = torch.where(clamped, floor, true)
@@ -49,21 +45,21 @@ def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: float | Tensor) ->
     min_views=2,
     max_views=2,
 )
-def debiased(z: Tensor, *, temperature: float | Tensor = 0.5, tau_plus: float | Tensor = 0.1) -> Parts:
+def debiased(z: Tensor, *, temperature: Scalar = 0.5, tau_plus: Scalar = 0.1) -> Parts:
     """Debiased contrastive loss: of the negatives a share tau_plus is assumed to be false and taken off again.
 
     z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each, the positive standing for what a false negative looks like.
     Parts: `loss` (N,), `negatives` (N,) the logarithm of g, `clamped` (N,) 1 where g is at its floor, which sends no
     gradient. Source: Chuang et al. 2020 (the estimator
     with one positive) and the authors' code. Collapsed: log(N - 1). tau_plus 0: exactly
-    NT-Xent. Raises `ValueError` unless tau_plus < 1.
+    NT-Xent.
 
     >>> from cl_explore.losses import nt_xent
     >>> z = torch.randn(8, 2, 4)
     >>> torch.allclose(debiased(z, tau_plus=0.0), nt_xent(z), atol=1e-5)
     True
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     return _debias(z, scale, _rest(z, scale), tau_plus)
 
 
@@ -85,9 +81,9 @@ def debiased(z: Tensor, *, temperature: float | Tensor = 0.5, tau_plus: float | 
 def hard(
     z: Tensor,
     *,
-    temperature: float | Tensor = 0.5,
-    tau_plus: float | Tensor = 0.1,
-    beta: float | Tensor = 1.0,
+    temperature: Scalar = 0.5,
+    tau_plus: Scalar = 0.1,
+    beta: Scalar = 1.0,
     weight_grad: str = "live",
 ) -> Parts:
     """Contrastive loss with hard negatives: the debiased loss, each negative weighted by its own nearness.
@@ -95,14 +91,14 @@ def hard(
     z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each. The weights average to 1; they never become a table, since
     the weighted sum is the quotient of two sums of exponentials. Parts as `debiased`. Source: Robinson et al. 2021 and
     the authors' code, which lets the gradient through the weights. Collapsed: log(N - 1). beta 0:
-    exactly `debiased`. Raises `ValueError` unless tau_plus < 1.
+    exactly `debiased`.
 
     >>> from cl_explore.losses import debiased
     >>> z = torch.randn(8, 2, 4)
     >>> torch.allclose(hard(z, beta=0.0), debiased(z), atol=1e-5)
     True
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     nearer = _rest(z, (1 + beta) * scale)
     rest = nearer - _rest(z, beta * scale) + math.log(2 * len(z) - 2)
     if weight_grad == "detach":
@@ -121,7 +117,7 @@ def hard(
     knobs=[TEMPERATURE],
     min_views=2,
 )
-def g_simclr(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """NT-Xent that leaves the samples of the anchor's own cluster out of the denominator, as likely false negatives.
 
     z (B, V, D) with V >= 2, labels (B,): pseudo labels, clusters found in another representation. The positives are
@@ -134,7 +130,7 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) ->
     0.0
     """
     samples, views, _ = z.shape
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     x, y = z.flatten(0, 1), labels.repeat_interleave(views)
     sample = torch.arange(samples, device=z.device).repeat_interleave(views)
     positive = view_agreement(z, z)

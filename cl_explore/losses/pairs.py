@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.similarity import distances, row_lse
 
@@ -38,7 +38,7 @@ def _log1pexp(x: Tensor) -> Tensor:
     knobs=[Knob("l2", 0.0, 0.1, minimum=0, help="weight of the squared lengths, which keeps raw embeddings small")],
     raw=True,
 )
-def n_pair(query: Tensor, key: Tensor, *, l2: float = 0.02) -> Parts:
+def n_pair(query: Tensor, key: Tensor, *, l2: Scalar = 0.02) -> Parts:
     """N-pair loss: softmax over raw inner products, one pair of each class, lengths held back by a penalty.
 
     query (N, D), key (N, D): row i of each comes from class i, the other rows are of other classes. Parts: `loss`,
@@ -69,7 +69,7 @@ def n_pair(query: Tensor, key: Tensor, *, l2: float = 0.02) -> Parts:
         Choice("form", ("lifted", "generalized"), help="a hinge for each positive pair, or one for each anchor"),
     ],
 )
-def lifted(z: Tensor, labels: Tensor, *, margin: float = 1.0, form: str = "lifted") -> Parts:
+def lifted(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0, form: str = "lifted") -> Parts:
     """Lifted structure: each positive pair against all negatives of both its ends.
 
     z (B, V, D) or (B, D), labels (B,); N = B V points. "lifted": mean over the positive pairs of half the squared
@@ -121,10 +121,10 @@ def multi_similarity(
     z: Tensor,
     labels: Tensor,
     *,
-    alpha: float = 2.0,
-    beta: float = 50.0,
-    base: float = 0.5,
-    margin: float = 0.1,
+    alpha: Scalar = 2.0,
+    beta: Scalar = 50.0,
+    base: Scalar = 0.5,
+    margin: Scalar = 0.1,
     mining: str = "all",
 ) -> Parts:
     """Multi-similarity: a soft threshold on the cosines of positives and one on those of negatives.
@@ -174,8 +174,8 @@ def circle(
     z: Tensor,
     labels: Tensor,
     *,
-    margin: float = 0.4,
-    gamma: float = 80.0,
+    margin: Scalar = 0.4,
+    gamma: Scalar = 80.0,
     scope: str = "anchor",
     weight_grad: str = "detach",
 ) -> Parts:

@@ -1,12 +1,13 @@
 """Losses against prototypes, one vector for each class or cluster: N x C similarities, no pair of samples."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import as_products, row_lse
 
 SHARP = Knob(
@@ -31,9 +32,9 @@ def _others(x: Tensor, y: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
     return row_lse(x, prototypes, scale, exclude=["same"], a_ids=y, b_ids=classes)
 
 
-def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temperature: float | Tensor) -> Tensor:
+def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temperature: Tensor) -> Tensor:
     """Cross-entropy of the similarities with all prototypes, where `own` (N,) stands for that with the own one."""
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    scale = 1 / temperature
     return -F.logsigmoid(scale * own - _others(x, y, prototypes, scale))
 
 
@@ -48,7 +49,7 @@ def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temper
     ],
 )
 def proxy_nca(
-    z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: float | Tensor = 1.0, denominator: str = "others"
+    z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 1.0, denominator: str = "others"
 ) -> Parts:
     """Neighbourhood components with one proxy for each class in place of the samples: near the own, far from others.
 
@@ -66,7 +67,7 @@ def proxy_nca(
     if len(prototypes) < 2:
         raise ValueError(f"prototypes must have at least 2 rows to tell apart, got {len(prototypes)}")
     x, y = _sides(z, labels, prototypes)
-    scale = 2 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    scale = 2 / temperature
     rows, columns = as_products(x, prototypes)
     each = _others(rows, y, columns, scale) - scale * (rows * columns[y]).sum(1)
     distance = (x - prototypes.index_select(0, y)).square().sum(1)
@@ -80,7 +81,7 @@ def proxy_nca(
     formula=r"-\log \frac{e^{z_i \cdot w_{y_i}/\tau}}{\sum_c e^{z_i \cdot w_c/\tau}}",
     knobs=[SHARP],
 )
-def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: float | Tensor = 0.05) -> Parts:
+def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 0.05) -> Parts:
     """Cross-entropy of the cosines with one prototype for each class.
 
     z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D). Parts: `loss` (N,), `positive` (N,) the cosine with
@@ -103,7 +104,15 @@ def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, tempera
     r" + \sum_{c \ne y_i} e^{\cos\theta_c/\tau}}",
     knobs=[
         SHARP,
-        Knob("margin", 0.0, 1.0, minimum=0, help="radians added to the angle with the own prototype", per_anchor=True),
+        Knob(
+            "margin",
+            0.0,
+            1.0,
+            minimum=0,
+            maximum=math.pi,
+            per_anchor=True,
+            help="radians added to the angle with the own prototype",
+        ),
     ],
 )
 def arcface(
@@ -111,8 +120,8 @@ def arcface(
     labels: Tensor,
     prototypes: Tensor,
     *,
-    temperature: float | Tensor = 1 / 64,
-    margin: float | Tensor = 0.5,
+    temperature: Scalar = 1 / 64,
+    margin: Scalar = 0.5,
 ) -> Parts:
     """Normalised softmax with an angular margin: a point must be nearer its prototype than the softmax asks.
 
@@ -127,7 +136,7 @@ def arcface(
     tensor([0.5000, 0.5000])
     """
     x, y = _sides(z, labels, prototypes)
-    own, m = prototypes.index_select(0, y), torch.as_tensor(margin, dtype=x.dtype, device=x.device)
+    own, m = prototypes.index_select(0, y), margin
     cosine = (x * own).sum(1)
     sine = torch.linalg.vector_norm(x - cosine[:, None] * own, dim=1)
     target = torch.where(cosine > -m.cos(), cosine * m.cos() - sine * m.sin(), cosine - m * m.sin())
@@ -154,8 +163,8 @@ def cosface(
     labels: Tensor,
     prototypes: Tensor,
     *,
-    temperature: float | Tensor = 1 / 64,
-    margin: float | Tensor = 0.35,
+    temperature: Scalar = 1 / 64,
+    margin: Scalar = 0.35,
 ) -> Parts:
     """Normalised softmax with a margin on the cosine.
 
@@ -187,7 +196,7 @@ def proto_nce(
     prototypes: Tensor,
     concentration: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.2,
+    temperature: Scalar = 0.2,
 ) -> Parts:
     """The prototype term of prototypical contrastive learning: a loose cluster pulls less than a tight one.
 

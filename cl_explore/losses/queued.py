@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse
 
 
@@ -18,7 +17,7 @@ from cl_explore.losses.similarity import row_lse
     formula=r"-\log \frac{e^{s(q_i,k_i)/\tau}}{e^{s(q_i,k_i)/\tau} + \sum_j e^{s(q_i,u_j)/\tau}}",
     knobs=[TEMPERATURE],
 )
-def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: float | Tensor = 0.07) -> Parts:
+def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     """Momentum contrast: the own key against a queue of keys of earlier batches.
 
     query (N, D) from the trained encoder, key (N, D) from its momentum copy, queue (K, D) earlier keys u_j: the other
@@ -30,7 +29,7 @@ def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: float | Tens
     tensor(8.0000)
     """
     key, queue = key.detach(), queue.detach()
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
+    scale = 1 / temperature
     positive = (query * key).sum(-1)
     total = torch.logaddexp(scale * positive, row_lse(query, queue, scale))
     return {"loss": total - scale * positive, "positive": positive}
@@ -46,7 +45,7 @@ def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: float | Tens
     min_views=2,
     max_views=2,
 )
-def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Nearest-neighbour contrast: the positive is the nearest earlier embedding, a real image and not an augmentation.
 
     z (B, 2, D) projections, prediction (B, 2, D) what the predictor makes of them, queue (K, D) earlier projections; N
@@ -61,7 +60,7 @@ def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: float | 
     """
     similarity, nearest = (z @ queue.T).detach().max(-1)
     neighbour, other = queue.detach()[nearest], prediction.flip(1)
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     scale = scale.expand(similarity.numel()).reshape(similarity.shape)
     positive = (neighbour * other).sum(-1)
     total = torch.stack([row_lse(neighbour[:, v], other[:, v], scale[:, v]) for v in (0, 1)], dim=1)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
+from cl_explore.losses.catalogue import Knob, Parts, Scalar, loss
 
 
 @loss(
@@ -16,7 +16,7 @@ from cl_explore.losses.catalogue import Knob, Parts, loss
     max_views=2,
     raw=True,
 )
-def barlow_twins(z: Tensor, *, redundancy: float = 0.0051) -> Parts:
+def barlow_twins(z: Tensor, *, redundancy: Scalar = 0.0051) -> Parts:
     """Barlow Twins: the cross-correlation matrix of the two views should be the identity.
 
     z (B, 2, D), read raw: each dimension of each view is standardised over the batch (biased variance plus 1e-5, as
@@ -56,7 +56,7 @@ def barlow_twins(z: Tensor, *, redundancy: float = 0.0051) -> Parts:
     raw=True,
 )
 def vicreg(
-    z: Tensor, *, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0, gamma: float = 1.0
+    z: Tensor, *, invariance: Scalar = 25.0, variance: Scalar = 25.0, covariance: Scalar = 1.0, gamma: Scalar = 1.0
 ) -> Parts:
     """VICReg: views agree, every dimension varies, no two dimensions say the same.
 

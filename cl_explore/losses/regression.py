@@ -5,8 +5,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import values_are_at_hand
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 
 TABLE = 2**22
 """Entries of the largest (anchors, lower, upper) table formed at once."""
@@ -30,7 +29,7 @@ TABLE = 2**22
     ],
     raw=True,
 )
-def rnc(z: Tensor, targets: Tensor, *, temperature: float | Tensor = 2.0) -> Tensor:
+def rnc(z: Tensor, targets: Tensor, *, temperature: Scalar = 2.0) -> Tensor:
     """Rank-N-Contrast: of all points whose target is at least as far from the anchor's, the nearer is the positive.
 
     z (B, V, D) or (B, D), of any length, targets (B,) or (B, T); N = B V anchors, each paired with the N - 1 others.
@@ -45,7 +44,7 @@ def rnc(z: Tensor, targets: Tensor, *, temperature: float | Tensor = 2.0) -> Ten
     tensor(7.)
     """
     x, y = z.flatten(0, 1), targets.view(len(z), -1).repeat_interleave(z.shape[1], 0).detach()
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
+    scale = 1 / temperature
     # Not by a matrix product: the views of a sample are nearly equal, and their small distance would be rounding.
     distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     own = torch.eye(len(x), dtype=torch.bool, device=x.device)
@@ -56,7 +55,7 @@ def rnc(z: Tensor, targets: Tensor, *, temperature: float | Tensor = 2.0) -> Ten
     return (logits.logcumsumexp(1).gather(1, last_of_equals) - logits).mean(1)
 
 
-def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, window: float) -> tuple[Tensor, ...]:
+def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, window: Tensor) -> tuple[Tensor, ...]:
     """For each anchor, over the mixtures of a lower and an upper neighbour whose mixed target is its own: the
     log-sum-exp and the sum of their logits, and their number, each (N,).
 
@@ -88,7 +87,14 @@ def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, wi
     knobs=[
         TEMPERATURE,
         Knob("window", 1.0, 20.0, minimum=0, help="how far from the anchor's target mixed positives reach"),
-        Knob("anchor_share", 0.0, 0.9, minimum=0, help="how much of the anchor is in a mixed negative: more = harder"),
+        Knob(
+            "anchor_share",
+            0.0,
+            0.9,
+            minimum=0,
+            maximum=1,
+            help="share of the anchor in a mixed negative: more = harder",
+        ),
         Choice("distance_weight", ("linear", "squared", "off"), help="how the distance of targets weighs a negative"),
         Choice("mix_negatives", ("on", "off"), help="whether negatives are mixed with the anchor"),
         Choice("mix_positives", ("on", "off"), help="whether a lower and an upper neighbour mix to a positive"),
@@ -100,9 +106,9 @@ def supremix(
     targets: Tensor,
     shares: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.3,
-    window: float = 5.0,
-    anchor_share: float = 0.2,
+    temperature: Scalar = 0.3,
+    window: Scalar = 5.0,
+    anchor_share: Scalar = 0.2,
     distance_weight: str = "linear",
     mix_negatives: str = "on",
     mix_positives: str = "on",
@@ -133,11 +139,10 @@ def supremix(
         raise ValueError(f"targets must have shape (B,), one number for each sample, got {tuple(targets.shape)}")
     if shares is not None and shares.shape != (len(x), len(x)):
         raise ValueError(f"shares must have shape (N, N) with N = {len(x)}, got {tuple(shares.shape)}")
-    share = torch.as_tensor(anchor_share, dtype=x.dtype, device=x.device) if shares is None else shares
-    if values_are_at_hand(share) and not (share.min() >= 0 and share.max() <= 1):
-        name = "anchor_share" if shares is None else "shares"
-        raise ValueError(f"{name} must be between 0 and 1, got {float(share.min()):g} to {float(share.max()):g}")
-    scale = 1 / torch.as_tensor(temperature, dtype=x.dtype, device=x.device)[..., None]
+    if shares is not None and values_are_at_hand(shares) and not (shares.min() >= 0 and shares.max() <= 1):
+        raise ValueError(f"shares must be between 0 and 1, got {float(shares.min()):g} to {float(shares.max()):g}")
+    share = anchor_share if shares is None else shares
+    scale = (1 / temperature)[..., None]
     own = torch.eye(len(x), dtype=torch.bool, device=x.device)
     gap = (y[:, None] - y).abs()
     positive = (gap == 0) & ~own
@@ -163,7 +168,7 @@ def supremix(
     if values_are_at_hand(counted) and not counted.any():
         raise ValueError(
             "targets leave nothing to compare: at least one anchor needs a positive (another point with its target, "
-            f"or one below and one above it within window {window}), got none in this batch"
+            f"or one below and one above it within window {float(window):g}), got none in this batch"
         )
     total = torch.cat(blocks, 1).logsumexp(1)
     mixed_negatives = (blocks[1].logsumexp(1) - total).exp() if mix_negatives == "on" else torch.zeros_like(total)

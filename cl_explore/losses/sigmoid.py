@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_softplus
 
 
@@ -19,7 +18,7 @@ from cl_explore.losses.similarity import row_softplus
     formula=r"-\log \sigma(s_{ii}/\tau + b) - \sum_{j \ne i} \log \sigma(-s_{ij}/\tau - b)",
     knobs=[TEMPERATURE, Knob("bias", -20.0, 5.0, help="added to all logits: very negative = 'no match' is assumed")],
 )
-def siglip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.1, bias: float | Tensor = -10.0) -> Parts:
+def siglip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.1, bias: Scalar = -10.0) -> Parts:
     """Sigmoid loss: a binary cross-entropy for each of the N^2 pairs, with no softmax over the batch.
 
     query (N, D), key (N, D), row i of both from one pair. Per anchor the sum over its N pairs, so that the mean is the
@@ -31,8 +30,8 @@ def siglip(query: Tensor, key: Tensor, *, temperature: float | Tensor = 0.1, bia
     >>> round(float(siglip(torch.eye(4)[:2], torch.eye(4)[2:])), 3)  # at first the bias says 'no match' to all
     10.0
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=query.dtype, device=query.device)
-    bias = torch.as_tensor(bias, dtype=query.dtype, device=query.device).expand(len(query))
+    scale = 1 / temperature
+    bias = bias.expand(len(query))
     pull = -F.logsigmoid((query * key).sum(1) * scale + bias)
     # The bias as one more dimension: every logit becomes a product, and the table of all need not be stored.
     rows = torch.cat([query * scale[..., None], bias[:, None]], 1)

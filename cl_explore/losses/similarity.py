@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses import tiles
+from cl_explore.losses import stored, tiles
 from cl_explore.losses.tiles import Rule, Rules
 
 
@@ -16,6 +16,10 @@ def _dense_limit(device: torch.device) -> int:
     On a GPU tiles wait for the device (once or twice a call), which only a large table outweighs.
     """
     return 256 * 256 if device.type == "cpu" else 4096 * 4096
+
+
+def _as_tensor(scale: Tensor | float, like: Tensor) -> Tensor:
+    return scale.to(like) if isinstance(scale, Tensor) else like.new_full((), scale)
 
 
 def row_lse(
@@ -42,8 +46,8 @@ def row_lse(
     """
     square = a is b and a_ids is b_ids
     dtype = torch.promote_types(a.dtype, torch.float32)
-    a, b = a.to(dtype), b.to(dtype)
-    scale = torch.as_tensor(scale, dtype=dtype, device=a.device)
+    a, b = (a.to(dtype),) * 2 if a is b else (a.to(dtype), b.to(dtype))
+    scale = _as_tensor(scale, a)
     if len(a) * len(b) > _dense_limit(a.device):
         if "other" not in exclude or a_ids is not b_ids or a_ids is None:
             return _in_tiles(a, b, scale, Rules.of(exclude, a_ids, b_ids), square)
@@ -52,15 +56,12 @@ def row_lse(
         ids = a_ids[order]
         a, b, scale = a[order], b[order], scale[order] if scale.ndim else scale
         return _in_tiles(a, b, scale, Rules.of(exclude, ids, ids), square)[order.argsort()]
-    logits = (a * scale[..., None]) @ b.T
-    if "self" in exclude:
-        logits.fill_diagonal_(-torch.inf)
+    left_out = None
     if "same" in exclude or "other" in exclude:
         assert a_ids is not None
         assert b_ids is not None
-        equal = a_ids[:, None] == b_ids
-        logits = logits.masked_fill(equal if "same" in exclude else ~equal, -torch.inf)
-    return logits.logsumexp(1)
+        left_out = (a_ids[:, None] == b_ids) if "same" in exclude else (a_ids[:, None] != b_ids)
+    return stored.rows(a, b, scale, "self" in exclude, left_out)
 
 
 def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -> Tensor:
@@ -76,7 +77,7 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
     a (N, D), b (M, D), scale a number or, with N = M, (N,), of which each sum takes its own; returns (N,) and (M,).
     The same as two calls of `row_lse`, on one table where one scale serves both.
     """
-    scale = torch.as_tensor(scale, dtype=a.dtype, device=a.device)
+    scale = _as_tensor(scale, a)
     if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
         return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
     return row_lse(a, b, scale), row_lse(b, a, scale)
@@ -116,7 +117,10 @@ def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def view_agreement(x: Tensor, z: Tensor) -> Tensor:
     """Mean cosine (N,) of each view of x (B, V, D) with the other views of the same sample in z (B, V, D), V >= 2."""
-    return (x * (z.sum(1, keepdim=True) - z)).sum(2).flatten() / (z.shape[1] - 1)
+    views = z.shape[1]
+    if views == 2:
+        return (x * z.flip(1)).sum(2).flatten()
+    return (x * (z.sum(1, keepdim=True) - z)).sum(2).flatten() / (views - 1)
 
 
 def distances(x: Tensor, squared: bool) -> Tensor:

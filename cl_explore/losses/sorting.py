@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -51,7 +51,7 @@ def soft_sort(x: Tensor, steepness: float = 1.0) -> tuple[Tensor, Tensor]:
         raise ValueError(f"x must hold at least 2 numbers along its last axis, got shape {tuple(x.shape)}")
     if not 0 < steepness < math.inf:
         raise ValueError(f"steepness must be positive and finite, got {steepness:g}")
-    numbers, layers = _network(x, torch.as_tensor(steepness, dtype=x.dtype, device=x.device))
+    numbers, layers = _network(x, x.new_tensor(steepness))
     permutation = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device).expand(*x.shape, -1)
     for layer, (keep, swap) in enumerate(layers):
         permutation = _exchange(permutation, layer, keep[..., None, :], swap[..., None, :])
@@ -91,8 +91,8 @@ def _disorder(negatives: Tensor, positives: Tensor, steepness: Tensor) -> Parts:
 def groco(
     z: Tensor,
     *,
-    hardest: float = 10,
-    steepness: float | Tensor = 1.0,
+    hardest: int = 10,
+    steepness: Scalar = 1.0,
     positives: str = "all",
     key_grad: str = "detach",
 ) -> Parts:
@@ -111,11 +111,11 @@ def groco(
     """
     samples, views, _ = z.shape
     givers = views if positives == "all" else 2
-    steep = torch.as_tensor(steepness, dtype=z.dtype, device=z.device).expand(samples * views).view(samples, views)
+    steep = steepness.expand(samples * views).view(samples, views)
     keys = z.detach() if key_grad == "detach" else z
     own_sample = torch.eye(samples, dtype=torch.bool, device=z.device)[:, None]
     cosine = torch.einsum("bvd,cvd->bvc", z, keys).masked_fill(own_sample, -torch.inf)
-    negatives = cosine.topk(min(round(hardest), samples - 1), dim=2).values.flip(2)
+    negatives = cosine.topk(min(hardest, samples - 1), dim=2).values.flip(2)
     to_givers = z @ keys[:, :givers].mT  # (B, V, givers)
     own_view = torch.eye(givers, dtype=torch.bool, device=z.device)
     others = to_givers[:, :givers].masked_fill(own_view, -torch.inf).sort(2).values[..., 1:]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
+from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
 
 
@@ -18,7 +18,7 @@ from cl_explore.losses.infonce import require_in_batch_negatives
     ],
     raw=True,
 )
-def spectral(query: Tensor, key: Tensor, *, mu: float = 1.0, radius: str = "limited") -> Parts:
+def spectral(query: Tensor, key: Tensor, *, mu: Scalar = 1.0, radius: str = "limited") -> Parts:
     """Spectral contrastive loss: its minimum factorises the augmentation graph, as spectral clustering does.
 
     query (N, D), key (N, D), read raw, row i of both from one sample; the negatives are the other keys, never the
@@ -33,7 +33,7 @@ def spectral(query: Tensor, key: Tensor, *, mu: float = 1.0, radius: str = "limi
     """
     require_in_batch_negatives("key", key)
     if radius == "limited":
-        limit = torch.as_tensor(mu, dtype=query.dtype, device=query.device).sqrt()
+        limit = mu.sqrt()
         query, key = (x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) / limit).clamp(min=1) for x in (query, key))
     positive = (query * key).sum(1)
     everyone = (query @ (key.T @ key) * query).sum(1)

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 
 
 def _spread(x: Tensor) -> Tensor:
@@ -50,10 +49,10 @@ def sepclr(
     salient: Tensor,
     labels: Tensor,
     *,
-    temperature: float | Tensor = 0.5,
-    salient_weight: float = 1.0,
-    informationless_weight: float = 300.0,
-    joint_weight: float = 10.0,
+    temperature: Scalar = 0.5,
+    salient_weight: Scalar = 1.0,
+    informationless_weight: Scalar = 300.0,
+    joint_weight: Scalar = 10.0,
     background_pairs: str = "keep",
 ) -> Parts:
     """Separate common from salient: z codes what all samples share, `salient` what only target samples have.
@@ -75,7 +74,7 @@ def sepclr(
     True
     """
     samples, views, _ = z.shape
-    tau = torch.as_tensor(temperature, dtype=z.dtype, device=z.device).expand(samples * views).view(samples, views)
+    tau = temperature.expand(samples * views).view(samples, views)
     t = 1 / (2 * tau)
     target = (labels > 0)[:, None]
     shown = salient.to(z.dtype) * target[..., None]
@@ -113,7 +112,7 @@ def sepclr(
     knobs=[Knob("bandwidth", 0.005, 1.0, log=True, help="how near two targets must be for their points to attract")],
     raw=True,
 )
-def attribute_alignment(z: Tensor, targets: Tensor, *, bandwidth: float | Tensor = 0.025) -> Tensor:
+def attribute_alignment(z: Tensor, targets: Tensor, *, bandwidth: Scalar = 0.025) -> Tensor:
     """Alignment by an attribute: points attract each other the more, the nearer their targets.
 
     z (B, V, D) or (B, D), not normalised (a salient code of one dimension, say); targets (B,) or (B, T) numbers.
@@ -123,7 +122,7 @@ def attribute_alignment(z: Tensor, targets: Tensor, *, bandwidth: float | Tensor
     >>> attribute_alignment(torch.tensor([[0.0], [3.0]]), torch.tensor([0.5, 0.5]))
     tensor(9.)
     """
-    width = 2 * torch.as_tensor(bandwidth, dtype=z.dtype, device=z.device)
+    width = 2 * bandwidth
     x, y = z.flatten(0, 1), targets.to(z.dtype).view(len(z), -1).repeat_interleave(z.shape[1], dim=0)
     gap, distance = (_square_distances(each[:, None])[0] for each in (y, x))
     return ((-gap / width[..., None]).exp() * distance).sum(1) / (len(x) - 1)

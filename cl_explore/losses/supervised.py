@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import as_products, class_members, class_sums, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
@@ -19,7 +18,7 @@ A_POSITIVE = "a positive (another sample of its class, or a second view)"
     formula=r"\frac{-1}{|P(i)|} \sum_{p \in P(i)} \log \frac{e^{s_{ip}/\tau}}{\sum_{a \ne i} e^{s_{ia}/\tau}}",
     knobs=[TEMPERATURE],
 )
-def supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrastive loss L_out: the mean log-probability of all positives, against all other points.
 
     z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
@@ -35,7 +34,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> P
     True
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     sums, counts = class_sums(x, y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
@@ -51,7 +50,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> P
     formula=r"-\log \frac{1}{|P(i)|} \sum_{p \in P(i)} \frac{e^{s_{ip}/\tau}}{\sum_{a \ne i} e^{s_{ia}/\tau}}",
     knobs=[TEMPERATURE],
 )
-def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Parts:
+def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrastive loss L_in: the log of the mean probability of the positives; the nearest ones dominate.
 
     z (B, V, D) or (B, D), labels (B,). Never above `supcon` (Jensen), equal where each anchor has one positive. Parts:
@@ -64,7 +63,7 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
     True
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     _, counts = class_members(y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
@@ -92,7 +91,7 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -
         )
     ],
 )
-def soft_nn(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.2) -> Parts:
+def soft_nn(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
     """Soft nearest neighbour loss: a neighbour drawn at random, near ones more often, should be of the own class.
 
     z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
@@ -108,7 +107,7 @@ def soft_nn(z: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.2) -> 
     tensor(3.)
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    scale = 2 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 2 / temperature
     _, counts = class_members(y)
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
@@ -137,8 +136,8 @@ def focal_supcon(
     positives: Tensor | None = None,
     negatives: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.07,
-    gamma: float | Tensor = 1.0,
+    temperature: Scalar = 0.07,
+    gamma: Scalar = 1.0,
     divide: str = "positives",
 ) -> Parts:
     """Supervised contrastive loss that plays down the pairs it has already won, fed with harder pairs if wished.
@@ -157,7 +156,7 @@ def focal_supcon(
     True
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     own = torch.eye(len(x), dtype=torch.bool, device=x.device)
     columns, match = [x @ x.T], [(y[:, None] == y) & ~own]
     if positives is not None:
@@ -175,7 +174,7 @@ def focal_supcon(
     miss = -torch.expm1(log_q)
     # The power's derivative may be infinite at 0, where the pair is won and its weight plays no part.
     won = miss <= 0
-    focus = torch.where(won, 1, miss) ** torch.as_tensor(gamma, dtype=x.dtype, device=x.device)[..., None] * ~won
+    focus = torch.where(won, 1, miss) ** gamma[..., None] * ~won
     total = -(focus * log_q).sum(1)
     return {
         "loss": total / (number.clamp(min=1) if divide == "positives" else positive.shape[1]),

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.losses.arguments import values_are_at_hand
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 from cl_explore.losses.similarity import row_lse
 
-GAMMA = Knob("gamma", 0.1, 1.0, log=True, help="weight of this batch in the moving average; at most 1")
+GAMMA = Knob("gamma", 0.1, 1.0, log=True, maximum=1, help="weight of this batch in the moving average")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
 
 
@@ -30,34 +29,30 @@ def _softmax_mean(x: Tensor, scale: Tensor, sample: Tensor) -> tuple[Tensor, Ten
 def _global_contrast(
     z: Tensor,
     log_mean: Tensor | None,
-    temperature: float | Tensor,
-    rho: float | Tensor,
-    gamma: float | Tensor,
+    temperature: Tensor,
+    rho: Tensor | float,
+    gamma: Tensor,
     first_visit: str,
 ) -> Parts:
     """The parts of `isogclr`. The weights exp(s_ij / tau) / mean_i of the negatives carry no gradient."""
-    if not gamma <= 1:
-        raise ValueError(f"gamma must be at most 1, got {float(gamma):g}")
     x, count = z.flatten(0, 1), 2 * len(z) - 2
-    tau = torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
     sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
     positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
-    lse, similarity = _softmax_mean(x, 1 / tau.detach(), sample)
+    lse, similarity = _softmax_mean(x, 1 / temperature.detach(), sample)
     with torch.no_grad():
         mean = now = lse - math.log(count)
         if log_mean is not None:
             past = log_mean.to(z.dtype).repeat_interleave(2)
-            share = torch.as_tensor(gamma, dtype=z.dtype, device=z.device)
-            mean = torch.logaddexp(past + (-share).log1p(), now + share.log())
+            mean = torch.logaddexp(past + (-gamma).log1p(), now + gamma.log())
             if first_visit == "sample":
                 mean = torch.where(past == -torch.inf, now, mean)
         weight = (now - mean).exp()  # sum of the weights exp(s_ij / tau) / mean_i of an anchor's negatives, over n
-        slope = mean + rho - weight * similarity / tau
-        objective = tau * (mean + rho) - positive
+        slope = mean + rho - weight * similarity / temperature
+        objective = temperature * (mean + rho) - positive
     # The derivative of lse by s_ij is the softmax weight over tau. The terms that add up to 0 hand on the gradients:
     # of the weighted sum, whose weights are held, and of the temperature, which those weights hide.
-    held = tau.detach() * weight * lse
-    surrogate = weight * similarity + (held - held.detach()) - positive + (tau - tau.detach()) * slope
+    held = temperature.detach() * weight * lse
+    surrogate = weight * similarity + (held - held.detach()) - positive + (temperature - temperature.detach()) * slope
     return {
         "loss": surrogate,
         "objective": objective,
@@ -80,8 +75,8 @@ def sogclr(
     z: Tensor,
     log_mean: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.1,
-    gamma: float | Tensor = 0.9,
+    temperature: Scalar = 0.1,
+    gamma: Scalar = 0.9,
     first_visit: str = "sample",
 ) -> Parts:
     """Global contrastive loss: each sample keeps a moving average of what its negatives sum to, so that a small batch
@@ -93,7 +88,7 @@ def sogclr(
     (N,): `loss`, `objective` the value of the formula, `positive` the cosine with the positive, `log_mean` the average
     after this batch, of which a sample keeps the mean over its views, `temperature_gradient`. Source: Yuan et al.
     2022 and the code of Qiu et al. 2023, as the mean (not the sum) over the views. Collapsed: 0, the objective too.
-    Without log_mean the gradient is temperature times that of `dcl`. Raises `ValueError` unless gamma <= 1.
+    Without log_mean the gradient is temperature times that of `dcl`.
 
     >>> from cl_explore.losses import dcl
     >>> z = torch.randn(8, 2, 4)
@@ -122,9 +117,9 @@ def isogclr(
     z: Tensor,
     log_mean: Tensor | None = None,
     *,
-    temperature: float | Tensor = 0.1,
-    rho: float | Tensor = 0.3,
-    gamma: float | Tensor = 0.9,
+    temperature: Scalar = 0.1,
+    rho: Scalar = 0.3,
+    gamma: Scalar = 0.9,
     first_visit: str = "sample",
 ) -> Parts:
     """Robust global contrastive loss: SogCLR where every sample has a temperature of its own, which it learns.
@@ -133,7 +128,7 @@ def isogclr(
     (N,), the derivative of the objective by tau_i and the gradient an optimiser would see, is with averages of this
     batch rho - KL(softmax_j(s_ij / tau_i) || uniform): a temperature rests where the weights of the negatives carry
     rho nats. The module `ISogCLR` holds averages and temperatures and updates them. Source: Qiu et al. 2023 and their
-    code. Collapsed: 0, the objective rho tau. Raises `ValueError` unless gamma <= 1.
+    code. Collapsed: 0, the objective rho tau.
 
     >>> from cl_explore.losses import sogclr
     >>> z = torch.randn(8, 2, 4)

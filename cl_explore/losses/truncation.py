@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
 
-ALPHA = Knob("alpha", 0.01, 1.0, log=True, help="share of the negatives that is kept, the nearest; at most 1")
+ALPHA = Knob("alpha", 0.01, 1.0, log=True, maximum=1, help="share of the negatives that is kept, the nearest")
 SIMPLE_WEIGHT = Knob("weight", 0.0, 4.0, minimum=0, help="how much repulsion counts beside attraction")
 
 
@@ -23,8 +22,6 @@ def _shared(negatives: Tensor) -> Tensor:
 
 def _nearest(z: Tensor, negatives: Tensor | None, alpha: float) -> Tensor:
     """Cosines of each anchor with the share `alpha` of its negatives that is nearest, at least one: (N, k)."""
-    if not alpha <= 1:
-        raise ValueError(f"alpha must be at most 1, got {float(alpha):g}")
     x = z.flatten(0, 1)
     if negatives is None:
         sample = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
@@ -45,21 +42,21 @@ def _nearest(z: Tensor, negatives: Tensor | None, alpha: float) -> Tensor:
     max_views=2,
 )
 def hard_truncated(
-    z: Tensor, negatives: Tensor | None = None, *, temperature: float | Tensor = 0.5, alpha: float = 0.1
+    z: Tensor, negatives: Tensor | None = None, *, temperature: Scalar = 0.5, alpha: float = 0.1
 ) -> Parts:
     """Hard contrastive loss: only the nearest share alpha of an anchor's negatives stays in the denominator.
 
     z (B, 2, D); the negatives are the N - 2 points of the other samples or, if given, the rows of negatives (M, D), a
     memory all anchors share. Parts: `loss` (N,), `positive` (N,) cosine with the positive, `threshold` (N,) cosine
     from which on a negative counts. Source: Wang & Liu 2021, equation 9. Collapsed: log(1 + k) with k = alpha (N - 2)
-    rounded, at least 1. alpha 1: NT-Xent. Raises `ValueError` unless alpha <= 1.
+    rounded, at least 1. alpha 1: NT-Xent.
 
     >>> from cl_explore.losses import nt_xent
     >>> z = torch.randn(8, 2, 4)
     >>> torch.allclose(hard_truncated(z, alpha=1.0), nt_xent(z), atol=1e-5)
     True
     """
-    scale = 1 / torch.as_tensor(temperature, dtype=z.dtype, device=z.device)
+    scale = 1 / temperature
     positive, near = _positive(z), _nearest(z, negatives, alpha)
     pull = scale * positive
     each = torch.logaddexp((near * scale[..., None]).logsumexp(1), pull) - pull
@@ -75,7 +72,7 @@ def hard_truncated(
     min_views=2,
     max_views=2,
 )
-def simple(z: Tensor, negatives: Tensor | None = None, *, weight: float = 1.0) -> Parts:
+def simple(z: Tensor, negatives: Tensor | None = None, *, weight: Scalar = 1.0) -> Parts:
     """The plain loss of attraction and repulsion: all negatives push alike, near or far.
 
     z (B, 2, D); n negatives: the N - 2 points of the other samples or the rows of negatives (M, D). What InfoNCE tends
@@ -105,11 +102,11 @@ def simple(z: Tensor, negatives: Tensor | None = None, *, weight: float = 1.0) -
     min_views=2,
     max_views=2,
 )
-def hard_simple(z: Tensor, negatives: Tensor | None = None, *, weight: float = 1.0, alpha: float = 0.1) -> Parts:
+def hard_simple(z: Tensor, negatives: Tensor | None = None, *, weight: Scalar = 1.0, alpha: float = 0.1) -> Parts:
     """The simple loss on the nearest share alpha of the negatives: truncation does what a small temperature does.
 
     z (B, 2, D), negatives None or (M, D). Parts as `simple`, the mean being over the k negatives kept. Source: Wang &
-    Liu 2021, equations 3 and 9. Collapsed: weight - 1. alpha 1: `simple`. Raises `ValueError` unless alpha <= 1.
+    Liu 2021, equations 3 and 9. Collapsed: weight - 1. alpha 1: `simple`.
 
     >>> from cl_explore.losses import simple
     >>> z = torch.randn(8, 2, 4)

@@ -3,36 +3,39 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
+
+SMALL = 2**14
+"""Numbers in a tensor whose derivative is left to autograd: temporaries that small cost less than a call in Python."""
+
+
+def transformed() -> bool:
+    """Whether a compiler, a transform of `torch.func` or a forward derivative is at work, which take plain formulas."""
+    return (
+        torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    )
+
+
+def _length(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(1e-12, torch.finfo(x.dtype).max)
 
 
 class _Unit(torch.autograd.Function):
-    """x / |x| and |x|, along the last axis; the projection that both derivatives share is its own transpose."""
-
-    generate_vmap_rule = True
+    """x / |x| and |x|, along the last axis."""
 
     @staticmethod
-    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(1e-12, torch.finfo(x.dtype).max)
-        return x / norm, norm
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*output)
-        ctx.save_for_forward(*output)
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        norm = _length(x)
+        unit = x / norm
+        ctx.save_for_backward(unit, norm)
+        return unit, norm
 
     @staticmethod
     def backward(ctx: Any, to_unit: Tensor, to_norm: Tensor) -> Tensor:
         unit, norm = ctx.saved_tensors
         along = (unit * to_unit).sum(-1, keepdim=True) - norm * to_norm
         return torch.addcmul(to_unit, unit, along, value=-1).div_(norm)
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> tuple[Tensor, Tensor]:
-        unit, norm = ctx.saved_tensors
-        along = (unit * tangent).sum(-1, keepdim=True)
-        return torch.addcmul(tangent, unit, along, value=-1).div_(norm), along
 
 
 def unit(x: Tensor) -> Tensor:
@@ -42,5 +45,4 @@ def unit(x: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    # A compiler fuses the plain formula itself, and takes no function that brings its forward derivative.
-    return F.normalize(x, dim=-1) if torch.compiler.is_compiling() else _Unit.apply(x)[0]
+    return x / _length(x) if x.numel() <= SMALL or transformed() else _Unit.apply(x)[0]

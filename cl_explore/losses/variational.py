@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor, values_are_at_hand
-from cl_explore.losses.catalogue import Choice, Knob, Parts, loss
-from cl_explore.losses.infonce import TEMPERATURE
+from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
 
 
 @loss(
@@ -34,10 +33,10 @@ def varcon(
     z: Tensor,
     labels: Tensor,
     *,
-    temperature: float | Tensor = 0.1,
-    epsilon: float | Tensor = 0.02,
-    kl_weight: float = 1.0,
-    nll_weight: float = 1.0,
+    temperature: Scalar = 0.1,
+    epsilon: Scalar = 0.02,
+    kl_weight: Scalar = 1.0,
+    nll_weight: Scalar = 1.0,
     target_grad: str = "live",
     centroid_grad: str = "detach",
     centroid_self: str = "include",
@@ -58,10 +57,9 @@ def varcon(
     0.0
     """
     x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    tau1 = torch.as_tensor(temperature, dtype=x.dtype, device=x.device)
-    room = torch.as_tensor(temperature) - torch.as_tensor(epsilon)
-    if values_are_at_hand(room) and room.min() <= 0:
-        raise ValueError(f"epsilon must be smaller than temperature ({temperature}), got {epsilon}")
+    if values_are_at_hand(temperature) and (temperature <= epsilon).any():
+        least = float(temperature.min())
+        raise ValueError(f"epsilon must be smaller than temperature ({least:g}), got {float(epsilon):g}")
     classes, own = torch.unique(y, return_inverse=True)
     count = len(classes)
     sums = x.new_zeros(count, x.shape[1]).index_add(0, own, x)
@@ -73,11 +71,11 @@ def varcon(
         others = sums.index_select(0, own) - x
         without = F.normalize(others.detach() if centroid_grad == "detach" else others, dim=1)
         similarity = similarity.scatter(1, own[:, None], (x * without).sum(1, keepdim=True))
-    log_ps = (similarity / tau1[..., None]).log_softmax(1)
+    log_ps = (similarity / temperature[..., None]).log_softmax(1)
     log_p = log_ps.gather(1, own[:, None]).squeeze(1)
     confidence = log_p.exp()
 
-    tau2 = (tau1 - epsilon) + 2 * epsilon * confidence
+    tau2 = (temperature - epsilon) + 2 * epsilon * confidence
     if target_grad == "detach":
         tau2 = tau2.detach()
     log_q = -torch.log1p((count - 1) * (-1 / tau2).exp())

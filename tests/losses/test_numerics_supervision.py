@@ -391,7 +391,7 @@ def test_other_bad_input() -> None:
     x = EVERYTHING["supremix"]
     with pytest.raises(ValueError, match=r"targets must have shape \(B,\), one number for each sample, got \(6, 2\)"):
         supremix(x["z"], torch.rand(6, 2))
-    with pytest.raises(ValueError, match=r"anchor_share must be between 0 and 1, got 1\.5"):
+    with pytest.raises(ValueError, match=r"anchor_share must be at least 0 and at most 1 and finite, got 1\.5"):
         supremix(x["z"], x["targets"], anchor_share=1.5)
     with pytest.raises(ValueError, match="query must have at least 2 rows to have a covariance, got 1"):
         listwise_wasserstein(torch.randn(1, 4), torch.randn(1, 3, 4), torch.ones(1, 3, dtype=torch.long))

@@ -1,0 +1,67 @@
+"""Log-sum-exps of the rows of a table that is stored, and their derivative in one formula.
+
+Autograd's own takes eight temporaries of the table's size, and for the table of one set of rows a product more.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.unit import transformed
+
+
+def _logits(a: Tensor, b: Tensor, scale: Tensor, own: bool, left_out: Tensor | None) -> Tensor:
+    """The table (N, M) of scale_i a_i . b_j, -inf where a pair is left out."""
+    logits = (a * scale) @ b.T
+    if own:
+        logits.fill_diagonal_(-torch.inf)
+    return logits if left_out is None else logits.masked_fill_(left_out, -torch.inf)
+
+
+class _Rows(torch.autograd.Function):
+    """Log-sum-exp (N,) and softmax (N, M) of the rows; with b None the table is that of a and a, under one scale."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor | None, scale: Tensor, own: bool, left_out: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        logits = _logits(a, a if b is None else b, scale, own, left_out)
+        highest, share = logits.amax(1), logits.softmax(1)
+        lse = highest - share.amax(1).log()
+        if left_out is not None or len(logits.T) == 1:
+            empty = highest == -torch.inf
+            share.masked_fill_(empty[:, None], 0)
+            lse.masked_fill_(empty, -torch.inf)
+        ctx.save_for_backward(a, b, scale, share)
+        ctx.set_materialize_grads(False)  # that of the softmax is 0 unless the derivative is itself differentiated
+        return lse, share
+
+    @staticmethod
+    def backward(ctx: Any, to_lse: Tensor | None, to_share: Tensor | None) -> tuple[Tensor | None, ...]:
+        a, b, scale, share = ctx.saved_tensors
+        if to_lse is None and to_share is None:
+            return (None,) * 5
+        table = torch.zeros_like(share) if to_lse is None else share * to_lse[:, None]
+        if to_share is not None:
+            table = table + share * (to_share - (share * to_share).sum(1, keepdim=True))
+        to_b, to_scale = None, None
+        product = (table + table.T) @ a if b is None else table @ b
+        if ctx.needs_input_grad[1]:
+            to_b = table.T @ (a * scale)
+        if ctx.needs_input_grad[2]:
+            along = (a * product).sum(1, keepdim=True)
+            to_scale = along if scale.ndim else along.sum() / (2 if b is None else 1)
+        return product * scale, to_b, to_scale, None, None
+
+
+def rows(a: Tensor, b: Tensor, scale: Tensor, own: bool, left_out: Tensor | None) -> Tensor:
+    """log sum_j exp(scale_i a_i . b_j), as (N,), over the pairs not left out; differentiable as often as wished.
+
+    a (N, D), b (M, D), scale a tensor of no dimension or (N,); own: whether j = i is left out; left_out (N, M) bool.
+    """
+    square = a is b and scale.ndim == 0
+    scale = scale[:, None] if scale.ndim else scale
+    if transformed():
+        return _logits(a, b, scale, own, left_out).logsumexp(1)
+    return _Rows.apply(a, None if square else b, scale, own, left_out)[0]

@@ -1,0 +1,91 @@
+"""What holds of every loss: it is exported, and its knobs reach it in the form its signature names."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cl_explore import losses
+from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.losses.catalogue import Scalar
+
+KNOBS = [(loss, knob) for loss in losses.catalogue.values() for knob in loss.knobs if isinstance(knob, Knob)]
+every_knob = pytest.mark.parametrize(("loss", "knob"), KNOBS, ids=[f"{loss.name}-{knob.name}" for loss, knob in KNOBS])
+
+
+def test_every_loss_and_every_module_with_state_is_exported() -> None:
+    for found in pkgutil.iter_modules(losses.__path__):
+        module = importlib.import_module(f"cl_explore.losses.{found.name}")
+        for name, value in vars(module).items():
+            is_module = isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+            if isinstance(value, Loss) or is_module:
+                assert getattr(losses, name) is value, f"{name} of {module.__name__} is not exported"
+    assert losses.catalogue.keys() <= vars(losses).keys()
+
+
+@every_knob
+def test_the_slider_stays_within_what_is_legal(loss: Loss, knob: Knob) -> None:
+    assert knob.minimum <= knob.low < knob.high <= knob.maximum
+    if knob.maximum < float("inf"):
+        above = knob.maximum + 0.5
+        with pytest.raises(
+            ValueError, match=rf"{knob.name} must be .*at most {knob.maximum:g} and finite, got {above:g}"
+        ):
+            knob.check(above, anchors=1)
+        with pytest.raises(ValueError, match=f"got {above:g}"):
+            knob.check(torch.tensor(above), anchors=1)
+        knob.check(knob.maximum, anchors=1)
+
+
+def seen(kind: object, value: object, z: Tensor) -> object:
+    """What a knob annotated `kind` and called with `value` is in the body of a loss of z."""
+    caught = []
+
+    def body(z: Tensor, *, temperature: kind = 0.5) -> Tensor:  # type: ignore[valid-type]
+        caught.append(temperature)
+        return z.sum((1, 2)).repeat_interleave(z.shape[1])
+
+    name = body.__name__
+    declared = Loss(
+        body, title="t", paper="p", family="f", formula="x", knobs=(losses.catalogue["nt_xent"].knobs[0],),
+        min_views=1, max_views=None, raw=True,
+    )  # fmt: skip
+    assert name not in losses.catalogue
+    declared(z, temperature=value)
+    return caught[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_scalar_knob_is_a_tensor_like_the_embeddings(dtype: torch.dtype) -> None:
+    z = torch.randn(4, 2, 3, dtype=dtype)
+    found = seen(Scalar, 0.1, z)
+    assert isinstance(found, Tensor)
+    assert (found.shape, found.dtype) == ((), torch.promote_types(dtype, torch.float32))
+    each = seen(Scalar, torch.full((8,), 0.1, dtype=torch.float64, requires_grad=True), z)
+    assert isinstance(each, Tensor)
+    assert (each.shape, each.dtype, each.requires_grad) == ((8,), torch.promote_types(dtype, torch.float32), True)
+
+
+def test_a_number_knob_is_a_number_and_no_tensor() -> None:
+    z = torch.randn(4, 2, 3)
+    assert seen(float, 1, z) == 1.0
+    assert seen(int, 2.6, z) == 3
+    for kind in (float, int):
+        with pytest.raises(TypeError, match="temperature must be a Python number, got a tensor"):
+            seen(kind, torch.tensor(0.5), z)
+
+
+def test_losses_run_on_the_meta_device() -> None:
+    z, labels = torch.randn(4, 2, 3, device="meta"), torch.zeros(4, dtype=torch.long, device="meta")
+    for loss in (losses.nt_xent, losses.supcon, losses.align_uniform, losses.circle):
+        value = loss.on_views(z, labels)
+        assert (value.shape, value.device.type) == ((), "meta")
+
+
+def test_choices_are_strings() -> None:
+    assert all(
+        isinstance(loss.defaults[k.name], str)
+        for loss, k in ((loss, k) for loss in losses.catalogue.values() for k in loss.knobs if isinstance(k, Choice))
+    )
