@@ -53,6 +53,10 @@ class Dataset:
         for name, column in {"labels": self.labels, "index": self.index, **self.factors}.items():
             if column.shape != (n,):
                 raise ValueError(f"{name} must have shape ({n},) as x has {n} rows, got {tuple(column.shape)}")
+        devices = {name: str(values.device) for name, values in self._tensors()}
+        if len(set(devices.values())) > 1:
+            places = ", ".join(f"{name} on {device}" for name, device in devices.items())
+            raise ValueError(f"all tensors must be on one device, got {places}")
         for name, column in {"labels": self.labels, "index": self.index}.items():
             if column.dtype != torch.int64:
                 raise ValueError(f"{name} must be int64, got {column.dtype}")
@@ -61,7 +65,6 @@ class Dataset:
                 f"labels must be in [-1, {len(self.class_names)}) as there are {len(self.class_names)} class names, "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
-
         if self.edges is not None:
             if self.edges.ndim != 2 or len(self.edges) != 2 or self.edges.dtype != torch.int64:
                 raise ValueError(f"edges must be int64 (2, E), got {self.edges.dtype} of {tuple(self.edges.shape)}")
@@ -120,10 +123,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """A hash of all tensors, 16 hexadecimal digits: equal contents give equal fingerprints on any device."""
         digest = hashlib.sha256()
-        tensors = [*self._parts(), ("labels", self.labels), ("index", self.index), *self.factors.items()]
-        if self.edges is not None:
-            tensors.append(("edges", self.edges))
-        for name, values in tensors:
+        for name, values in self._tensors():
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
             for rows in values.split(4096):  # a large set need not fit into memory
                 digest.update(rows.cpu().contiguous().numpy().data)
@@ -135,3 +135,10 @@ class Dataset:
             yield from ((f"x[{name!r}]", part) for name, part in self.x.items())
         else:
             yield "x", self.x
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """All tensors, by name."""
+        yield from self._parts()
+        yield from {"labels": self.labels, "index": self.index, **self.factors}.items()
+        if self.edges is not None:
+            yield "edges", self.edges

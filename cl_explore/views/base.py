@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ class Views(ABC, Generic[Drawn]):
     """A random change of each sample by itself; calling it gives several views of each.
 
     strength: multiplies the size of every change, and up to 1 its probability too; 0 changes nothing at all.
+    integer: whether samples are int64 instead of floating point.
 
     `parameters` draws what will be done to each row, `apply` does it, a call does both.
     """
 
     strength: float = 1.0
+    integer: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -31,7 +33,7 @@ class Views(ABC, Generic[Drawn]):
         """Views (B, n_views, ...) of the samples x (B, ...), on x's device.
 
         Random numbers are drawn on the generator's device, which may be another: one generator state, one result.
-        Raises TypeError if x is no floating point tensor or the generator none, ValueError for other bad input.
+        Raises TypeError if x is no tensor of the right type or the generator none, ValueError for other bad input.
         """
         if n_views < 1:
             raise ValueError(f"n_views must be at least 1, got {n_views}")
@@ -52,8 +54,9 @@ class Views(ABC, Generic[Drawn]):
     def _draw(self, x: Tensor, generator: torch.Generator) -> Drawn: ...
 
     def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
+        if not isinstance(x, Tensor) or not (x.dtype == torch.int64 if self.integer else x.is_floating_point()):
             found = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f"x must be a floating point tensor, got {found}; Dataset.batch turns bytes into such")
+            need = "an int64 tensor" if self.integer else "a floating point tensor"
+            raise TypeError(f"x must be {need}, got {found}; Dataset.batch turns bytes into floats")
         if not isinstance(generator, torch.Generator):
             raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")

@@ -30,6 +30,7 @@ class TokenViews(Views[TokenParameters]):
     torch.Size([1, 2, 4])
     """
 
+    integer = True
     drop: float = 0.1
     mask: float = 0.1
 
@@ -55,8 +56,6 @@ class TokenViews(Views[TokenParameters]):
         )
 
     def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        if not isinstance(x, Tensor) or x.dtype != torch.int64:
-            raise TypeError(f"x must be an int64 tensor, got {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
-        super()._check(x.new_empty(0, dtype=torch.float32), generator)
+        super()._check(x, generator)
         if x.ndim != 2:
             raise ValueError(f"x must have shape (B, L), got {tuple(x.shape)}")

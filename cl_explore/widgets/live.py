@@ -81,6 +81,7 @@ class LiveTraining:
         if encoder == "ConvNet" and not isinstance(dataset.modality, Image):
             found = dataset.modality.name.removesuffix("s")
             raise ValueError(f"encoder 'ConvNet' needs images, got the {found}s of {dataset.name}")
+        self._loss = loss
         legal(loss, knobs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -106,7 +107,7 @@ class LiveTraining:
 
     def turn(self, knobs: dict[str, Any], strength: float) -> None:
         """Have knobs and views stand so from the next `work` on; raises what loss or views raise if they cannot."""
-        legal(self.method.loss, self.method.knobs | knobs)
+        legal(self._loss, self.method.knobs | knobs)
         self._views(strength)
         self._wanted = {**knobs, VIEWS: strength}
 

@@ -70,6 +70,7 @@ def test_fingerprint_follows_the_contents_only() -> None:
         ({"labels": torch.zeros(5, dtype=torch.int64)}, r"labels must have shape \(6,\) as x has 6 rows, got \(5,\)"),
         ({"labels": torch.zeros(6)}, "labels must be int64, got torch.float32"),
         ({"labels": torch.full((6,), 3)}, r"labels must be in \[-1, 3\) as there are 3 class names, got 3 to 3"),
+        ({"labels": torch.zeros(6, dtype=torch.int64, device="meta")}, "on one device, got x on cpu, labels on meta"),
         ({"factors": {"size": torch.zeros(6, 2)}}, r"size must have shape \(6,\)"),
     ],
 )

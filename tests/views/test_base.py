@@ -94,6 +94,13 @@ def test_a_call_applies_what_parameters_draws(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_samples_may_lie_on_another_device_than_the_generator(name: str) -> None:
+    augment, x = CASES[name]
+    views = augment(x.to("meta"), seeded())
+    assert (views.device.type, views.shape) == ("meta", (len(x), 2, *x.shape[1:]))
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_bad_calls_are_refused(name: str) -> None:
     augment, x = CASES[name]
     with pytest.raises(ValueError, match="n_views must be at least 1, got 0"):
