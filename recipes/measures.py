@@ -1,27 +1,13 @@
 """How the tables judge an encoder, in per cent: neighbours, clusters, few labels, corrupted images."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import torch
-from scipy.cluster.hierarchy import fcluster, linkage
 from setting import LINEAR_LRS, LINEAR_VIEWS
-from sklearn.metrics import adjusted_rand_score, homogeneity_score, normalized_mutual_info_score
-from torch import Tensor
-from torch.nn import functional as F
 
 from cl_explore import data, evaluate, methods
 
-SHOTS, DRAWS = (1, 5, 10), 3
+SHOTS = (1, 5, 10)
+TITLES = {"ari": "ARI", "nmi": "NMI", "homogeneity": "homogeneity"}
 MOST = 10_000  # samples that are clustered: memory grows with their square
-
-# Each takes images (N, C, H, W) in [0, 1]. They are ours: results on CIFAR-10-C and ImageNet-C cannot be compared.
-CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    "noise": lambda x, generator: x + 0.1 * torch.randn(x.shape, generator=generator),
-    "brightness": lambda x, generator: x + 0.3,
-    "contrast": lambda x, generator: x.mean((1, 2, 3), keepdim=True) + 0.4 * (x - x.mean((1, 2, 3), keepdim=True)),
-    "pixelation": lambda x, generator: F.interpolate(F.avg_pool2d(x, 2), size=x.shape[2:]),
-}
 
 
 def neighbours(seen: evaluate.Embedding, unseen: evaluate.Embedding) -> dict[str, float]:
@@ -45,16 +31,14 @@ def linear(
 def clusters(unseen: evaluate.Embedding, test: data.Dataset) -> dict[str, float]:
     """Agreement of Ward's clusters of unit h with the classes, and the superclasses if there are any."""
     rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:MOST]
-    tree = linkage(F.normalize(unseen.h[rows], dim=1).numpy(), "ward")
+    truths = {"classes": test.labels[rows]}
+    if "superclass" in test.factors:
+        truths["superclasses"] = test.factors["superclass"][rows]
+    cuts = evaluate.ward(unseen.h[rows], *(len(truth.unique()) for truth in truths.values()))
     found = {}
-    for name, labels in {"classes": test.labels, "superclasses": test.factors.get("superclass")}.items():
-        if labels is None:
-            continue
-        truth = labels[rows].numpy()
-        groups = fcluster(tree, len(set(truth.tolist())), "maxclust")
-        found[f"clusters and {name}, ARI"] = 100 * adjusted_rand_score(truth, groups)
-        found[f"clusters and {name}, NMI"] = 100 * normalized_mutual_info_score(truth, groups)
-        found[f"clusters and {name}, homogeneity"] = 100 * homogeneity_score(truth, groups)
+    for (name, truth), cut in zip(truths.items(), cuts, strict=True):
+        agreement = evaluate.agreement(cut, truth)
+        found |= {f"clusters and {name}, {title}": 100 * getattr(agreement, key) for key, title in TITLES.items()}
     return found
 
 
@@ -62,26 +46,12 @@ def few_labels(seen: evaluate.Embedding, unseen: evaluate.Embedding, seed: int) 
     """Accuracy with few labelled samples of each class, a mean over draws: the nearest, and a logistic regression."""
     found: dict[str, float] = {}
     for shots in SHOTS:
-        for draw in range(DRAWS):
-            order = torch.randperm(len(seen.h), generator=torch.Generator().manual_seed(DRAWS * seed + draw))
-            rows = torch.cat([order[seen.labels[order] == label][:shots] for label in seen.labels.unique()])
-            few = seen.h[rows], seen.labels[rows], unseen.h, unseen.labels
-            scores = {"nearest": evaluate.knn_accuracy(*few, k=1), "logistic": evaluate.linear_accuracy(*few)}
-            for name, score in scores.items():
-                key = f"{shots} labels a class, {name}"
-                found[key] = found.get(key, 0) + 100 * score / DRAWS
+        few = evaluate.few_label_accuracy(seen.h, seen.labels, unseen.h, unseen.labels, shots, seed=seed)
+        found |= {f"{shots} labels a class, {name}": 100 * score for name, score in few._asdict().items()}
     return found
 
 
-def corruptions(method: methods.Method, seen: evaluate.Embedding, test: data.Dataset, seed: int) -> dict[str, float]:
+def corruptions(method: methods.Method, train: data.Dataset, test: data.Dataset, seed: int) -> dict[str, float]:
     """kNN accuracy on corrupted test images, from clean training images."""
-    found = {}
-    for name, corrupt in CORRUPTIONS.items():
-        generator = torch.Generator().manual_seed(seed)
-        chunks = [
-            (255 * corrupt(test.batch(rows).x, generator).clamp(0, 1)).round().to(torch.uint8)
-            for rows in torch.arange(len(test)).split(1024)
-        ]
-        unseen = evaluate.embed(method, replace(test, x=torch.cat(chunks)))
-        found[f"kNN under {name}"] = neighbours(seen, unseen)["kNN, k = 20"]
-    return found
+    found = evaluate.corrupted_accuracy(method, train, test, evaluate.IMAGE_CORRUPTIONS, seed=seed)
+    return {f"kNN under {name}": 100 * accuracy for name, accuracy in found.items()}

@@ -146,7 +146,7 @@ def judged(
             "neighbours": lambda: neighbours(seen, unseen),
             "clusters": lambda: clusters(unseen, parts[1]),
             "few labels": lambda: few_labels(seen, unseen, given.seed),
-            "corruptions": lambda: corruptions(method, seen, parts[1], given.seed),
+            "corruptions": lambda: corruptions(method, *parts, given.seed),
         }
         for name in experiment.measures:
             values |= measures[name]()

@@ -1,8 +1,30 @@
 """Probes of a frozen encoder: what its representation makes easy."""
 
-from cl_explore.evaluate.embedding import Embedding, embed
+from cl_explore.evaluate.clusters import Agreement, agreement, kmeans, ward
+from cl_explore.evaluate.embedding import Embedding, embed, embed_views
+from cl_explore.evaluate.few_labels import FewLabels, few_label_accuracy
 from cl_explore.evaluate.knn import knn_accuracy
 from cl_explore.evaluate.linear import linear_accuracy
 from cl_explore.evaluate.protocol import LinearProbe, linear_probe
+from cl_explore.evaluate.retrieval import ndcg, recall
+from cl_explore.evaluate.robustness import IMAGE_CORRUPTIONS, corrupted_accuracy
 
-__all__ = ["Embedding", "LinearProbe", "embed", "knn_accuracy", "linear_accuracy", "linear_probe"]
+__all__ = [
+    "IMAGE_CORRUPTIONS",
+    "Agreement",
+    "Embedding",
+    "FewLabels",
+    "LinearProbe",
+    "agreement",
+    "corrupted_accuracy",
+    "embed",
+    "embed_views",
+    "few_label_accuracy",
+    "kmeans",
+    "knn_accuracy",
+    "linear_accuracy",
+    "linear_probe",
+    "ndcg",
+    "recall",
+    "ward",
+]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from cl_explore.data import Dataset
+from cl_explore.data import Batch, Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +30,32 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedd
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
-    device = next(method.parameters()).device
     hs, zs = [], []
     with frozen(method):
-        for rows in torch.arange(len(dataset), device=dataset.device).split(batch_size):
-            h = method(dataset.batch(rows).each(lambda column: column.to(device)).x)
+        for batch in batches(dataset, next(method.parameters()).device, batch_size):
+            h = method(batch.x)
             hs.append(h.float().cpu())
             zs.append(project(h).float().cpu())
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
+
+
+def embed_views(method: nn.Module, dataset: Dataset, seed: int = 0) -> Tensor:
+    """Embeddings z (n, V, D) of views of every sample, on the CPU, in evaluation mode.
+
+    method: a `cl_explore.methods.Method`, which draws as many views as in training, by a generator that `seed` seeds.
+    Unlike its own `embed_views` this asks no other process for its share.
+    """
+    views_of, device = cast(Any, method), next(method.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    with frozen(method):
+        parts = (views_of.augment(batch.x, generator, views_of.n_views) for batch in batches(dataset, device))
+        return torch.cat([views_of.embed(views)[1].float().cpu() for views in parts])
+
+
+def batches(dataset: Dataset, device: torch.device, size: int = 1024) -> Iterator[Batch]:
+    """The whole data set in its order, on a device."""
+    for rows in torch.arange(len(dataset), device=dataset.device).split(size):
+        yield dataset.batch(rows).each(lambda column: column.to(device))
 
 
 @contextmanager

@@ -1,12 +1,9 @@
 """The nearest-neighbour probe: does the representation put samples of a class side by side?"""
 
-import torch
 from torch.nn import functional as F
 
 from cl_explore.evaluate.features import Features, checked
-
-CHUNK = 2**24
-"""Similarities held at a time."""
+from cl_explore.geometry import nearest
 
 
 def knn_accuracy(
@@ -21,9 +18,9 @@ def knn_accuracy(
 
     Nearest by cosine; each neighbour votes with weight exp(cosine / temperature) (Wu et al., 1805.01978, section
     3.4). train_h (N, H), train_labels (N,), test_h (M, H), test_labels (M,), arrays or tensors; works on the device
-    of train_h in chunks. ValueError for shapes or labels that do not fit,
-    features that are not finite, k above N.
+    of train_h in chunks. ValueError for shapes or labels that do not fit, features that are not finite, k above N.
 
+    >>> import torch
     >>> knn_accuracy(torch.eye(2), [0, 1], torch.tensor([[1.0, 0.2], [0.9, 1.0]]), [0, 0], k=1)
     0.5
     """
@@ -33,12 +30,8 @@ def knn_accuracy(
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
     classes, train_class = train_labels.unique(return_inverse=True)
-    keys = F.normalize(train_h, dim=1)
-    right = torch.zeros((), dtype=torch.int64, device=keys.device)
-    for query, labels in zip(*(t.split(max(CHUNK // len(keys), 1)) for t in (test_h, test_labels)), strict=True):
-        similarity, neighbours = (F.normalize(query, dim=1) @ keys.T).topk(k)  # (m, k) each
-        # weights relative to the nearest neighbour: the vote is the same and nothing overflows
-        weight = ((similarity - similarity[:, :1]) / temperature).exp()
-        votes = weight.new_zeros(len(query), len(classes)).scatter_add_(1, train_class[neighbours], weight)
-        right += (classes[votes.argmax(1)] == labels).sum()
-    return right.item() / len(test_h)
+    rows, cosine = nearest(F.normalize(test_h, dim=1), F.normalize(train_h, dim=1), k)
+    # weights relative to the nearest neighbour: the vote is the same and nothing overflows
+    weight = ((cosine - cosine[:, :1]) / temperature).exp()
+    votes = weight.new_zeros(len(test_h), len(classes)).scatter_add_(1, train_class[rows], weight)
+    return (classes[votes.argmax(1)] == test_labels).sum().item() / len(test_h)

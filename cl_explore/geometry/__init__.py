@@ -1,4 +1,4 @@
-"""Here live the measures of a set of embeddings: how it fills the sphere, its classes, directions and neighbours.
+"""Measures of a set of embeddings: how it fills the sphere, its classes, directions and neighbours.
 
 Functions of tensors or NumPy arrays; scalars come as 0-dim float64 tensors on the input's device, and alignment and
 uniformity never make a GPU wait. `normalize=True` puts points on the unit sphere first, where contrastive losses see
@@ -6,23 +6,26 @@ them; the spectral measures and neural collapse take points as they come.
 """
 
 from cl_explore.geometry.collapse import NeuralCollapse, neural_collapse
-from cl_explore.geometry.dispersion import Dispersion, centroid_similarity, dispersion
+from cl_explore.geometry.dispersion import Dispersion, centroid_similarity, class_means, dispersion
 from cl_explore.geometry.hypersphere import alignment, tolerance, uniformity
-from cl_explore.geometry.neighbours import Hubness, hubness, knn_overlap
+from cl_explore.geometry.neighbours import Hubness, Nearest, hubness, knn_overlap, nearest
 from cl_explore.geometry.spectrum import alpha_req, effective_rank, participation_ratio, spectrum
 from cl_explore.geometry.summary import summary
 
 __all__ = [
     "Dispersion",
     "Hubness",
+    "Nearest",
     "NeuralCollapse",
     "alignment",
     "alpha_req",
     "centroid_similarity",
+    "class_means",
     "dispersion",
     "effective_rank",
     "hubness",
     "knn_overlap",
+    "nearest",
     "neural_collapse",
     "participation_ratio",
     "spectrum",

@@ -1,4 +1,4 @@
-"""Here live the four measures of neural collapse, NC1 to NC4 (no gradients)."""
+"""The four measures of neural collapse, NC1 to NC4 (no gradients)."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.geometry.dispersion import class_means
+from cl_explore.geometry.dispersion import means_of_groups
 from cl_explore.geometry.inputs import Array, floats, groups, points
 
 
@@ -53,7 +53,7 @@ def neural_collapse(x: Array, labels: Array, weights: Array | None = None, bias:
     if weights is None and bias is not None:
         raise ValueError("bias needs weights, got a bias alone")
 
-    means = class_means(x, group, sizes)
+    means = means_of_groups(x, group, sizes)
     centred = means - means.mean(0)
     norms = centred.norm(dim=1)
     unit = F.normalize(centred, dim=1)

@@ -1,11 +1,11 @@
-"""Here live the measures of how classes lie: the spread within and between them and the angles of their centroids."""
+"""How classes lie: their means, the spread within and between them and the angles of their centroids."""
 
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.geometry.inputs import Array, groups, points
+from cl_explore.geometry.inputs import Array, floats, groups, points
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +18,25 @@ class Dispersion:
     per_class: Tensor
 
 
-def class_means(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
-    """Centroids (C, D) of x (N, D), given the class number of each row, group (N,), and the class sizes (C,)."""
-    return x.new_zeros(len(sizes), x.shape[1]).index_add(0, group, x) / sizes[:, None]
+def class_means(x: Array, labels: Array) -> Tensor:
+    """The mean of each class.
+
+    x: (N,) or (N, D) and so on, any floating point numbers; labels: (N,). Returns (C, ...) in ascending order of label,
+    of the classes that occur. Differentiable. Raises ValueError on a negative label or another shape of labels,
+    TypeError on a wrong dtype.
+
+    >>> import torch
+    >>> class_means(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 7]))
+    tensor([2., 5.])
+    """
+    x = floats(x, "x")
+    return means_of_groups(x, *groups(labels, x))
+
+
+def means_of_groups(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
+    """Means (C, ...) of x (N, ...), given the class number of each row, group (N,), and the class sizes (C,)."""
+    sums = x.new_zeros(len(sizes), *x.shape[1:]).index_add(0, group, x)
+    return sums / sizes.view(-1, *(1 for _ in x.shape[1:]))
 
 
 def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion:
@@ -42,7 +58,7 @@ def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion
     group, sizes = groups(labels, x)
     if len(sizes) < 2:
         raise ValueError(f"labels must name at least 2 classes, got {len(sizes)}")
-    means = class_means(x, group, sizes)
+    means = means_of_groups(x, group, sizes)
     squared = (x - means[group]).square().sum(1)
     within = squared.mean()
     between = (sizes.double() / len(x) * (means - x.mean(0)).square().sum(1)).sum()
@@ -57,5 +73,5 @@ def centroid_similarity(x: Array, labels: Array, *, normalize: bool = True) -> T
     negative label or non-finite x, TypeError on a wrong dtype.
     """
     x = points(x, normalize=normalize).double()
-    means = F.normalize(class_means(x, *groups(labels, x)), dim=1)
+    means = F.normalize(class_means(x, labels), dim=1)
     return means @ means.T

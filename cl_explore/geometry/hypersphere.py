@@ -1,4 +1,4 @@
-"""Here live the measures of points on the unit hypersphere: alignment, uniformity and tolerance (differentiable)."""
+"""Points on the unit hypersphere: alignment, uniformity and tolerance (differentiable)."""
 
 import math
 from collections.abc import Iterator

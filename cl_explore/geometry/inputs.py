@@ -1,4 +1,4 @@
-"""Here lives what the measures ask of their arguments: embeddings and labels, checked and brought to tensors."""
+"""What the measures ask of their arguments: embeddings and labels, checked and brought to tensors."""
 
 from typing import Any
 

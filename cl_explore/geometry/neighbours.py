@@ -1,7 +1,8 @@
-"""Here live the measures of nearest neighbours: overlap of two neighbourhoods and hubness (no gradients)."""
+"""Nearest neighbours, and the measures of them: overlap of two neighbourhoods and hubness (no gradients)."""
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,39 @@ from cl_explore.geometry.inputs import Array, points
 from cl_explore.geometry.pairs import distance_factors
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
+
+
+class Nearest(NamedTuple):
+    """The k nearest of each point, nearest first: their `rows` (N, k) int64 and their `products` (N, k)."""
+
+    rows: Tensor
+    products: Tensor
+
+
+@torch.no_grad()
+def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
+    """The k rows of y (M, D) with the largest inner product with each row of x (N, D): of unit vectors, the nearest.
+
+    own (N,): the row of y that is the same point and no neighbour, -1 where there is none; without it all rows count.
+    Memory is linear in N and M; ties are broken arbitrarily. Raises ValueError unless y has k rows (with `own`, k + 1).
+
+    >>> nearest(torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]]), 1).rows.flatten()
+    tensor([0, 1, 0])
+    """
+    most = len(y) - (own is not None)
+    if not 1 <= k <= most:
+        raise ValueError(f"k must lie between 1 and {most} (a point has no more neighbours), got {k}")
+    rows = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
+    products = x.new_empty(len(x), k)
+    buffer = x.new_empty(min(len(x), math.ceil(PAIRS / len(y))), len(y))
+    for start in range(0, len(x), len(buffer)):
+        part = slice(start, start + len(buffer))
+        block = torch.mm(x[part], y.T, out=buffer[: len(x[part])])
+        if own is not None:
+            left_out = own[part, None]
+            block.scatter_(1, left_out.clamp(min=0), torch.where(left_out < 0, block[:, :1], -math.inf))
+        products[part], rows[part] = block.topk(k, dim=1)
+    return Nearest(rows, products)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +89,4 @@ def hubness(x: Array, k: int, *, normalize: bool = True) -> Hubness:
 
 def _nearest(x: Tensor, k: int) -> Tensor:
     """Rows of the k nearest other points of each point of x (N, D), as (N, k) int64."""
-    if not 1 <= k < len(x):
-        raise ValueError(f"k must lie between 1 and {len(x) - 1} (a point has no more neighbours), got {k}")
-    left, right = distance_factors(x)
-    found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
-    buffer = x.new_empty(min(len(x), math.ceil(PAIRS / len(x))), len(x))
-    for start in range(0, len(x), len(buffer)):
-        block = left[start : start + len(buffer)]
-        closeness = torch.mm(block, right.T, out=buffer[: len(block)])
-        closeness.diagonal(start).fill_(-math.inf)
-        found[start : start + len(block)] = closeness.topk(k, dim=1).indices
-    return found
+    return nearest(*distance_factors(x), k, own=torch.arange(len(x), device=x.device)).rows

@@ -1,4 +1,4 @@
-"""Here lives the one kernel of the measures that look at all pairs: squared distances as a matrix product."""
+"""The kernel of the measures that look at all pairs: squared distances as a matrix product."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Here live the measures of how many directions embeddings use, all read off singular values (no gradients)."""
+"""How many directions embeddings use, all read off singular values (no gradients)."""
 
 import torch
 from torch import Tensor

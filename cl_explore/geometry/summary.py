@@ -1,4 +1,4 @@
-"""Here lives the short table of an embedding's geometry, for tables and panels."""
+"""The short table of an embedding's geometry, for tables and panels."""
 
 import torch
 

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cl_explore import geometry
+
 VOTERS = 2000  # samples that may vote, so that ten thousand cost a fraction of a second
-CHUNK = 2**22  # similarities held at a time
 
 
 class Vote(NamedTuple):
@@ -31,13 +32,7 @@ def vote(x: Tensor, labels: Tensor, k: int = 20) -> Vote:
         raise ValueError(f"labels must name the class of at least 2 samples, got {len(voters)}")
     k = min(k, len(voters) - 1)
     column = torch.full((len(x),), -1).index_put((voters,), torch.arange(len(voters)))
-    found = []
-    for rows in torch.arange(len(x)).split(max(1, CHUNK // len(voters))):
-        similarity = x[rows] @ x[voters].T
-        own = column[rows] >= 0
-        similarity[own.nonzero().squeeze(1), column[rows][own]] = -torch.inf
-        found.append(similarity.topk(k).indices)
-    classes = labels[voters][torch.cat(found)]  # (n, k)
+    classes = labels[voters][geometry.nearest(x, x[voters], k, own=column).rows]  # (n, k)
     # a nearer neighbour's vote is a little heavier, by less than one vote in all
     weight = 1 + torch.linspace(1, 0, k) / (2 * k)
     votes = torch.zeros(len(x), int(labels.max()) + 1).scatter_add_(1, classes, weight.expand(len(x), k))
@@ -46,17 +41,14 @@ def vote(x: Tensor, labels: Tensor, k: int = 20) -> Vote:
 
 def centroid_distance(x: Tensor, labels: Tensor) -> NDArray[np.float32]:
     """Distance of each sample to the mean of its class (n,); x (n, D), labels (n,) from 0 on."""
-    sizes = labels.bincount().clamp(min=1)
-    means = x.new_zeros(len(sizes), x.shape[1]).index_add(0, labels, x) / sizes[:, None]
-    return (x - means[labels]).norm(dim=1).numpy()
+    means = geometry.class_means(x, labels)
+    return (x - means[labels.unique(return_inverse=True)[1]]).norm(dim=1).numpy()
 
 
 def nearest(x: Tensor, row: int, count: int = 6) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows and cosines of the `count` samples nearest to sample `row`, nearest first; x (n, D), unit length."""
-    cosines = x @ x[row]
-    cosines[row] = -torch.inf
-    values, rows = cosines.topk(min(count, len(x) - 1))
-    return rows.numpy(), values.numpy()
+    found = geometry.nearest(x[row, None], x, min(count, len(x) - 1), own=torch.tensor([row]))
+    return found.rows[0].numpy(), found.products[0].numpy()
 
 
 def describe(x: Tensor, group: NDArray[np.int64], groups: int, rows: NDArray[np.int64]) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import torch
 
 from cl_explore import nn
 from cl_explore.data import Dataset
-from cl_explore.evaluate import embed
+from cl_explore.evaluate import embed, embed_views
 from cl_explore.methods import JointEmbedding
 from cl_explore.views import VectorViews
 
@@ -54,3 +54,13 @@ def test_modes_are_put_back_when_the_method_fails():
 def test_batch_size_must_be_positive():
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         embed(build(), dataset(), 0)
+
+
+def test_views_of_the_whole_set_are_those_of_its_batches():
+    method, data = build(), dataset()
+    z = embed_views(method, data, seed=3)
+    assert method.training
+    method.eval()
+    batch = method.embed_views(data.batch(torch.arange(50)), torch.Generator().manual_seed(3))
+    torch.testing.assert_close(z, batch.z.detach())
+    assert not torch.equal(z, embed_views(method, data, seed=4))

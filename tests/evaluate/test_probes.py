@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from cl_explore.evaluate import knn, knn_accuracy, linear_accuracy
+from cl_explore.evaluate import knn_accuracy, linear_accuracy
+from cl_explore.geometry import neighbours
 
 PROBES = [knn_accuracy, linear_accuracy]
 
@@ -58,7 +59,7 @@ def test_knn_by_hand():
 def test_knn_is_the_same_in_chunks(monkeypatch):
     (train, y), (test, t) = blobs(150, 2.0, 0), blobs(90, 2.0, 1)
     whole = knn_accuracy(train, y, test, t)
-    monkeypatch.setattr(knn, "CHUNK", 150 * 7)
+    monkeypatch.setattr(neighbours, "PAIRS", 150 * 7)
     assert knn_accuracy(train, y, test, t) == whole
 
 

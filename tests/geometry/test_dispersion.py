@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cl_explore.geometry import centroid_similarity, dispersion, spectrum
+from cl_explore.geometry import centroid_similarity, class_means, dispersion, spectrum
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 1
 LABELS = torch.tensor([3] * 20 + [0] * 12 + [8] * 7 + [5])  # unequal, unsorted, one class of a single sample
@@ -19,6 +19,13 @@ def test_within_and_between_add_up_to_the_total_variance(normalize: bool) -> Non
     assert spectrum(x).sum().item() == pytest.approx(total.item(), rel=1e-13)
     if normalize:
         assert total.item() == pytest.approx(1 - x.mean(0).square().sum().item(), rel=1e-13)
+
+
+def test_class_means_by_a_loop_over_classes() -> None:
+    expected = torch.stack([X[label == LABELS].mean(0) for label in (0, 3, 5, 8)])
+    torch.testing.assert_close(class_means(X, LABELS), expected)
+    torch.testing.assert_close(class_means(X[:, 0], LABELS), expected[:, 0])
+    torch.testing.assert_close(class_means(X.view(40, 2, 3).numpy(), LABELS.numpy()), expected.view(4, 2, 3))
 
 
 def test_definitions_by_a_loop_over_classes() -> None:

@@ -7,7 +7,7 @@ from scipy.stats import skew
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from cl_explore.geometry import hubness, knn_overlap, neighbours
+from cl_explore.geometry import hubness, knn_overlap, nearest, neighbours
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -29,6 +29,22 @@ def test_against_sklearn(monkeypatch: pytest.MonkeyPatch, pairs: int, normalize:
     h = hubness(x, k, normalize=normalize)
     assert h.counts.tolist() == np.bincount(of_x.ravel(), minlength=90).tolist()
     assert h.skewness.item() == pytest.approx(skew(h.counts), abs=1e-12)
+
+
+@pytest.mark.parametrize("pairs", [1, 100, 2**22])
+def test_a_point_is_left_out_of_its_own_neighbours(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
+    monkeypatch.setattr(neighbours, "PAIRS", pairs)
+    y = torch.nn.functional.normalize(random(20, 4), dim=1)
+    x, own = torch.cat((y[5:8], -y[:1])), torch.tensor([5, 6, 7, -1])
+    rows, products = nearest(x, y, 3, own)
+    cosines = x @ y.T
+    cosines[[0, 1, 2], [5, 6, 7]] = -2
+    expected = cosines.topk(3)
+    assert torch.equal(rows, expected.indices)
+    torch.testing.assert_close(products, expected.values)
+    assert nearest(x, y, 1).rows[:3, 0].tolist() == [5, 6, 7]
+    with pytest.raises(ValueError, match="k must lie between 1 and 19"):
+        nearest(y, y, 20, torch.arange(20))
 
 
 def test_same_and_opposite_neighbourhoods() -> None:

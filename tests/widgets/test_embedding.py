@@ -167,7 +167,7 @@ def test_vote_is_that_of_a_plain_search_and_leaves_out_the_sample_itself() -> No
 
 def test_of_many_samples_some_vote_and_all_are_voted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cl_explore.widgets.neighbourhood.VOTERS", 10)
-    monkeypatch.setattr("cl_explore.widgets.neighbourhood.CHUNK", 35)
+    monkeypatch.setattr("cl_explore.geometry.neighbours.PAIRS", 35)
     labels = torch.arange(60) % 2
     x = nn.functional.normalize(torch.eye(2)[labels] + 0.01 * torch.arange(60)[:, None] / 60, dim=1)
     said = vote(x, labels[:60], k=3)

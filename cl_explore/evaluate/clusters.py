@@ -1,0 +1,85 @@
+"""Clusters of an embedding, and how well they agree with known classes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cl_explore.geometry.inputs import Array, groups, points
+
+MOST = 20_000
+"""Samples that Ward's method takes: its memory grows with their square."""
+
+
+class Agreement(NamedTuple):
+    """How well clusters agree with classes; 1 is perfect.
+
+    accuracy: share of samples that lie in the cluster of their class, clusters and classes matched one to one as well
+        as can be.
+    ari: adjusted Rand index, 0 by chance.
+    nmi: normalised mutual information.
+    homogeneity: 1 if no cluster holds two classes, however many clusters there are.
+    """
+
+    accuracy: float
+    ari: float
+    nmi: float
+    homogeneity: float
+
+
+def agreement(found: Array, labels: Array) -> Agreement:
+    """How well clusters found (N,) agree with labels (N,), both integers from 0 on.
+
+    Raises ValueError if one is negative or they differ in length, TypeError unless they are integers.
+
+    >>> agreement(torch.tensor([2, 2, 0, 0]), torch.tensor([0, 0, 1, 1])).accuracy
+    1.0
+    """
+    # imported here because it takes a second, which embedding and training should not
+    from scipy.optimize import linear_sum_assignment
+    from sklearn import metrics
+
+    clusters, classes = (groups(part, torch.as_tensor(found))[0].cpu().numpy() for part in (found, labels))
+    table = metrics.cluster.contingency_matrix(classes, clusters)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(classes)
+    scores = (metrics.adjusted_rand_score, metrics.normalized_mutual_info_score, metrics.homogeneity_score)
+    return Agreement(float(matched), *(float(score(classes, clusters)) for score in scores))
+
+
+def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
+    """Ward's clusters of x (N, D), for each of `counts` as many: a cluster's number for each sample (N,), from 0 on.
+
+    All are cuts of one tree, so that a finer clustering refines a coarser one; on the unit sphere unless `normalize` is
+    False. Raises ValueError for more than MOST samples or a count outside 1 to N, and as the measures of `geometry`.
+
+    >>> ward(torch.tensor([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]]), 2)[0]
+    tensor([0, 0, 1])
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    x = points(x, normalize=normalize)
+    if len(x) > MOST:
+        raise ValueError(f"x must hold at most {MOST} samples for Ward's method, got {len(x)}: draw some of them")
+    _require_counts(counts, len(x))
+    tree = linkage(x.detach().cpu().numpy(), "ward")
+    return tuple(torch.from_numpy(fcluster(tree, count, "maxclust")).long() - 1 for count in counts)
+
+
+def kmeans(x: Array, count: int, *, seed: int = 0, normalize: bool = True) -> Tensor:
+    """The best of ten runs of k-means on x (N, D): a cluster's number for each sample (N,), below `count`.
+
+    On the unit sphere unless `normalize` is False. Raises ValueError for a count outside 1 to N, and as the measures of
+    `geometry`.
+    """
+    from sklearn.cluster import KMeans
+
+    x = points(x, normalize=normalize)
+    _require_counts((count,), len(x))
+    found = KMeans(count, n_init=10, random_state=seed).fit_predict(x.detach().cpu().numpy())
+    return torch.from_numpy(found).long()
+
+
+def _require_counts(counts: tuple[int, ...], most: int) -> None:
+    for count in counts:
+        if not 1 <= count <= most:
+            raise ValueError(f"count must be from 1 to the number of samples ({most}), got {count}")

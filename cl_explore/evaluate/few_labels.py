@@ -1,0 +1,51 @@
+"""The few-label probe: what a handful of labelled samples of each class are enough for."""
+
+from typing import NamedTuple
+
+import torch
+
+from cl_explore.evaluate.features import Features, checked
+from cl_explore.evaluate.knn import knn_accuracy
+from cl_explore.evaluate.linear import linear_accuracy
+
+
+class FewLabels(NamedTuple):
+    """Accuracies on the test samples, means over the draws: of the nearest labelled one, of a logistic regression."""
+
+    nearest: float
+    logistic: float
+
+
+def few_label_accuracy(
+    train_h: Features,
+    train_labels: Features,
+    test_h: Features,
+    test_labels: Features,
+    shots: int,
+    draws: int = 3,
+    seed: int = 0,
+) -> FewLabels:
+    """Accuracy with `shots` labelled training samples of each class, drawn anew `draws` times.
+
+    The probes are `knn_accuracy` with k = 1 and `linear_accuracy`. train_h (N, H), train_labels (N,), test_h (M, H),
+    test_labels (M,), arrays or tensors. Raises ValueError if a class has fewer training samples, or shots or draws is
+    below 1, and as the probes.
+    """
+    for name, value in {"shots": shots, "draws": draws}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
+    classes, sizes = train_labels.unique(return_counts=True)
+    if sizes.min() < shots:
+        rare = int(classes[sizes.argmin()])
+        raise ValueError(
+            f"train_labels must hold {shots} samples of each class, got {int(sizes.min())} of class {rare}"
+        )
+    scores = []
+    for draw in range(draws):
+        order = torch.randperm(len(train_h), generator=torch.Generator().manual_seed(draws * seed + draw))
+        order = order.to(train_labels.device)
+        rows = torch.cat([order[train_labels[order] == label][:shots] for label in classes])
+        few = train_h[rows], train_labels[rows], test_h, test_labels
+        scores.append((knn_accuracy(*few, k=1), linear_accuracy(*few)))
+    return FewLabels(*(sum(column) / draws for column in zip(*scores, strict=True)))

@@ -1,0 +1,54 @@
+"""The retrieval probe: does a query find its own among many keys, of another modality perhaps?"""
+
+import torch
+from torch import Tensor
+
+from cl_explore.geometry import nearest
+from cl_explore.geometry.inputs import Array, points
+
+
+def recall(query: Array, key: Array, k: int, query_ids: Array | None = None, key_ids: Array | None = None) -> float:
+    """Recall@k: the share of queries that have a key of their own among the k nearest by cosine.
+
+    query (N, D), key (M, D). Row i of both belong together, N = M; or those do whose query_ids (N,) and key_ids (M,)
+    are equal, such as the captions of one image or the members of a class. Raises ValueError for shapes that do not
+    fit, k outside 1 to M, one of both ids without the other or numbers that are not finite.
+
+    >>> recall(torch.eye(3), torch.eye(3).roll(1, 0), 1), recall(torch.eye(3), torch.eye(3), 1)
+    (0.0, 1.0)
+    """
+    q, keys = _sides(query, key)
+    if (query_ids is None) != (key_ids is None):
+        raise ValueError("query_ids and key_ids must be given together, got one of them")
+    if query_ids is None or key_ids is None:
+        if len(q) != len(keys):
+            raise ValueError(f"query and key must have equally many rows without ids, got {len(q)} and {len(keys)}")
+        query_ids = key_ids = torch.arange(len(q))
+    ids, owners = (torch.as_tensor(part).to(q.device) for part in (query_ids, key_ids))
+    for name, part, rows in (("query_ids", ids, len(q)), ("key_ids", owners, len(keys))):
+        if part.shape != (rows,):
+            raise ValueError(f"{name} must be ({rows},), got shape {tuple(part.shape)}")
+    return (owners[nearest(q, keys, k).rows] == ids[:, None]).any(1).double().mean().item()
+
+
+def ndcg(query: Array, key: Array, relevance: Array, k: int | None = None) -> float:
+    """Normalised discounted cumulative gain of the keys in the order of their cosine with a query, mean over queries.
+
+    query (N, D), key (M, D), relevance (N, M) of each key to each query, 0 or more, the gain (not 2^gain - 1); k: only
+    the first k keys count. 1 for the order of relevance. Raises ValueError for shapes that do not fit.
+    """
+    from sklearn.metrics import ndcg_score  # imported here because it takes a second
+
+    q, keys = _sides(query, key)
+    gain = torch.as_tensor(relevance)
+    if gain.shape != (len(q), len(keys)):
+        raise ValueError(f"relevance must be ({len(q)}, {len(keys)}), got shape {tuple(gain.shape)}")
+    return float(ndcg_score(gain.cpu().numpy(), (q @ keys.T).cpu().numpy(), k=k))
+
+
+def _sides(query: Array, key: Array) -> tuple[Tensor, Tensor]:
+    """Both as unit vectors."""
+    q, keys = points(query, "query", normalize=True).detach(), points(key, "key", normalize=True).detach()
+    if q.shape[1] != keys.shape[1]:
+        raise ValueError(f"key must have {q.shape[1]} features like query, got {keys.shape[1]}")
+    return q, keys.to(q)
