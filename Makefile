@@ -28,6 +28,7 @@ course: $(INSTALLED)  ## execute all notebooks, write them and web pages to buil
 
 test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 	@rm -rf build/test-runs
+	@command -v node >/dev/null || echo "node is not on the PATH: the JavaScript of the panels is not tested"
 	@export CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1; status=0; \
 	$(BIN)/python -m pytest || status=1; \
 	$(BIN)/python -m cl_explore course --preset smoke --out build/smoke || status=1; \
@@ -46,7 +47,9 @@ screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gall
 	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k test_gallery
 	@$(BIN)/python docs/panels.py
 
-lint: $(INSTALLED)  ## check style, types and which room imports which
+lint: $(INSTALLED)  ## check style, types and which room imports which; the JavaScript too, where there is npm
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --no-package-lock && npm run --silent lint; \
+	else echo "npm is not on the PATH: the JavaScript of the panels is not linted"; fi
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -56,7 +59,7 @@ doctor: $(INSTALLED)  ## check the installation, devices and data sets
 	@$(BIN)/python -m cl_explore doctor
 
 clean:  ## delete the environment and all that was built
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -28,8 +28,10 @@ def dial(knob: Knob | Choice, value: Any, name: str = "", step: float | None = N
     return made
 
 
-def counter(knob: Knob, value: int, name: str = "", step: int = 1) -> ipywidgets.IntSlider:
-    """A slider over the whole numbers of a knob's range, stopping every `step`."""
+def counter(knob: Knob, value: int, name: str = "", *, step: int = 1) -> ipywidgets.IntSlider:
+    """A slider over the whole numbers of a knob's range, stopping every `step`; ValueError for a value outside it."""
+    if not knob.low <= value <= knob.high:
+        raise ValueError(f"{knob.name} must be between {knob.low} and {knob.high}, got {value}")
     return ipywidgets.IntSlider(
         value=value, min=round(knob.low), max=round(knob.high), step=step, description=name or knob.name,
         tooltip=knob.help, style=WIDE,

@@ -23,10 +23,11 @@ def test_frequent_classes_learn_higher_temperatures(course: Course) -> None:
     np.testing.assert_allclose(course.temperature[0], 0.1)
     assert course.temperature.min() >= 0.05
     assert course.temperature.max() <= 1
-    frame = tau_picture({"rho": 0.2, "step": 80}, course)
-    assert float(dict(frame["readout"])["rank correlation of class size and class-mean τ"]) > 0.5
-    assert frame["sizes"][0] == 60
-    assert frame["sizes"][-1] == 6
+    picture = tau_picture({"rho": 0.2, "step": 80}, course)
+    assert float(dict(picture.readout)["rank correlation of class size and class-mean τ"]) > 0.5
+    means = picture.charts[0].marks[-1]
+    assert means.x[0] == 60
+    assert means.x[-1] == 6
 
 
 def test_temperatures_settle_where_the_negatives_carry_rho_nats(course: Course) -> None:
@@ -50,15 +51,31 @@ def test_class_means_are_taken_over_the_samples_of_a_class() -> None:
     np.testing.assert_allclose(class_means(values, np.array([0, 0, 1])), [[2, 5], [2, 8]])
 
 
+def temperatures(panel: TauPanel) -> np.ndarray:
+    return panel.picture.charts[0].marks[0].y
+
+
 def test_steps_are_scrubbed_without_training_and_a_new_rho_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 12)
     panel = TauPanel(ratio=4.0)
     panel.knobs["step"].value = 0
-    np.testing.assert_allclose(panel.frame["temperature"], 0.1)
-    assert dict(panel.frame["readout"])["rank correlation of class size and class-mean τ"] == "none"
+    np.testing.assert_allclose(temperatures(panel), 0.1)
+    assert dict(panel.picture.readout)["rank correlation of class size and class-mean τ"] == "none"
     panel.knobs["step"].value = 80
-    cold = panel.frame["temperature"].mean()
+    cold = temperatures(panel).mean()
     panel.knobs["rho"].value = 0.8
     panel.wait()
-    assert panel.frame["temperature"].mean() < cold
-    assert panel.frame["rho"] == 0.8
+    assert temperatures(panel).mean() < cold
+    assert panel.picture.charts[2].marks[-1].y == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rho": 0.01}, "rho must be between 0.05 and 2.0, got 0.01"),
+        ({"ratio": 50}, "ratio must be between 1 and 20, got 50"),
+    ],
+)
+def test_bad_input_is_named(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TauPanel(**wrong)

@@ -7,26 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Knob
 from cl_explore.papers.cacr.panel import AttractionPanel
-from cl_explore.papers.groco.panel import SortPanel
 from cl_explore.papers.mochi.panel import MixPanel
 from cl_explore.papers.mv_infonce_dhel import panel as views
 from cl_explore.papers.mv_infonce_dhel.panel import ViewsPanel
-from cl_explore.papers.sogclr_individual_temperature import panel as tau
-from cl_explore.papers.sogclr_individual_temperature.panel import TauPanel
 from cl_explore.papers.varcon.panel import VarConPanel
+from cl_explore.widgets.controls import controls
 from cl_explore.widgets.knobs import WAITING, KnobPanel, counter, dial, of
 
 LARGEST = 600_000  # bytes of a static panel
 PANELS = {
     "varcon": VarConPanel,
     "attraction": AttractionPanel,
-    "sort": SortPanel,
     "mix": MixPanel,
-    "tau": TauPanel,
     "views": ViewsPanel,
 }
 
@@ -54,6 +51,19 @@ def test_a_knob_is_taken_from_the_catalogue_with_its_help_and_another_range() ->
     made = dial(knob, 0.5, "temperature τ₁", step=0.1)
     assert made.tooltip == knob.help
     assert (made.description, made.step, made.value) == ("temperature τ₁", 0.1, 0.5)
+
+
+def test_a_control_outside_its_range_is_refused_and_a_loss_widens_its_own() -> None:
+    with pytest.raises(ValueError, match=r"temperature must be between 0.1 and 2.0, got 0.05"):
+        dial(of(losses.varcon, "temperature", low=0.1), 0.05)
+    with pytest.raises(ValueError, match="a must be between 0 and 9, got 10"):
+        counter(Knob("a", 0, 9), 10)
+
+    @losses.loss(title="own", paper="", family="", formula="", knobs=[Knob("t", 0.1, 1.0, log=True)], min_views=2)
+    def own(z: Tensor, *, t: float = 5.0) -> dict[str, Tensor]:
+        return losses.nt_xent.parts(z, temperature=t)
+
+    assert controls(own)["t"].value == pytest.approx(5.0)
 
 
 def test_a_moved_knob_is_drawn() -> None:
@@ -114,7 +124,6 @@ def test_a_page_without_a_kernel_steps_through_the_sweeps_from_where_the_knobs_s
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments as small as they can be."""
-    monkeypatch.setattr(tau, "MOST", 24)
     monkeypatch.setattr(views, "STEPS", 2)
     monkeypatch.setattr(views, "DRAWS", 2)
 
@@ -144,13 +153,8 @@ def test_every_panel_is_one_small_block_of_html_and_reads_out_what_it_shows(name
         (lambda: VarConPanel(classes=11), "classes must be between 3 and 10, got 11"),
         (lambda: AttractionPanel(tau_pos=-1), "tau_pos must be between 0 and 5, got -1"),
         (lambda: AttractionPanel(tau_neg=11), "tau_neg must be between 0 and 10, got 11"),
-        (lambda: SortPanel(negatives=(0.1,)), r"negatives must be 2 to 8 cosines .* got \(0.1,\)"),
-        (lambda: SortPanel(positives=(1.0,)), r"positives must be 1 to 4 cosines between -0.99 and 0.99, got \(1.0,\)"),
-        (lambda: SortPanel(steepness=0), "steepness must be between 0.5 and 50, got 0"),
         (lambda: MixPanel(hardest=1), "hardest must be between 2 and 80, got 1"),
         (lambda: MixPanel(dim=4), "dim must be between 2 and 3, got 4"),
-        (lambda: TauPanel(rho=0.01), "rho must be between 0.05 and 2, got 0.01"),
-        (lambda: TauPanel(ratio=50), "ratio must be between 1 and 20, got 50"),
         (lambda: ViewsPanel(views=3), "views must be one of 2, 4, 6, 8, got 3"),
         (lambda: ViewsPanel(strength=0), "strength must be between 0.5 and 5, got 0"),
     ],

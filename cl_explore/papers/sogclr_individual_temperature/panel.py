@@ -1,5 +1,7 @@
 """TauPanel: the temperature that iSogCLR learns for every sample, against how frequent its class is."""
 
+import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,10 @@ from torch import Generator
 from cl_explore import data, losses, views
 from cl_explore.losses import Knob
 from cl_explore.plots.style import class_look
-from cl_explore.widgets.knobs import KnobPanel, State, counter, dial, of
+from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.marks import Line, Points, Rule
+from cl_explore.widgets.panel import KnobPanel, State
+from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 
 CLASSES, MOST = 10, 60  # classes, and samples of the most frequent one
 SHOTS = range(0, 81, 5)  # steps of the training that are kept
@@ -59,36 +64,72 @@ def class_means(values: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArr
     return np.stack([values[..., labels == c].mean(-1) for c in range(labels.max() + 1)], axis=-1)
 
 
-def tau_picture(state: State, course: Course) -> dict[str, Any]:
+def tau_picture(state: State, course: Course) -> Picture:
     """What a training and the knobs `rho` and `step` make of the panel."""
     shot = SHOTS.index(state["step"])
-    sizes = np.bincount(course.labels)
-    means, tau, nats = class_means(course.temperature, course.labels), course.temperature[shot], course.nats[shot]
-    same = np.ptp(sizes) == 0 or np.ptp(means[shot]) < 1e-6
-    rank = "none" if same else f"{spearmanr(sizes, means[shot]).statistic:.2f}".replace("-", "−")
-    return {
-        "sizes": sizes,
-        "group": course.labels,
-        "temperature": tau,
-        "nats": nats,
-        "means": means.T.ravel(),
-        "shots": len(SHOTS),
-        "shot": shot,
-        "rho": state["rho"],
-        "readout": [
-            ["step", str(state["step"])],
-            ["samples", str(len(tau))],
-            ["rank correlation of class size and class-mean τ", rank],
-            ["mean τ", f"{tau.mean():.3f}"],
-            ["nats carried", f"{nats.mean():.2f} of ρ = {state['rho']:.2f}"],
+    sizes, labels = np.bincount(course.labels), course.labels
+    means, tau, nats = class_means(course.temperature, labels), course.temperature[shot], course.nats[shot]
+    now, order, wide = means[shot], np.argsort(sizes), sizes.max() > 1.05 * sizes.min()
+    rank = f"{spearmanr(sizes, now).statistic:.2f}".replace("-", "−") if wide and np.ptp(now) > 1e-6 else "none"
+    # Dots of one class stand side by side about its size: by a step of the golden section, so that they spread evenly.
+    lane = (0.07 if wide else 1.4) * (np.arange(len(labels)) * 0.618 % 1 - 0.5)
+    colours, markers = zip(*map(class_look, range(len(sizes))), strict=True)
+    looks: dict[str, Any] = {"colour": colours, "marker": markers}
+    samples: dict[str, Any] = looks | {"group": labels, "x": sizes[labels] * np.exp(lane), "fields": {
+        "class": labels, "size": sizes[labels], "tau": tau, "nats": nats,
+    }}  # fmt: skip
+    hover = "class {class}, {size} samples\ntemperature {tau}\n{nats} nats"
+    by_size = Axis("samples in the class (log scale)", (2, 90), log=True, ticks=(3, 5, 10, 20, 40, 60))
+    temperature = Axis("temperature τ", (0, _round_up(tau.max())), grid=True)
+    ends = [order[-1], order[0]] if wide else []
+    temperatures = Chart(
+        [
+            Points(y=tau, size=2.6, alpha=0.55, hover=hover, **samples),
+            *([Line(sizes[order], now[order], colour="ink", width=1.2, dash="dashed")] if wide else []),
+            Points(sizes, now, size=7.5, group=range(len(sizes)), **looks, hover="class {class}: mean {mean}",
+                   fields={"class": np.arange(len(sizes)), "mean": now}),
         ],
-    }
+        "Temperatures of samples, and class means", by_size, temperature, width=1.1, height=430,
+    )  # fmt: skip
+    training = Chart(
+        [
+            Rule(x=state["step"], drag="step"),
+            *(Line(SHOTS, means[:, c], colour=colours[c], width=1.8) for c in order),
+            Points(np.full(len(sizes), state["step"]), now, size=4.5, group=range(len(sizes)), **looks),
+            *(Points([], [], colour=colours[c], marker=markers[c], name=f"{name}: {sizes[c]}")
+              for c, name in zip(ends, ("most frequent", "rarest"), strict=False)),
+        ],
+        "Class means over training", Axis("steps", (0, SHOTS[-1])), replace(temperature, label=""), height=205,
+    )  # fmt: skip
+    carried = Chart(
+        [
+            Points(y=nats, size=2.2, alpha=0.5, hover=hover, **samples),
+            Rule(y=state["rho"], width=1.5, dash="dashed", label="ρ", drag="rho"),
+        ],
+        "Nats in the weights of the negatives", by_size,
+        Axis("nats", (0, ceiling(max(state["rho"], nats.max()))), grid=True), height=205,
+    )  # fmt: skip
+    return Picture(
+        "iSogCLR: every sample learns a temperature",
+        "Dots: the temperature of every sample against the size of its class, with class means. Curves: the class "
+        "means over training. Below: the nats that the weights of each sample's negatives carry.",
+        [[temperatures, [training, carried]]],
+        [
+            ("step", str(state["step"])),
+            ("samples", str(len(tau))),
+            ("rank correlation of class size and class-mean τ", rank),
+            ("mean τ", f"{tau.mean():.3f}"),
+            ("nats carried", f"{nats.mean():.2f} of ρ = {state['rho']:.2f}"),
+        ],
+    )
+
+
+def _round_up(temperature: float) -> float:
+    return min(1.0, 0.2 * math.ceil(temperature / 0.2 - 1e-6))
 
 
 class TauPanel(KnobPanel):
-    """iSogCLR: every sample learns a temperature, frequent classes larger ones.
-
-    Turn iSogCLR's ρ, its step η and the imbalance of the data, and see which samples learn a high temperature.
+    """Turn iSogCLR's ρ, its step η and the imbalance of the data, and see which samples learn a high temperature.
 
     A linear encoder is trained on ten Gaussian classes, frequent and rare, in the background (a second or less), with
     the real module; `step` moves through the training. Frequent classes should get high temperatures; the rank
@@ -97,30 +138,18 @@ class TauPanel(KnobPanel):
     """
 
     def __init__(self, rho: float = 0.2, eta: float = 0.03, ratio: float = 10.0) -> None:
-        for name, value, low, high in (("rho", rho, 0.05, 2), ("eta", eta, 0.003, 0.1), ("ratio", ratio, 1, 20)):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be between {low} and {high}, got {value}")
+        size = "size of the largest class over that of the rarest"
         knobs = {
             "rho": dial(of(losses.isogclr, "rho"), float(rho), "radius ρ (nats)", step=0.1),
-            "eta": dial(Knob("step of τ, η", 0.003, 0.1, log=True, help="how fast temperatures move"), eta, step=0.25),
-            "ratio": dial(
-                Knob("imbalance ratio", 1, 20, log=True, help="size of the largest class over that of the rarest"),
-                float(ratio), step=0.25,
-            ),
+            "eta": dial(Knob("eta", 0.003, 0.1, log=True, help="how fast τ moves"), eta, "step of τ, η", 0.25),
+            "ratio": dial(Knob("ratio", 1, 20, log=True, help=size), float(ratio), "imbalance ratio", step=0.25),
             "step": counter(
-                Knob("training (steps)", SHOTS[0], SHOTS[-1], help="how far encoder and temperatures are trained"),
-                SHOTS[-1], step=SHOTS.step,
+                Knob("step", SHOTS[0], SHOTS[-1], help="how far encoder and temperatures are trained"),
+                SHOTS[-1], "training (steps)", step=SHOTS.step,
             ),
         }  # fmt: skip
-        scene = {
-            "title": "iSogCLR: every sample learns a temperature",
-            "alt": "Dots: the temperature of every sample against the size of its class, with class means. Curves: the "
-            "class means over training. Below: the nats that the weights of each sample's negatives carry.",
-            "looks": [dict(zip(("colour", "marker"), class_look(c), strict=True)) for c in range(CLASSES)],
-            "steps": np.array(SHOTS),
-        }
         super().__init__(
-            "tau", knobs, scene, tau_picture, experiment=train_temperatures, decides=("rho", "eta", "ratio"),
+            knobs, tau_picture, experiment=train_temperatures, decides=("rho", "eta", "ratio"),
             sweeps={"rho": [0.05, 0.1, 0.2, 0.4, 0.8, 1.6], "step": SHOTS},
         )  # fmt: skip
 

@@ -1,0 +1,385 @@
+"""The marks that charts are made of: points, lines, bars, cells and the rest, as data that draws nothing itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Dash = Literal["solid", "dashed", "dotted", "dashdot"]
+Column = Annotated[Any, "numbers that a mark keeps as float32: an array, a tensor or a sequence (n,)"]
+THEME = ("ink", "muted", "grid", "paper")
+"""Colours that a page names itself: dark on a light page, light on a dark one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """What all marks share.
+
+    name: text beside the mark's look in the legend of its chart, or one for each of its colours; "" keeps it out.
+    alpha: opacity, 0 to 1.
+    hover: text of an item under the pointer, in which `{size}` is the item's value of `fields["size"]`.
+    fields: numbers (to three digits) or texts of the items, (n,) each.
+    """
+
+    _: KW_ONLY
+    name: str | Sequence[str] = ""
+    alpha: float = 1.0
+    hover: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be 0 to 1, got {self.alpha}")
+        for name in _arrays(type(self)):  # type: ignore[arg-type]  # a class has a hash, whatever its objects have
+            if getattr(self, name) is not None:
+                self._set(name, _floats(getattr(self, name), f"{self.kind} {name}"))
+        lengths = {name: len(value) for name, value in self._items().items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"{self.kind} need as many of each, got {lengths}")
+        count = next(iter(lengths.values()), 0)
+        given = {name: [str(v) for v in column] if _texts(column) else _floats(column, f"fields[{name!r}]")
+                 for name, column in self.fields.items()}  # fmt: skip
+        for name, column in given.items():
+            if len(column) != count:
+                raise ValueError(f"fields[{name!r}] must hold {count} items, got {len(column)}")
+        self._set("fields", given)
+
+    @property
+    def kind(self) -> str:
+        """The mark's name in the page: "points" for Points."""
+        return type(self).__name__.lower()
+
+    def span(self, axis: Literal["x", "y"]) -> NDArray[np.float32]:
+        """The values that an axis without a range of its own must show."""
+        value = getattr(self, axis, None)
+        return np.empty(0, np.float32) if value is None else np.atleast_1d(value)
+
+    def _items(self) -> dict[str, Any]:
+        """The arrays that hold one entry for each item."""
+        names = ("x", "y", "z", "dx", "dy", "dz", "group", "height", "text")
+        found = {name: getattr(self, name, None) for name in names}
+        return {name: value for name, value in found.items() if value is not None and np.ndim(value) == 1}
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _looks(self) -> None:
+        """`group` as uint8, checked against `colour`, which becomes a tuple, and `marker`."""
+        colours = (self.colour,) if isinstance(self.colour, str) else tuple(self.colour)  # type: ignore[attr-defined]
+        self._set("colour", colours)
+        group = getattr(self, "group", None)
+        if group is None:
+            return
+        numbers = np.asarray(group)
+        if numbers.ndim != 1 or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(colours)):
+            raise ValueError(f"group must be (n,) places in the {len(colours)} colours")
+        self._set("group", numbers.astype(np.uint8))
+
+
+@cache
+def _arrays(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of mark that hold floats."""
+    return tuple(own.name for own in fields(kind) if own.type in (Column, Column | None))
+
+
+def _floats(value: ArrayLike, name: str) -> NDArray[np.float32]:
+    array = np.asarray(value, dtype=np.float32)
+    if array.ndim > 1:
+        raise ValueError(f"{name} must be a number or (n,), got shape {array.shape}")
+    if np.isinf(array).any():
+        raise ValueError(f"{name} must not be infinite")
+    return array if array.ndim else array[()]
+
+
+def _texts(column: Any) -> bool:
+    return not isinstance(column, np.ndarray) and len(column) > 0 and isinstance(column[0], str)
+
+
+@dataclass(frozen=True, eq=False)
+class Points(Mark):
+    """Markers at x, y (n,), or at x, y, z on a chart that turns.
+
+    colour, marker: one, or several looks of which `group` (n,) chooses one for each point.
+    size: radius in pixels.
+    hollow: outlines only.
+    drag_x, drag_y: for each point the knob that takes its x, its y when it is dragged; "" for a point that stays.
+    pick: the knob that takes the place of the point that is clicked.
+    """
+
+    x: Column
+    y: Column
+    z: Column | None = None
+    _: KW_ONLY
+    colour: str | Sequence[str] = "#0072B2"
+    marker: str | Sequence[str] = "o"
+    group: Any = None
+    size: float = 4.4
+    hollow: bool = False
+    drag_x: Sequence[str] = ()
+    drag_y: Sequence[str] = ()
+    pick: str = ""
+
+    def __post_init__(self) -> None:
+        self._looks()
+        markers = (self.marker,) if isinstance(self.marker, str) else tuple(self.marker)
+        if len(markers) not in (1, len(self.colour)):
+            raise ValueError(f"marker must be one or {len(self.colour)}, as many as colours, got {len(markers)}")
+        self._set("marker", markers)
+        super().__post_init__()
+        for name, knobs in (("drag_x", self.drag_x), ("drag_y", self.drag_y)):
+            if len(knobs) not in (0, len(self.x)):
+                raise ValueError(f"{name} must name {len(self.x)} knobs, got {len(knobs)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Line(Mark):
+    """A line through x, y (n,), or x, y, z on a chart that turns; NaN interrupts it."""
+
+    x: Column
+    y: Column
+    z: Column | None = None
+    _: KW_ONLY
+    colour: str = "#0072B2"
+    width: float = 2.0
+    dash: Dash = "solid"
+
+
+@dataclass(frozen=True, eq=False)
+class Edges(Mark):
+    """Lines between nodes at x, y (n,): edge k joins the nodes pairs[k], (m, 2).
+
+    width: pixels, of all or (m,) of each; edges below 0.2 are left out.
+    curved: from left to right in an S, as the ribbons of a flow.
+    """
+
+    x: Column
+    y: Column
+    pairs: Any
+    z: Column | None = None
+    _: KW_ONLY
+    colour: str = "muted"
+    width: Column = 1.0
+    dash: Dash = "solid"
+    curved: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
+        if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(self.x):
+            raise ValueError(f"pairs must be places of the {len(self.x)} nodes")
+        if np.ndim(self.width) and len(self.width) != len(pairs):
+            raise ValueError(f"width must be one number or {len(pairs)}, one an edge, got {len(self.width)}")
+        self._set("pairs", pairs.ravel().astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Arrows(Mark):
+    """Arrows from x, y (n,) by dx, dy, and on a chart that turns from z by dz."""
+
+    x: Column
+    y: Column
+    dx: Column
+    dy: Column
+    z: Column | None = None
+    dz: Column | None = None
+    _: KW_ONLY
+    colour: str = "ink"
+    width: float = 1.2
+
+
+@dataclass(frozen=True, eq=False)
+class Bars(Mark):
+    """Upright bars of `height` (n,), from 0, around x (n,).
+
+    width: in units of x.
+    colour: one, or several of which `group` (n,) chooses one for each bar.
+    outline: bars that one sees through, with a rim.
+    """
+
+    x: Column
+    height: Column
+    _: KW_ONLY
+    width: float = 0.82
+    colour: str | Sequence[str] = "#0072B2"
+    group: Any = None
+    outline: bool = False
+
+    def __post_init__(self) -> None:
+        self._looks()
+        super().__post_init__()
+
+    def span(self, axis: Literal["x", "y"]) -> NDArray[np.float32]:
+        """The edges of the bars, or their heights and 0."""
+        if axis == "y":
+            return np.append(self.height, np.float32(0))
+        return np.concatenate([self.x - self.width / 2, self.x + self.width / 2])
+
+
+@dataclass(frozen=True, eq=False)
+class Heat(Mark):
+    """Cells coloured by `values` (rows, columns) on viridis from `low` to `high`; cell i, j covers x j..j+1, y i..i+1.
+
+    text: write the values into the cells, to two digits.
+    """
+
+    values: Any
+    _: KW_ONLY
+    low: float = 0.0
+    high: float = 1.0
+    text: bool = False
+    columns: int = 0
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.float32)
+        if values.ndim != 2:
+            raise ValueError(f"heat values must be (rows, columns), got shape {values.shape}")
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+        self._set("values", values.ravel())
+        self._set("columns", values.shape[1])
+        super().__post_init__()
+
+    def _items(self) -> dict[str, Any]:
+        return {"values": self.values}
+
+    def span(self, axis: Literal["x", "y"]) -> NDArray[np.float32]:
+        """The edges of the outer cells."""
+        return np.array([0, self.columns if axis == "x" else len(self.values) // self.columns], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Images(Mark):
+    """Pictures, `pixels` uint8 (n, height, width) grey or (n, height, width, 3), centred at x, y (n,).
+
+    side: width in units of x; pixels are square.
+    shade: opacity of each (n,), on top of `alpha`.
+    """
+
+    pixels: Any
+    x: Column
+    y: Column
+    _: KW_ONLY
+    side: float = 0.9
+    shade: Column | None = None
+    tall: int = 0
+    wide: int = 0
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels)
+        if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] != 3):
+            raise ValueError(
+                f"pixels must be uint8 (n, height, width) or (n, height, width, 3), got {pixels.dtype} {pixels.shape}"
+            )
+        super().__post_init__()
+        if len(pixels) != len(self.x) or (self.shade is not None and len(self.shade) != len(self.x)):
+            raise ValueError(f"images need {len(self.x)} pictures and shades, one for each x")
+        self._set("pixels", pixels.ravel())
+        self._set("tall", pixels.shape[1])
+        self._set("wide", pixels.shape[2])
+
+    def span(self, axis: Literal["x", "y"]) -> NDArray[np.float32]:
+        """The edges of the pictures."""
+        half = self.side / 2 * (1 if axis == "x" else self.tall / self.wide)
+        return np.concatenate([super().span(axis) - half, super().span(axis) + half])
+
+
+@dataclass(frozen=True, eq=False)
+class Rule(Mark):
+    """A straight line across the chart at one x or one y.
+
+    label: text at its end.
+    drag: the knob that takes its place when it is dragged.
+    """
+
+    _: KW_ONLY
+    x: float | None = None
+    y: float | None = None
+    colour: str = "ink"
+    width: float = 1.2
+    dash: Dash = "solid"
+    label: str = ""
+    drag: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.x is None) == (self.y is None):
+            raise ValueError("rule needs either x or y")
+        for axis in ("x", "y"):
+            if getattr(self, axis) is not None:
+                self._set(axis, _finite(getattr(self, axis), f"rule {axis}"))
+
+
+@dataclass(frozen=True, eq=False)
+class Band(Mark):
+    """A shaded stripe across the chart from one x to another, or from one y to another."""
+
+    _: KW_ONLY
+    x: tuple[float, float] | None = None
+    y: tuple[float, float] | None = None
+    colour: str = "muted"
+    alpha: float = 0.15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.x is None) == (self.y is None):
+            raise ValueError("band needs either x or y")
+        for axis in ("x", "y"):
+            if getattr(self, axis) is not None:
+                low, high = getattr(self, axis)
+                self._set(axis, (_finite(low, f"band {axis}"), _finite(high, f"band {axis}")))
+
+    def _items(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Text(Mark):
+    """Texts at x, y (n,), `dx` to the right and `dy` down in pixels.
+
+    anchor: where along the text its place is; vertically always its middle.
+    """
+
+    x: Column
+    y: Column
+    text: Sequence[str]
+    z: Column | None = None
+    _: KW_ONLY
+    colour: str = "ink"
+    size: float = 12.0
+    bold: bool = False
+    anchor: Literal["left", "center", "right"] = "center"
+    dx: float = 0.0
+    dy: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._set("text", tuple(self.text) if not isinstance(self.text, str) else (self.text,))
+        for axis in ("x", "y"):
+            self._set(axis, np.atleast_1d(np.asarray(getattr(self, axis), np.float32)))
+        super().__post_init__()
+
+
+@dataclass(frozen=True, eq=False)
+class Polygon(Mark):
+    """A closed outline through x, y (n,), filled with `colour`; rim: its line, in pixels."""
+
+    x: Column
+    y: Column
+    _: KW_ONLY
+    colour: str = "#0072B2"
+    alpha: float = 0.3
+    rim: float = 0.0
+
+
+def circle(radius: float = 1.0, *, colour: str = "muted", width: float = 1.0, dash: Dash = "solid") -> Line:
+    """The circle of a radius around 0, 0."""
+    angle = np.linspace(0, 2 * np.pi, 73)
+    return Line(radius * np.cos(angle), radius * np.sin(angle), colour=colour, width=width, dash=dash)
+
+
+def _finite(value: Any, name: str) -> float:
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
