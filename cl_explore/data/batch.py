@@ -1,7 +1,6 @@
 """Samples of one or several parts, and the batches of them that a method is given."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -32,7 +31,7 @@ class Batch(NamedTuple):
     x: Samples
     labels: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a batch
-    factors: Mapping[str, Tensor] = MappingProxyType({})
+    factors: Mapping[str, Tensor] = {}
     edges: Tensor | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":

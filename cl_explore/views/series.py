@@ -13,8 +13,7 @@ class SeriesParameters(NamedTuple):
     """What was drawn for series (N, C, T).
 
     window: (N, 2), start and length of the crop as shares of the series; None if it is switched off.
-    gain: (N, C, 1), multiplies each channel.
-    noise: (N, C, T), to be added.
+    gain, noise: (N, C, 1) to multiply each channel by, and (N, C, T) to add.
     masked: (N, T) bool, the stretch that is set to 0.
     """
 
@@ -71,9 +70,8 @@ class SeriesViews(Views[SeriesParameters]):
         gain = 1 + self.strength * self.scale * (2 * uniform[:, 3:, None] - 1)
         noise = self.strength * self.jitter * x.std(dim=2, correction=0, keepdim=True) * normal
         hidden = round(min(self.strength * self.mask, 1) * length)
-        first = (uniform[:, 2:3] * (length - hidden + 1)).long()
-        step = torch.arange(length, device=x.device)
-        masked = (step >= first) & (step < first + hidden)
+        after = torch.arange(length, device=x.device) - (uniform[:, 2:3] * (length - hidden + 1)).long()
+        masked = (after >= 0) & (after < hidden)
         return SeriesParameters(window if shortest < 1 else None, gain, noise, masked)
 
     def _check(self, x: Tensor, generator: torch.Generator) -> None:

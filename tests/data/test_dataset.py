@@ -1,12 +1,14 @@
 """Dataset and Batch: shapes, devices, fingerprints, and the refusal of what would train quietly wrong."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from cl_explore.data import Dataset
+from cl_explore.data import Batch, Dataset
 
 
 def small(x: Tensor | None = None, **changes: object) -> Dataset:
@@ -154,3 +156,10 @@ def test_edges_lead_from_row_to_row() -> None:
         with pytest.raises(ValueError, match=message):
             small(edges=edges)
     assert small(edges=torch.empty(2, 0, dtype=torch.int64)).batch(torch.tensor([1])).edges.shape == (2, 0)
+
+
+def test_a_batch_can_be_copied_and_sent() -> None:
+    plain = Batch(torch.zeros(2, 3), torch.zeros(2), torch.arange(2))
+    assert plain.factors == {}
+    assert torch.equal(pickle.loads(pickle.dumps(plain)).index, plain.index)
+    assert copy.deepcopy(graph().batch(torch.arange(3))).edges.tolist() == [[0, 1], [1, 2]]
