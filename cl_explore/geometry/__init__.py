@@ -7,9 +7,9 @@ them; the spectral measures and neural collapse take points as they come.
 
 from cl_explore.geometry.collapse import NeuralCollapse, neural_collapse
 from cl_explore.geometry.dispersion import Dispersion, centroid_similarity, class_means, dispersion
-from cl_explore.geometry.hypersphere import alignment, tolerance, uniformity
 from cl_explore.geometry.neighbours import Hubness, Nearest, hubness, knn_overlap, nearest
 from cl_explore.geometry.spectrum import alpha_req, effective_rank, participation_ratio, spectrum
+from cl_explore.geometry.spread import alignment, tolerance, uniformity
 from cl_explore.geometry.summary import summary
 
 __all__ = [

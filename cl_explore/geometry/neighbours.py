@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import Array, points
-from cl_explore.geometry.pairs import distance_factors
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
 

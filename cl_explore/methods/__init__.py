@@ -4,7 +4,7 @@ from cl_explore.methods.gather import gather
 from cl_explore.methods.joint_embedding import JointEmbedding
 from cl_explore.methods.method import Augment, Embedded, Method, Step
 from cl_explore.methods.momentum_contrast import MomentumContrast
-from cl_explore.methods.predictive import Predictive
+from cl_explore.methods.prediction import Predictive
 from cl_explore.methods.skeleton import Skeleton
 from cl_explore.methods.two_tower import Tower, TwoTower
 

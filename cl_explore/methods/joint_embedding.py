@@ -58,7 +58,7 @@ class JointEmbedding(Skeleton):
         h, z = zip(*chunks, strict=True)
         return torch.cat(h), torch.cat(z)
 
-    def provide(self, need: str, embedded: Embedded) -> Tensor:
+    def provide(self, need: str, embedded: Embedded) -> Tensor | None:
         z = embedded.z
         if need in ("query", "context"):
             return z[:, 0]

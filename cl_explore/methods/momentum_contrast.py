@@ -54,7 +54,7 @@ class MomentumContrast(Skeleton):
         self._newest = key, embedded.labels
         return super().compare(embedded)
 
-    def provide(self, need: str, embedded: Embedded) -> Tensor:
+    def provide(self, need: str, embedded: Embedded) -> Tensor | None:
         if need == "query":
             return embedded.z[:, 0]
         if need in ("key", "teacher") and self._newest is not None:

@@ -87,8 +87,8 @@ class Skeleton(Method):
         metrics = losses.means(self.loss.parts(**given, **self.knobs))
         return Step(metrics.pop("loss"), {name: mean.detach() for name, mean in metrics.items()})
 
-    def provide(self, need: str, embedded: Embedded) -> Tensor:
-        """What the loss is given as its argument `need`: the place for a subclass to serve another one.
+    def provide(self, need: str, embedded: Embedded) -> Tensor | None:
+        """What the loss is given as its argument `need`, or None: the place for a subclass to serve another one.
 
         An optional argument that is not served is given all the same where the data set has a factor of that name.
         """

@@ -103,7 +103,7 @@ class TwoTower(Skeleton):
         h, views = ({name: part[name] for name in (first, second)} for part in (embedded.h, embedded.views))
         return embedded._replace(z=torch.cat([z[first], z[second]], dim=1), h=h, views=views)
 
-    def provide(self, need: str, embedded: Embedded) -> Tensor:
+    def provide(self, need: str, embedded: Embedded) -> Tensor | None:
         second = next(iter(embedded.views.values())).shape[1]  # where the second modality begins
         if need in ("query", "context"):
             return embedded.z[:, 0]

@@ -100,6 +100,23 @@ def test_a_subclass_serves_what_its_skeleton_does_not():
     assert method.critic.grad.abs().sum() > 0
 
 
+class OftenWithout(JointEmbedding):
+    serves = JointEmbedding.serves | {"negatives"}
+
+    def provide(self, need, embedded):
+        if need == "negatives":
+            return embedded.z.new_ones(3, 4) if self.negatives else None
+        return super().provide(need, embedded)
+
+
+def test_an_optional_argument_may_be_given_at_times_only():
+    method = build("info_nce", skeleton=OftenWithout)
+    z = embedded(method, batch()).z
+    for method.negatives, given in ((True, torch.ones(3, 4)), (False, None)):
+        expected = losses.info_nce(z[:, 0], z[:, 1], given)
+        torch.testing.assert_close(method.step(batch(), torch.Generator()).loss, expected)
+
+
 def test_a_module_with_state_keeps_its_knobs_and_state_in_the_method():
     method = build(losses.ISogCLR(9, rho=0.4))
     assert method.knobs["rho"] == 0.4

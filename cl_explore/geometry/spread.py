@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import Array, floats, groups, points
-from cl_explore.geometry.pairs import distance_factors
 
 TILE = 1024  # pairs are visited in square blocks of at most this side: 4 MiB of float32
 

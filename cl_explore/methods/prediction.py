@@ -61,7 +61,7 @@ class Predictive(Skeleton):
         self._newest = target, embedded.labels
         return super().compare(embedded)
 
-    def provide(self, need: str, embedded: Embedded) -> Tensor:
+    def provide(self, need: str, embedded: Embedded) -> Tensor | None:
         if self._newest is not None and (need == "teacher" or (need == "z" and "prediction" in self.given)):
             return self._newest[0]
         if need == "prediction" and self.predictor is not None:

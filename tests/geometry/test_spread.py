@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.geometry import alignment, hypersphere, tolerance, uniformity
+from cl_explore.geometry import alignment, spread, tolerance, uniformity
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -135,7 +135,7 @@ def test_not_normalized() -> None:
 
 @pytest.mark.parametrize("tile", [4, 5, 9, 16, 17, 1024])
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
-    monkeypatch.setattr(hypersphere, "TILE", tile)
+    monkeypatch.setattr(spread, "TILE", tile)
     x = random(17, 3).requires_grad_()
     value = uniformity(x)
     reference = pairwise_uniformity(F.normalize(x, dim=1), 2)
@@ -146,7 +146,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tile: int) -> No
 
 @pytest.mark.parametrize("tile", [4, 1024])
 def test_gradcheck(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
-    monkeypatch.setattr(hypersphere, "TILE", tile)
+    monkeypatch.setattr(spread, "TILE", tile)
     x, labels = random(9, 3).requires_grad_(), torch.arange(9) % 3
     assert torch.autograd.gradcheck(lambda x: uniformity(x, 1.5), x)
     assert torch.autograd.gradcheck(lambda x: uniformity(x, 1.5, normalize=False), x)
