@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
-import cl_explore
 from cl_explore import papers
+from cl_explore.app import layout
 
-RECORDS = Path(cl_explore.__file__).parents[1] / "data" / "scorecard"
+RECORDS = (layout.PACKAGE.parent / "data" if layout.IN_CLONE else layout.PACKAGE) / "scorecard"
 COLUMNS = ("paper", "losses", "lesson", "study", "panel", "claims")
 
 

@@ -1,6 +1,5 @@
 """The course is laid out in a reader's folder, and what the reader edited there is never touched."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -89,18 +88,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = folder / "clone"
     shutil.copytree(ROOT / "cl_explore", clone / "cl_explore", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "notebooks", clone / "notebooks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    shutil.copytree(ROOT / "data" / "scorecard", clone / "data" / "scorecard")
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, clone)
     (wheel,) = WheelBuilder(str(clone)).build(directory=str(folder), versions=["standard"])
     with ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
-
-
-def run(installed: Path, code: str, folder: Path) -> str:
-    surroundings = os.environ | {"PYTHONPATH": str(installed)}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_wheel_carries_the_course_and_nothing_else_of_the_clone(installed: Path) -> None:
@@ -116,22 +110,28 @@ def test_the_wheel_carries_the_course_and_nothing_else_of_the_clone(installed: P
 
 def test_the_installed_course_is_laid_out_opened_and_checks_answers(installed: Path, tmp_path: Path) -> None:
     code = """if True:
+        from pathlib import Path
         from jupyterlab.labapp import LabApp
         LabApp.launch_instance = print
-        from cl_explore.app import cli, exercises, layout
+        from cl_explore.app import cli, coverage, exercises, layout
+        cli.main(["lab", "--no-browser"])
+        Path("cl_explore_course/02_temperature.ipynb").write_text("mine")
         cli.main(["lab", "--no-browser"])
         exercises.checker("start_here")("negatives", 255)
         print(layout.find(["temperature"])[0])
+        print(coverage.verdicts("varcon"))
     """
-    told = run(installed, code, tmp_path).splitlines()
+    surroundings = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=True)
+    first, opened, again, kept, _, verdict, found, claims = run.stdout.splitlines()
     mine = tmp_path / "cl_explore_course"
-    assert told[0] == f"the course is in {mine}"
-    assert f"--ServerApp.root_dir={mine}" in told[1]
-    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in told[1]
-    assert told[2] == "✗ negatives: its own second view is the positive, not a negative"
-    assert told[3] == str(installed / "cl_explore" / "notebooks" / "02_temperature.ipynb")
-    (mine / "02_temperature.ipynb").write_text("mine")
-    told = run(installed, code, tmp_path).splitlines()
-    assert told[1] == "kept as you edited them (delete or rename one to get it anew): 02_temperature.ipynb"
+    assert first == again == f"the course is in {mine}"
+    assert f"--ServerApp.root_dir={mine}" in opened
+    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in opened
+    assert kept == "kept as you edited them (delete or rename one to get it anew): 02_temperature.ipynb"
     assert (mine / "02_temperature.ipynb").read_text() == "mine"
-    assert set(json.loads((mine / layout.RECORD).read_text())) == {path.name for path in mine.glob("*.ipynb")}
+    assert {path.name for path in mine.glob("*.ipynb")} == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert verdict == "✗ negatives: its own second view is the positive, not a negative"
+    assert found == str(installed / "cl_explore" / "notebooks" / "02_temperature.ipynb")
+    assert "holds" in claims
