@@ -14,11 +14,10 @@ MOST = 20_000
 class Agreement(NamedTuple):
     """How well clusters agree with classes; 1 is perfect.
 
-    accuracy: share of samples that lie in the cluster of their class, clusters and classes matched one to one as well
-        as can be.
-    ari: adjusted Rand index, 0 by chance.
-    nmi: normalised mutual information.
-    homogeneity: 1 if no cluster holds two classes, however many clusters there are.
+    accuracy: share of samples in the cluster of their class, clusters and classes matched one to one as well as can be
+    ari: adjusted Rand index, 0 by chance
+    nmi: normalised mutual information
+    homogeneity: 1 if no cluster holds two classes, however many clusters there are
     """
 
     accuracy: float
@@ -28,9 +27,11 @@ class Agreement(NamedTuple):
 
 
 def agreement(found: Array, labels: Array) -> Agreement:
-    """How well clusters found (N,) agree with labels (N,), both integers from 0 on.
+    """How well clusters agree with classes.
 
-    Raises ValueError if one is negative or they differ in length, TypeError unless they are integers.
+    found: (N,) integers from 0 on, the cluster of each sample
+    labels: (N,) likewise, its class
+    Raises: ValueError for a negative one or unequal lengths, TypeError unless they are integers
 
     >>> agreement(torch.tensor([2, 2, 0, 0]), torch.tensor([0, 0, 1, 1])).accuracy
     1.0
@@ -47,10 +48,12 @@ def agreement(found: Array, labels: Array) -> Agreement:
 
 
 def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
-    """Ward's clusters of x (N, D), for each of `counts` as many: a cluster's number for each sample (N,), from 0 on.
+    """Ward's clusters, for each of `counts` as many, all cut from one tree: a finer clustering refines a coarser one.
 
-    All are cuts of one tree, so that a finer clustering refines a coarser one; on the unit sphere unless `normalize` is
-    False. Raises ValueError for more than MOST samples or a count outside 1 to N, and as the measures of `geometry`.
+    x: (N, D), tensor or array; brought to unit length unless `normalize` is False
+    counts: how many clusters
+    Returns: for each count the cluster of each sample, (N,) int64 from 0 on
+    Raises: ValueError for more than MOST samples, a count outside 1 to N, another shape or numbers that are not finite
 
     >>> ward(torch.tensor([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]]), 2)[0]
     tensor([0, 0, 1])
@@ -66,10 +69,12 @@ def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
 
 
 def kmeans(x: Array, count: int, *, seed: int = 0, normalize: bool = True) -> Tensor:
-    """The best of ten runs of k-means on x (N, D): a cluster's number for each sample (N,), below `count`.
+    """The best of ten runs of k-means.
 
-    On the unit sphere unless `normalize` is False. Raises ValueError for a count outside 1 to N, and as the measures of
-    `geometry`.
+    x: (N, D), tensor or array; brought to unit length unless `normalize` is False
+    count: how many clusters
+    Returns: the cluster of each sample, (N,) int64 from 0 on
+    Raises: ValueError for a count outside 1 to N, another shape or numbers that are not finite
     """
     from sklearn.cluster import KMeans
 

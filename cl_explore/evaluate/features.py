@@ -27,9 +27,11 @@ def _part(name: str, h: Features, labels: Features) -> tuple[Tensor, Tensor]:
 def checked(
     train_h: Features, train_labels: Features, test_h: Features, test_labels: Features
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The four as tensors on the device of train_h, features in float32 or better; ValueError or TypeError if unfit.
+    """The four as tensors on the device of train_h, features in float32 or better.
 
-    train_h (N, H), train_labels (N,), test_h (M, H), test_labels (M,).
+    train_h, train_labels: (N, H) and (N,)
+    test_h, test_labels: (M, H) and (M,)
+    Raises: ValueError or TypeError naming what is unfit
     """
     train_h, train_labels = _part("train", train_h, train_labels)
     test_h, test_labels = _part("test", test_h, test_labels)

@@ -10,7 +10,11 @@ from cl_explore.evaluate.linear import linear_accuracy
 
 
 class FewLabels(NamedTuple):
-    """Accuracies on the test samples, means over the draws: of the nearest labelled one, of a logistic regression."""
+    """Accuracies on the test samples, means over the draws.
+
+    nearest: of the class of the nearest labelled sample
+    logistic: of a logistic regression
+    """
 
     nearest: float
     logistic: float
@@ -25,11 +29,14 @@ def few_label_accuracy(
     draws: int = 3,
     seed: int = 0,
 ) -> FewLabels:
-    """Accuracy with `shots` labelled training samples of each class, drawn anew `draws` times.
+    """Accuracy with a few labelled training samples of each class.
 
-    The probes are `knn_accuracy` with k = 1 and `linear_accuracy`. train_h (N, H), train_labels (N,), test_h (M, H),
-    test_labels (M,), arrays or tensors. Raises ValueError if a class has fewer training samples, or shots or draws is
-    below 1, and as the probes.
+    train_h, train_labels: (N, H) floating point and (N,) integers from 0 on, tensors or arrays
+    test_h, test_labels: (M, H) and (M,), likewise
+    shots: how many of each class
+    draws: how often they are drawn anew
+    Returns: the means over the draws of `knn_accuracy` with k = 1 and of `linear_accuracy`
+    Raises: ValueError if a class has fewer training samples or shots or draws is below 1, and as the probes
     """
     for name, value in {"shots": shots, "draws": draws}.items():
         if value < 1:

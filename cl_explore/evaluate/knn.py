@@ -14,11 +14,16 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Share of test samples whose class wins the vote of their k nearest training samples.
+    """Share of test samples whose class wins the vote of their k nearest training samples, by cosine.
 
-    Nearest by cosine; each neighbour votes with weight exp(cosine / temperature) (Wu et al., 1805.01978, section
-    3.4). train_h (N, H), train_labels (N,), test_h (M, H), test_labels (M,), arrays or tensors; works on the device
-    of train_h in chunks. ValueError for shapes or labels that do not fit, features that are not finite, k above N.
+    train_h, train_labels: (N, H) floating point and (N,) integers from 0 on, tensors or arrays
+    test_h, test_labels: (M, H) and (M,), likewise
+    k: how many vote
+    temperature: a neighbour's vote weighs exp(cosine / temperature)
+    Source: Wu et al. 2018 (1805.01978), section 3.4
+    Raises: ValueError for shapes or labels that do not fit, numbers that are not finite, k above N; TypeError for
+        dtypes
+    Note: computed in chunks, on the device of train_h.
 
     >>> import torch
     >>> knn_accuracy(torch.eye(2), [0, 1], torch.tensor([[1.0, 0.2], [0.9, 1.0]]), [0, 0], k=1)

@@ -8,10 +8,12 @@ def linear_accuracy(
 ) -> float:
     """Accuracy on the test samples of a multinomial logistic regression fitted to the training samples.
 
-    Features are standardised by the mean and deviation of the training part; L-BFGS minimises the summed
-    cross-entropy plus |w|^2 / (2 C). C is fixed beforehand, never chosen on the test part. train_h (N, H),
-    train_labels (N,), test_h (M, H), test_labels (M,), arrays or tensors. ValueError for shapes or labels that do not
-    fit, features that are not finite, fewer than two classes, C <= 0.
+    train_h, train_labels: (N, H) floating point and (N,) integers from 0 on, tensors or arrays
+    test_h, test_labels: (M, H) and (M,), likewise
+    C: L-BFGS minimises the summed cross-entropy plus |w|^2 / (2 C); fixed beforehand, never chosen on the test part
+    Raises: ValueError for shapes or labels that do not fit, numbers that are not finite, fewer than two classes, C <=
+        0; TypeError for dtypes
+    Note: features are standardised by the mean and deviation of the training part.
     """
     # imported here because it takes a second, which embedding and training should not
     from sklearn.linear_model import LogisticRegression

@@ -22,8 +22,10 @@ HELD_OUT = 0.1
 class LinearProbe:
     """How well a linear classifier does on the test part.
 
-    accuracy: after the last epoch. history: after each epoch. lr: its learning rate.
-    held_out: accuracy on the held-out part of the training part, by learning rate; empty if there was none to choose.
+    accuracy: after the last epoch
+    history: after each epoch
+    lr: its learning rate
+    held_out: accuracy on the held-out part of the training part, by learning rate; empty if there was none to choose
     """
 
     accuracy: float
@@ -46,13 +48,12 @@ def linear_probe(
 ) -> LinearProbe:
     """Train a linear classifier of h by SGD (momentum 0.9, no weight decay, lr x 0.2 at 60, 75 and 90 % of the epochs).
 
-    augment: views of each training image, drawn anew each epoch; None takes the images as they are (and embeds them
-    once). lr: one, as published for a method, or several, of which the best on a held-out tenth of each class of the
-    training part is taken and trained again on all of it. The test part decides nothing: papers that report the best
-    epoch on it report max(history), which is higher. On the method's device. Source: the SupContrast code (Khosla et
-    al. 2020, 2004.11362), also used for VarCon (2506.07413).
-
-    Raises ValueError for unlabelled data or settings out of range, FloatingPointError if the classifier diverges.
+    augment: views of each training image, drawn anew each epoch; None takes the images as they are, embedded once
+    lr: one, as published for a method, or several, of which the best on a held-out tenth of each class of the training
+        part is taken and trained again on all of it
+    Source: the SupContrast code (Khosla et al. 2020, 2004.11362), also used for VarCon (2506.07413)
+    Raises: ValueError for unlabelled data or settings out of range, FloatingPointError if the classifier diverges
+    Note: the test part decides nothing; papers that report the best epoch on it report max(history), which is higher.
     """
     rates = [float(lr)] if isinstance(lr, (int, float)) else [float(rate) for rate in lr]
     if not rates or min(rates) <= 0:

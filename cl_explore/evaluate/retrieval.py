@@ -10,9 +10,12 @@ from cl_explore.geometry.inputs import Array, points
 def recall(query: Array, key: Array, k: int, query_ids: Array | None = None, key_ids: Array | None = None) -> float:
     """Recall@k: the share of queries that have a key of their own among the k nearest by cosine.
 
-    query (N, D), key (M, D). Row i of both belong together, N = M; or those do whose query_ids (N,) and key_ids (M,)
-    are equal, such as the captions of one image or the members of a class. Raises ValueError for shapes that do not
-    fit, k outside 1 to M, one of both ids without the other or numbers that are not finite.
+    query: (N, D), tensor or array
+    key: (M, D), likewise; row i is that of query i
+    query_ids, key_ids: (N,) and (M,) integers; with them, keys of the same id are a query's own, such as the captions
+        of one image or the members of a class
+    Raises: ValueError for shapes that do not fit, k outside 1 to M, one of both ids without the other, or numbers that
+        are not finite
 
     >>> recall(torch.eye(3), torch.eye(3).roll(1, 0), 1), recall(torch.eye(3), torch.eye(3), 1)
     (0.0, 1.0)
@@ -32,10 +35,14 @@ def recall(query: Array, key: Array, k: int, query_ids: Array | None = None, key
 
 
 def ndcg(query: Array, key: Array, relevance: Array, k: int | None = None) -> float:
-    """Normalised discounted cumulative gain of the keys in the order of their cosine with a query, mean over queries.
+    """Normalised discounted cumulative gain of the keys in the order of their cosine with a query, a mean over queries.
 
-    query (N, D), key (M, D), relevance (N, M) of each key to each query, 0 or more, the gain (not 2^gain - 1); k: only
-    the first k keys count. 1 for the order of relevance. Raises ValueError for shapes that do not fit.
+    query: (N, D), tensor or array
+    key: (M, D), likewise
+    relevance: (N, M), of each key to each query, 0 or more; it is the gain itself (not 2^gain - 1)
+    k: only the first k keys count
+    Perfect: 1, keys in the order of relevance
+    Raises: ValueError for shapes that do not fit or numbers that are not finite
     """
     from sklearn.metrics import ndcg_score  # imported here because it takes a second
 

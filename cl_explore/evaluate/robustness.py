@@ -46,9 +46,13 @@ def corrupted_accuracy(
     k: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The kNN accuracy on h under each corruption of the test part, by name; the training part stays clean.
+    """The kNN accuracy on h under each corruption of the test part; the training part stays clean.
 
-    Each corruption draws from a generator seeded by `seed`. On the method's device. Raises as `knn_accuracy`.
+    method: a module that maps x to h, and its `project` h to z
+    corruptions: by name; each draws from a generator of its own, seeded by `seed`, on the method's device
+    k: neighbours that vote, see `knn_accuracy`
+    Returns: the accuracy under each corruption, by name
+    Raises: as `knn_accuracy`
     """
     device = next(method.parameters()).device
     clean = embed(method, train)

@@ -12,12 +12,14 @@ from cl_explore.geometry.inputs import Array, floats, groups, points
 
 @dataclass(frozen=True, eq=False)
 class NeuralCollapse:
-    """NC1 to NC4 as 0-dim float64 tensors, all but `nc4` 0 at full collapse; nc3 and nc4 are None without a classifier.
+    """NC1 to NC4 as 0-dim float64, all but `nc4` 0 at full collapse; nc3 and nc4 are None without a classifier.
 
-    nc1: variability within classes over that between them; nc2_equinorm: coefficient of variation of the norms of the
-    class means; nc2_equiangular: standard deviation of the cosines between them; nc2_max_angle: mean distance of those
-    cosines from -1/(C-1); nc3: distance of the classifier from the class means; nc4: share of samples for which the
-    classifier names the class of the nearest mean, 1 at full collapse.
+    nc1: variability within classes over that between them
+    nc2_equinorm: coefficient of variation of the norms of the class means
+    nc2_equiangular: standard deviation of the cosines between them
+    nc2_max_angle: mean distance of those cosines from -1/(C-1)
+    nc3: distance of the classifier from the class means
+    nc4: share of samples for which the classifier names the class of the nearest mean, 1 at full collapse
     """
 
     nc1: Tensor
@@ -32,16 +34,18 @@ class NeuralCollapse:
 def neural_collapse(x: Array, labels: Array, weights: Array | None = None, bias: Array | None = None) -> NeuralCollapse:
     """How far embeddings, and a linear classifier on them, have collapsed to a simplex.
 
-    x: (N, D), not normalised; labels: (N,); weights: (C, D) and bias: (C,), as in `nn.Linear`, rows in ascending order
-    of label. With μ_c the class means, μ their mean, m_c = μ_c - μ, S_W the mean over classes of the covariance within
-    and S_B that of m_c m_cᵀ:
-    nc1 = tr(S_W pinv(S_B)) / C (NaN if all class means coincide); nc2_equinorm = std ‖m_c‖ / mean ‖m_c‖;
-    nc2_equiangular = std cos(m_c, m_c') and nc2_max_angle = mean |cos(m_c, m_c') + 1/(C-1)| over c ≠ c' (both std of
-    the population); nc3 = ‖W/‖W‖ - M/‖M‖‖² in Frobenius norms, M (C, D) of rows m_c; nc4 = share of samples with
-    argmax_c (w_c·x + b_c) = argmin_c ‖x - μ_c‖. Every class weighs the same: the paper's definition when classes are
-    equally large, and one that keeps the simplex at zero when they are not. Raises ValueError on another shape, fewer
-    than 2 classes, a class of one sample (it has no spread), a negative label, non-finite x or a bias without weights,
-    TypeError on a wrong dtype. Source: Papyan, Han & Donoho 2020 (2008.08186).
+    x: (N, D), not normalised; tensor or array
+    labels: (N,) integers from 0 on
+    weights, bias: (C, D) and (C,), as in `nn.Linear`, rows in ascending order of label
+    Returns: with μ_c the class means, μ their mean, m_c = μ_c - μ, S_W the mean over classes of the covariance within
+        and S_B that of m_c m_cᵀ: nc1 = tr(S_W pinv(S_B)) / C (NaN if all class means coincide); nc2_equinorm = std
+        ‖m_c‖ / mean ‖m_c‖; nc2_equiangular = std cos(m_c, m_c') and nc2_max_angle = mean |cos(m_c, m_c') + 1/(C-1)|
+        over c ≠ c' (both std of the population); nc3 = ‖W/‖W‖ - M/‖M‖‖² in Frobenius norms, M (C, D) of rows m_c; nc4
+        = share of samples with argmax_c (w_c·x + b_c) = argmin_c ‖x - μ_c‖
+    Source: Papyan, Han & Donoho 2020 (2008.08186); here every class weighs the same, which is their definition when
+        classes are equally large and keeps the simplex at zero when they are not
+    Raises: ValueError for another shape, fewer than 2 classes, a class of one sample (it has no spread), a negative
+        label, numbers that are not finite or a bias without weights; TypeError for dtypes
     """
     x = points(x).double()
     group, sizes = groups(labels, x)

@@ -10,7 +10,11 @@ from cl_explore.geometry.inputs import Array, floats, groups, points
 
 @dataclass(frozen=True, eq=False)
 class Dispersion:
-    """Class dispersion as 0-dim float64 tensors; `per_class` is (C,) in ascending order of label."""
+    """Class dispersion; see `dispersion`.
+
+    within, between, ratio: 0-dim float64
+    per_class: (C,) float64 in ascending order of label
+    """
 
     within: Tensor
     between: Tensor
@@ -19,11 +23,12 @@ class Dispersion:
 
 
 def class_means(x: Array, labels: Array) -> Tensor:
-    """The mean of each class.
+    """The mean of each class. Differentiable.
 
-    x: (N,) or (N, D) and so on, any floating point numbers; labels: (N,). Returns (C, ...) in ascending order of label,
-    of the classes that occur. Differentiable. Raises ValueError on a negative label or another shape of labels,
-    TypeError on a wrong dtype.
+    x: (N,), (N, D) and so on, tensor or array, floating point
+    labels: (N,) integers from 0 on
+    Returns: (C, ...) in ascending order of label, of the classes that occur
+    Raises: ValueError for a negative label or another shape of labels; TypeError for dtypes
 
     >>> import torch
     >>> class_means(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 7]))
@@ -40,14 +45,15 @@ def means_of_groups(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
 
 
 def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion:
-    """Split the total variance of embeddings into the part within classes and the part between them.
+    """The total variance split into the part within classes and the part between them. Differentiable.
 
-    x: (N, D), labels: (N,). With μ_c the centroid and n_c the size of class c, and μ the mean of all samples:
-    `per_class` (C,) is the mean of ‖x_i - μ_c‖² over the samples of c (0 for a class of one sample); `within` the mean
-    of ‖x_i - μ_{y_i}‖² over all samples; `between` = Σ_c n_c/N ‖μ_c - μ‖²; `ratio` = within / between, small when
-    classes are compact and apart. within + between is the total variance, the mean of ‖x_i - μ‖². Differentiable.
-    Raises ValueError on another shape, fewer than 2 classes, a negative label or non-finite x, TypeError on a wrong
-    dtype.
+    x: (N, D), tensor or array
+    labels: (N,) integers from 0 on; μ_c is the centroid and n_c the size of class c, μ the mean of all samples
+    Returns: `per_class` the mean of ‖x_i - μ_c‖² over the samples of c (0 for a class of one sample); `within` the
+        mean of ‖x_i - μ_{y_i}‖² over all samples; `between` = Σ_c n_c/N ‖μ_c - μ‖²; `ratio` = within / between, small
+        when classes are compact and apart; within + between is the mean of ‖x_i - μ‖²
+    Raises: ValueError for another shape, fewer than 2 classes, a negative label or numbers that are not finite;
+        TypeError for dtypes
 
     >>> import torch
     >>> d = dispersion(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([0, 0, 1, 1]))
@@ -69,8 +75,10 @@ def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion
 def centroid_similarity(x: Array, labels: Array, *, normalize: bool = True) -> Tensor:
     """Cosines between the class centroids, not centred: which classes point the same way.
 
-    x: (N, D), labels: (N,). Returns (C, C) float64 in ascending order of label. Raises ValueError on another shape, a
-    negative label or non-finite x, TypeError on a wrong dtype.
+    x: (N, D), tensor or array
+    labels: (N,) integers from 0 on
+    Returns: (C, C) float64 in ascending order of label
+    Raises: ValueError for another shape, a negative label or numbers that are not finite; TypeError for dtypes
     """
     x = points(x, normalize=normalize).double()
     means = F.normalize(class_means(x, labels), dim=1)

@@ -14,7 +14,11 @@ PAIRS = 2**22  # pairs held at once: 16 MiB of float32
 
 
 class Nearest(NamedTuple):
-    """The k nearest of each point, nearest first: their `rows` (N, k) int64 and their `products` (N, k)."""
+    """The k nearest of each point, nearest first.
+
+    rows: (N, k) int64, which they are
+    products: (N, k), their inner products with the point
+    """
 
     rows: Tensor
     products: Tensor
@@ -22,10 +26,13 @@ class Nearest(NamedTuple):
 
 @torch.no_grad()
 def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
-    """The k rows of y (M, D) with the largest inner product with each row of x (N, D): of unit vectors, the nearest.
+    """The k rows of y with the largest inner product with each row of x: of unit vectors, the nearest.
 
-    own (N,): the row of y that is the same point and no neighbour, -1 where there is none; without it all rows count.
-    Memory is linear in N and M; ties are broken arbitrarily. Raises ValueError unless y has k rows (with `own`, k + 1).
+    x: (N, D)
+    y: (M, D)
+    own: (N,) int64, the row of y that is the same point and no neighbour, -1 where there is none; without it all count
+    Raises: ValueError unless y has k rows, or k + 1 with `own`
+    Note: memory is linear in N and M; ties are broken arbitrarily.
 
     >>> nearest(torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]]), 1).rows.flatten()
     tensor([0, 1, 0])
@@ -48,7 +55,11 @@ def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Hubness:
-    """Skewness of the k-occurrences (0-dim float64) and the k-occurrences themselves (N,) int64."""
+    """How unequally often points are near others.
+
+    skewness: 0-dim float64, of the counts
+    counts: (N,) int64, of how many other points each point is one of the k nearest
+    """
 
     skewness: Tensor
     counts: Tensor
@@ -58,10 +69,13 @@ class Hubness:
 def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor:
     """Mean share of the k nearest neighbours that a point has in both of two embeddings of the same points.
 
-    x: (N, D), y: (N, E), row i of both being the same point. Neighbours go by cosine, or by Euclidean distance with
-    `normalize=False`; a point is not its own neighbour; ties are broken arbitrarily. Returns a 0-dim float64 tensor: 1
-    for the same neighbourhoods, about k/(N-1) for unrelated ones. Memory is linear in N. Raises ValueError on other
-    shapes, unequal N, k outside 1 ... N-1 or non-finite input, TypeError on a wrong dtype.
+    x: (N, D), tensor or array
+    y: (N, E), likewise; row i of both is the same point
+    normalize: neighbours go by cosine; if False, by Euclidean distance
+    Returns: 0-dim float64: 1 for the same neighbourhoods, about k/(N-1) for unrelated ones
+    Raises: ValueError for other shapes, unequal N, k outside 1 to N-1 or numbers that are not finite; TypeError for
+        dtypes
+    Note: a point is not its own neighbour; ties are broken arbitrarily; memory is linear in N.
     """
     x, y = points(x, normalize=normalize), points(y, "y", normalize=normalize)
     if len(x) != len(y):
@@ -74,10 +88,10 @@ def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor
 def hubness(x: Array, k: int, *, normalize: bool = True) -> Hubness:
     """How unequally often points are among the k nearest neighbours of others: a few hubs, many that are nobody's.
 
-    x: (N, D). `counts` (N,) says in how many of the other points' k nearest neighbours each point is (they sum to kN);
-    `skewness` is the third standardised moment of the counts (population), 0 if all are equal. Neighbours as in
-    `knn_overlap`. Raises ValueError on another shape, k outside 1 ... N-1 or non-finite x, TypeError on a wrong dtype.
-    Source: Radovanović, Nanopoulos & Ivanović 2010 (JMLR 11), S_{N_k}.
+    x: (N, D), tensor or array; neighbours as in `knn_overlap`
+    Returns: the counts, which sum to kN, and their third standardised moment (of the population), 0 if all are equal
+    Source: Radovanović, Nanopoulos & Ivanović 2010 (JMLR 11), S_{N_k}
+    Raises: ValueError for another shape, k outside 1 to N-1 or numbers that are not finite; TypeError for dtypes
     """
     x = points(x, normalize=normalize)
     counts = _nearest(x, k).flatten().bincount(minlength=len(x))

@@ -8,11 +8,12 @@ from cl_explore.geometry.inputs import Array, points
 
 @torch.no_grad()
 def spectrum(x: Array) -> Tensor:
-    """Eigenvalues of the covariance of x (N, D), descending, as (min(N, D),) float64.
+    """Eigenvalues of the covariance, descending.
 
-    The covariance divides by N, so that the eigenvalues add up to the total variance. They come from the singular
-    values of the centred x, which keeps twice the digits of the small ones. Raises ValueError on another shape, N < 2
-    or non-finite x, TypeError unless x is floating point.
+    x: (N, D), tensor or array
+    Returns: (min(N, D),) float64, which add up to the total variance (the covariance divides by N)
+    Raises: ValueError for another shape, N < 2 or numbers that are not finite; TypeError unless x is floating point
+    Note: from the singular values of the centred x, which keeps twice the digits of the small ones.
     """
     x = points(x).double()
     return torch.linalg.svdvals(x - x.mean(0)).square() / len(x)
@@ -20,11 +21,12 @@ def spectrum(x: Array) -> Tensor:
 
 @torch.no_grad()
 def effective_rank(x: Array) -> Tensor:
-    """RankMe: exp of the entropy of the singular values of x (N, D), not centred, scaled to sum to 1.
+    """RankMe: exp of the entropy of the singular values of x, not centred, scaled to sum to 1.
 
-    Returns a 0-dim float64 tensor between 1 and min(N, D): k for k equal singular values, NaN if x is all zeros. The
-    paper adds 1e-7 to each share against log 0; here 0 log 0 = 0, so nothing needs adding. Raises ValueError on another
-    shape, N < 2 or non-finite x, TypeError unless x is floating point. Source: Garrido et al. 2023 (2210.02885).
+    x: (N, D), tensor or array
+    Returns: 0-dim float64, between 1 and min(N, D): k for k equal singular values, NaN if x is all zeros
+    Source: Garrido et al. 2023 (2210.02885), who add 1e-7 to each share against log 0; here 0 log 0 = 0
+    Raises: ValueError for another shape, N < 2 or numbers that are not finite; TypeError unless x is floating point
 
     >>> round(effective_rank(torch.eye(5)).item(), 6)
     5.0
@@ -35,9 +37,11 @@ def effective_rank(x: Array) -> Tensor:
 
 @torch.no_grad()
 def participation_ratio(x: Array) -> Tensor:
-    """(Σλ)² / Σλ² over the eigenvalues of the covariance of x (N, D): the number of directions that share the variance.
+    """The number of directions that share the variance: (Σλ)² / Σλ² over the eigenvalues of the covariance.
 
-    Returns a 0-dim float64 tensor between 1 and min(N - 1, D), NaN if all points coincide. Raises as `spectrum`.
+    x: (N, D), tensor or array
+    Returns: 0-dim float64, between 1 and min(N - 1, D); NaN if all points coincide
+    Raises: as `spectrum`
     """
     eigenvalues = spectrum(x)
     return eigenvalues.sum().square() / eigenvalues.square().sum()
@@ -45,13 +49,15 @@ def participation_ratio(x: Array) -> Tensor:
 
 @torch.no_grad()
 def alpha_req(x: Array, first: int = 1, last: int | None = None) -> Tensor:
-    """α-ReQ: exponent α of the power law λ_i ∝ i^-α that fits the covariance eigenvalues of x (N, D).
+    """α-ReQ: exponent α of the power law λ_i ∝ i^-α fitted to the eigenvalues of the covariance, log on log.
 
-    Plain least squares of log λ_i on log i over i = first ... last, counted from 1, both included; `last=None` is the
-    numerical rank of the centred x, at most 100. Returns a 0-dim float64 tensor: 0 for a flat spectrum, larger the
-    faster it decays. Raises ValueError unless 1 <= first < last <= that rank, and as `spectrum`. Source: Agrawal et al.
-    2022 (NeurIPS), "α-ReQ: Assessing representation quality in self-supervised learning by measuring eigenspectrum
-    decay".
+    x: (N, D), tensor or array
+    first, last: which eigenvalues, counted from 1, both included; without `last` the numerical rank of the centred x,
+        at most 100
+    Returns: 0-dim float64: 0 for a flat spectrum, larger the faster it decays
+    Source: Agrawal et al. 2022 (NeurIPS), "α-ReQ: Assessing representation quality in self-supervised learning by
+        measuring eigenspectrum decay"
+    Raises: ValueError unless 1 <= first < last <= that rank, and as `spectrum`
     """
     x = points(x)
     eigenvalues = spectrum(x)

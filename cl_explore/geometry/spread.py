@@ -17,11 +17,12 @@ TILE = 1024  # pairs are visited in square blocks of at most this side: 4 MiB of
 
 
 def alignment(z: Array, alpha: float = 2.0, *, normalize: bool = True) -> Tensor:
-    """Mean distance, to the power `alpha`, between two views of the same sample: 0 if the views coincide.
+    """Mean distance, to the power `alpha`, between two views of the same sample.
 
-    z: (B, V, D) with V >= 2; the mean runs over samples and over their V(V-1)/2 pairs of views. Returns a 0-dim float64
-    tensor, between 0 and 2**alpha for unit vectors. NaN in z gives NaN. Raises ValueError on another shape or
-    alpha <= 0, TypeError unless z is floating point. Source: Wang & Isola 2020 (2005.10242), L_align.
+    z: (B, V, D) with V >= 2, tensor or array; the mean runs over samples and their V(V-1)/2 pairs of views
+    Returns: 0-dim float64, for unit vectors between 0 (views coincide) and 2**alpha; NaN if z holds NaN
+    Source: Wang & Isola 2020 (2005.10242), L_align
+    Raises: ValueError for another shape or alpha <= 0; TypeError unless z is floating point
 
     >>> z = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # one sample, two orthogonal views
     >>> round(alignment(z).item(), 6)
@@ -41,10 +42,13 @@ def alignment(z: Array, alpha: float = 2.0, *, normalize: bool = True) -> Tensor
 def uniformity(x: Array, t: float = 2.0, *, normalize: bool = True) -> Tensor:
     """Log of the mean Gaussian potential exp(-t ‖x_i - x_j‖²) over distinct pairs: lower is more uniform.
 
-    x: (N, D). Returns a 0-dim float64 tensor: 0 if all points coincide, -2t if they are orthonormal, which is about the
-    floor for many points in many dimensions. Memory is linear in N, with gradients too. NaN in x gives NaN. Raises
-    ValueError on another shape, N < 2 or t <= 0, TypeError unless x is floating point. Source: Wang & Isola 2020
-    (2005.10242), L_uniform; Eq. 10 of 2012.09740, whose tables print it with the opposite sign.
+    x: (N, D), tensor or array
+    Returns: 0-dim float64: 0 if all points coincide, -2t if they are orthonormal, which is about the floor for many
+        points in many dimensions; NaN if x holds NaN
+    Source: Wang & Isola 2020 (2005.10242), L_uniform; Eq. 10 of 2012.09740, whose tables print it with the opposite
+        sign
+    Raises: ValueError for another shape, N < 2 or t <= 0; TypeError unless x is floating point
+    Note: memory is linear in N, with gradients too.
 
     >>> round(uniformity(torch.eye(8)).item(), 6)
     -4.0
@@ -113,12 +117,15 @@ def tolerance(
 ) -> Tensor:
     """Mean cosine between two samples of the same class: 1 if each class is a single point.
 
-    x: (N, D), labels: (N,). Returns a 0-dim float64 tensor. The mean runs over all pairs of distinct samples of one
-    class, so that large classes weigh more and a class of one sample does not count. `reading="literal"` is Eq. 11 as
-    printed, which averages cosine times [same class] over all pairs of distinct samples and is bounded by the share of
-    same-class pairs; the values of the paper's Table 1 exceed that bound and can only be the conditional mean.
-    Linear in N. NaN in x gives NaN. Raises ValueError on another shape, N < 2, a negative label, an unknown reading or
-    (conditional) if no class has two samples, TypeError on a wrong dtype. Source: Wang & Liu 2021 (2012.09740), Eq. 11.
+    x: (N, D), tensor or array
+    labels: (N,) integers from 0 on
+    reading: "conditional" averages over all pairs of distinct samples of one class, so that large classes weigh more
+        and a class of one sample does not count; "literal" is the equation as printed, which averages cosine times
+        [same class] over all pairs and is bounded by the share of same-class pairs
+    Returns: 0-dim float64; NaN if x holds NaN
+    Source: Wang & Liu 2021 (2012.09740), Eq. 11; the values of their Table 1 exceed the bound of "literal"
+    Raises: ValueError for another shape, N < 2, a negative label, an unknown reading or (conditional) if no class has
+        two samples; TypeError for dtypes
     """
     if reading not in ("conditional", "literal"):
         raise ValueError(f'reading must be "conditional" or "literal", got {reading!r}')

@@ -10,10 +10,12 @@ from cl_explore.geometry.spread import tolerance, uniformity
 
 @torch.no_grad()
 def summary(x: Array, labels: Array | None = None) -> dict[str, float]:
-    """The main measures of x (N, D) as plain numbers by name; those of classes only with labels (N,).
+    """The main measures as plain numbers by name; those of classes only with labels.
 
-    Uniformity, tolerance and dispersion are measured on the unit sphere, effective rank and participation ratio on x as
-    it comes. Raises what the measures raise.
+    x: (N, D), tensor or array; uniformity, tolerance and dispersion are measured on the unit sphere, effective rank
+        and participation ratio on x as it comes
+    labels: (N,) integers from 0 on
+    Raises: what the measures raise
     """
     measures = {"uniformity": uniformity(x)}
     if labels is not None:
