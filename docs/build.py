@@ -4,7 +4,6 @@ docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, it
 the README from the records in data/scorecard, its table of the course from the list and the sources of the notebooks.
 """
 
-import inspect
 import math
 import re
 import runpy
@@ -33,8 +32,9 @@ $s_{{ij}}$ is the cosine of points $i$ and $j$, $D_{{ij}}$ their distance, $\\ta
 $N = B V$ the points of $B$ samples in $V$ views.
 
 **Collapsed** is the value when all points coincide, **perfect** the value when views coincide and samples (with labels:
-classes) lie on a regular simplex or, for losses of raw embeddings, are white. Both are for 64 samples, 2 views and 8
-classes at the default knobs, and given where views and labels are all the loss needs.
+classes) lie on a regular simplex or, for losses of raw embeddings, are white. The number *here* is for 64 samples, 2
+views and 8 classes at the default knobs, and given where views and labels are all the loss needs. **Parts** are what
+`losses.NAME.parts(...)` gives.
 
 The picture shows which way the loss pushes on the circle: six samples of three classes (colours), their first views on
 the outer ring and their second on the inner one; arcs point where each goes, the longest always equally long.
@@ -89,6 +89,9 @@ def thumbnail(loss: Loss) -> str:
     return "\n".join([head, f"<title>Forces of {loss.title} on the circle</title>", *parts, "</svg>", ""])
 
 
+FIELDS = ("Parts", "Source", "Collapsed", "Perfect", "Raises")
+
+
 def knob(loss: Loss, declared: Knob | Choice) -> str:
     """One line on a knob: its name, default, range or options, and what it does."""
     default = loss.defaults[declared.name]
@@ -96,22 +99,31 @@ def knob(loss: Loss, declared: Knob | Choice) -> str:
     return f"`{declared.name}` = {default} ({span})" + (f": {declared.help}" if declared.help else "")
 
 
+def plain(text: str) -> str:
+    """The text with nothing but its `code` read as Markdown."""
+    return "".join(
+        part if i % 2 else re.sub(r"([*_\[\]<|])", r"\\\1", part) for i, part in enumerate(re.split("(`.*?`)", text))
+    )
+
+
 def section(loss: Loss) -> str:
     """Everything about one loss."""
     paper = f"[{loss.paper}](https://arxiv.org/abs/{loss.paper})" if loss.paper[:4].isdigit() else loss.paper
+    fields = {name: plain(text) for name, text in loss.fields.items()}
+    note = fields.pop("Note", None)
+    if loss.fits(2):
+        for name, value in zip(("Collapsed", "Perfect"), loss.bounds(), strict=True):
+            number = f"{value + 0.0:.3f}".replace("-0.000", "0.000")
+            fields[name] = f"{fields[name]}; here {number}" if name in fields else f"{number} here"
     lines = [f"### {loss.title}", ""]
     if loss.fits(2):
         lines += [f'<img src="losses/{loss.name}.svg" alt="Forces of {loss.title} on the circle" align="right">', ""]
-    lines += [(inspect.getdoc(loss) or "").split("\n")[0], "", f"$${loss.formula}$$", ""]
+    lines += [plain(loss.summary), "", f"$${loss.formula}$$", ""]
     lines += [f"`losses.{loss.name}({', '.join(loss.arguments)})` · {paper}", ""]
-    if loss.fits(2):
-        collapsed, perfect = (f"{value + 0.0:.3f}" for value in loss.bounds())
-        lines += [
-            f"Collapsed {collapsed.replace('-0.000', '0.000')}, perfect {perfect.replace('-0.000', '0.000')}.",
-            "",
-        ]
+    lines += [f"- `{name}`: {fields.pop(name)}" for name in loss.arguments]
     lines += [f"- {knob(loss, declared)}" for declared in loss.knobs]
-    return "\n".join(lines)
+    lines += [f"- {name}: {fields[name]}" for name in FIELDS if name in fields]
+    return "\n".join([*lines, *(["", note] if note else [])])
 
 
 def identities() -> str:

@@ -48,11 +48,15 @@ def swav(
 ) -> Parts:
     """Swapped assignment: predict from one view the cluster code of the other.
 
-    z (B, V, D) with V >= 2, prototypes (C, D), memory (K, V, D) earlier embeddings of each view that take part in the
-    balancing only; N = B V anchors. The codes q (`sinkhorn` of the cosines, view by view) are targets and carry no
-    gradient; the prototypes learn through the softmax. Parts: `loss` (N,), `code` (N, C) the code of each anchor.
-    Source: Caron et al. 2020, equations 1 and 2, and the authors' code. Collapsed: at least log C, as equal shares make
-    every code uniform. Perfect: near 0. One prototype: 0. See `SwAV` for the module that keeps the prototypes.
+    z: (B, V, D) with V >= 2, N = B V anchors
+    prototypes: (C, D)
+    memory: (K, V, D) earlier embeddings of each view that take part in the balancing only
+    Parts: `loss` (N,), `code` (N, C) the code of each anchor
+    Source: Caron et al. 2020, equations 1 and 2, and the authors' code
+    Collapsed: at least log C, as equal shares make every code uniform
+    Perfect: near 0
+    Note: The codes q (`sinkhorn` of the cosines, view by view) are targets and carry no gradient; the prototypes learn
+        through the softmax. One prototype: 0. `SwAV` is the module that keeps the prototypes.
 
     >>> z = torch.eye(4)[:, None].expand(4, 2, 4)
     >>> swav(z, torch.eye(4)) < 1e-3

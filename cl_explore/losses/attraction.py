@@ -41,14 +41,17 @@ def cacr(
 ) -> Parts:
     """Contrastive attraction and repulsion: positives are weighed among positives, negatives among negatives.
 
-    z (B, V, D) with V >= 2; N = B V anchors. The V - 1 positives of an anchor are the other views of its sample; its
-    negatives the other samples as seen in another view: in each later view ("ordered") or each other one, whose
-    means are averaged. No temperature divides the distances: tau_pos and tau_neg only shape the weights. Parts: `loss`,
-    `attraction`, `repulsion` (negative), each (N,); `positive_cost` and `positive_weight` (N, V) by view, 0 at the own
-    one; `negative_cost` and `negative_weight` (N, V, B) by view and sample, the weights of each view compared with
-    summing to 1, else 0. Source: Zheng et al. 2023 and the authors' small-scale code: weights live, so that a negative
-    farther than the weighted mean by more than 1 / tau_neg is attracted; "detach" never does that. tau_plus is theirs
-    too and repels the positive. Collapsed: 0. Perfect: -2 beta B / (B - 1).
+    z: (B, V, D) with V >= 2, N = B V anchors
+    Parts: `loss`, `attraction`, `repulsion` (negative), each (N,); `positive_cost` and `positive_weight` (N, V) by
+        view, 0 at the own one; `negative_cost` and `negative_weight` (N, V, B) by view and sample, the weights of each
+        view compared with summing to 1, else 0
+    Source: Zheng et al. 2023 and the authors' small-scale code, whose weights are live and which has tau_plus
+    Collapsed: 0
+    Perfect: -2 beta B / (B - 1)
+    Note: The V - 1 positives of an anchor are the other views of its sample; its negatives are the other samples as
+        seen in another view: in each later view ("ordered") or each other one, whose means are averaged. No temperature
+        divides the distances: tau_pos and tau_neg only shape the weights. With live weights a negative farther than the
+        weighted mean by more than 1 / tau_neg is attracted; "detach" never does that. tau_plus repels the positive.
 
     >>> z = torch.randn(6, 2, 4)
     >>> from cl_explore.losses import alignment
@@ -96,12 +99,15 @@ def cacr(
 def cacr_momentum(z: Tensor, key: Tensor, *, temperature: Scalar = 1.0, cost: str = "rbf") -> Parts:
     """CACR as trained at scale: V queries of each sample against the keys of a momentum encoder, weights held.
 
-    z (B, V, D) queries (after a predictor), or (B, D) for one; key (B, D) from the slowly moving encoder: row b
-    is the positive of the queries of sample b, the other rows are its negatives. A query far from its key weighs more
-    among the V. Parts: `loss` (N,), `weight` (N,) the share of the query, summing to 1 in each sample. Source: Zheng
-    et al. 2023 and the authors' ImageNet code, with the Euclidean form averaged, not summed, over the batch.
-    Collapsed: rbf 2 temperature log B, euclidean 0. One query: rbf is 2 temperature times InfoNCE. Raises `ValueError`
-    unless z and key hold equally many samples.
+    z: (B, V, D) queries (after a predictor), or (B, D) for one
+    key: (B, D) from the slowly moving encoder: row b is the positive of the queries of sample b, the others are
+        negatives
+    Parts: `loss` (N,), `weight` (N,) the share of the query, summing to 1 in each sample
+    Source: Zheng et al. 2023 and the authors' ImageNet code, with the Euclidean form averaged, not summed, over the
+        batch
+    Collapsed: rbf 2 temperature log B, euclidean 0
+    Raises: `ValueError` unless z and key hold equally many samples
+    Note: A query far from its key weighs more among the V. One query: rbf is 2 temperature times InfoNCE.
 
     >>> from cl_explore.losses import info_nce
     >>> query, key = torch.randn(6, 4), torch.randn(6, 4)

@@ -4,6 +4,7 @@ import difflib
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -175,7 +176,32 @@ class Loss:
         self.defaults: dict[str, Any] = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         if {knob.name for knob in knobs} != self.defaults.keys():
             raise TypeError(f"{self.name}: declared knobs and keyword-only parameters differ")
+        shared = (
+            inspect.Parameter("reduction", inspect.Parameter.KEYWORD_ONLY, default="mean", annotation=str),
+            inspect.Parameter("normalize", inspect.Parameter.KEYWORD_ONLY, default=not raw, annotation=bool),
+        )
+        self.__signature__ = inspect.Signature([*parameters, *shared], return_annotation=Tensor)
         self._readers = {knob.name: READERS[p[knob.name].annotation] for knob in knobs if isinstance(knob, Knob)}
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the docstring: what the loss does."""
+        return " ".join((inspect.getdoc(self) or "").partition("\n\n")[0].split())
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the docstring says of each argument, then under Parts, Source, Collapsed, Perfect, Raises and Note.
+
+        >>> from cl_explore.losses import nt_xent
+        >>> nt_xent.fields["Collapsed"]
+        'log(N - 1)'
+        """
+        paragraphs = (inspect.getdoc(self) or "").split("\n\n")
+        fields: dict[str, str] = {}
+        for line in re.sub(r"\n\s+", " ", paragraphs[1]).splitlines():
+            name, _, text = line.partition(": ")
+            fields[name] = text
+        return fields
 
     def bounds(self, samples: int = 64, views: int = 2, classes: int = 8, **kwargs: Any) -> tuple[float, float]:
         """The value when all points coincide and the value when all is as the loss would have it.
@@ -300,11 +326,19 @@ def loss(
 
     The function computes one number per anchor from unit vectors: it returns them, or a dict whose `"loss"` entry
     they are (see `Loss.parts`). Its positional parameters are tensors of the notation of the house, its keyword-only
-    ones are knobs. What the signature calls a knob is what the function gets: `Scalar`, a tensor of the dtype and
-    device of the first argument, (N,) where the knob is `per_anchor` and given so, else of no dimension, with the
-    caller's gradient; `float` or `int` (rounded), a Python number, for which a tensor is refused. A `Choice` comes as
-    the string it is. A `raw` loss reads embeddings as they come, of any length. `paper` is an arXiv number or a
-    citation; `min_views` and `max_views` bound the V of `z` (B, V, D).
+    ones are knobs. What the signature calls a knob is what the function gets:
+
+    - `Scalar`: a tensor of the dtype and device of the first argument, (N,) if the knob is `per_anchor` and given so,
+      else of no dimension. A tensor of the caller's keeps its gradient.
+    - `float` or `int` (rounded): a Python number. A tensor is refused.
+    - `str`: an option of a `Choice`.
+
+    The docstring is one sentence, then one field a line (`Loss.fields`), then an example.
+
+    paper: an arXiv number or a citation
+    formula: LaTeX in the notation of the house
+    min_views, max_views: bounds of the V of `z` (B, V, D)
+    raw: whether it reads embeddings as they come, of any length
     """
 
     def declare(function: Callable[..., Tensor | Parts]) -> Loss:

@@ -43,14 +43,18 @@ def nspt(
 ) -> Parts:
     """Negative-student positive-teacher: replayed samples stay where the old network put them, away from all others.
 
-    z (B, V, D) or (B, D) of the student a, teacher of the same shape: the frozen old network's t, a constant; labels
-    (B,); rehearsal (B,) integers, 1 for a sample from the buffer (all, if left out). Anchors are the replayed points,
-    positives P(k) the teacher's points of replayed samples of the class, the anchor's own among them; negatives all
-    other points of the student, whatever their class. Parts: `loss` (N,), `positive` (N,) the mean cosine with the
-    positives, `anchor_weight` (N,) 1 for a replayed point. A batch without any gives 0. Source: Cappellazzo et al. 2024
-    for positives and negatives; the exact denominator was not to be checked: "clean" keeps the ratio below 1,
-    "no_positive" decouples it, "literal" holds exp(1/tau) of the anchor itself instead of the positive. Collapsed: log
-    N. Perfect for one replayed sample of each class: log(1 + (N-1) exp(-N/((N-1) tau))), N points on a simplex.
+    z: (B, V, D) or (B, D) of the student a
+    labels: (B,)
+    teacher: as z: the points t of the frozen old network, a constant
+    rehearsal: (B,) 1 for a sample from the buffer, else 0; without it all are
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `anchor_weight` (N,) 1 for a replayed point
+    Source: Cappellazzo et al. 2024 for positives and negatives; the exact denominator was not to be checked
+    Collapsed: log N
+    Perfect: log(1 + (N-1) exp(-N/((N-1) tau))) for one replayed sample of each class, N points on a simplex
+    Note: Anchors are the replayed points; positives P(k) are the teacher's points of replayed samples of the class, the
+        anchor's own among them; negatives are all other points of the student, whatever their class. "clean" keeps the
+        ratio below 1, "no_positive" decouples it, "literal" holds exp(1/tau) of the anchor itself instead of the
+        positive. A batch without a replayed point gives 0.
 
     >>> z, labels = torch.randn(6, 8), torch.arange(6) // 2
     >>> torch.allclose(nspt(z, labels, z, denominator="literal"), ntpt(z, labels, z))
@@ -87,11 +91,16 @@ def ntpt(
 ) -> Parts:
     """Negative-teacher positive-teacher, the baseline of `nspt`: the old network supplies the negatives as well.
 
-    z (B, V, D) or (B, D) of the student, teacher of the same shape, a constant; labels (B,); rehearsal (B,) integers, 1
-    for a sample from the buffer (all, if left out). The student's points of new classes feel nothing, and stand against
-    the teacher's guesses about classes it never saw. Parts: `loss` (N,), `positive` (N,) the mean cosine with the
-    positives, `anchor_weight` (N,) 1 for a replayed point. A batch without any gives 0. Source: Cappellazzo et al.
-    2024. Collapsed: log N. Perfect for one replayed sample of each class: log(1 + (N-1) exp(-N/((N-1) tau))).
+    z: (B, V, D) or (B, D) of the student a
+    labels: (B,)
+    teacher: as z: the points t of the frozen old network, a constant
+    rehearsal: (B,) 1 for a sample from the buffer, else 0; without it all are
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `anchor_weight` (N,) 1 for a replayed point
+    Source: Cappellazzo et al. 2024
+    Collapsed: log N
+    Perfect: log(1 + (N-1) exp(-N/((N-1) tau))) for one replayed sample of each class
+    Note: The student's points of new classes feel nothing, and stand against the teacher's guesses about classes it
+        never saw. A batch without a replayed point gives 0.
 
     >>> ntpt(torch.ones(4, 2, 3), torch.tensor([0, 0, 1, 1]), torch.ones(4, 2, 3)).exp().round()
     tensor(8.)
@@ -116,11 +125,14 @@ def ntpt(
 def multimodal_supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrast across two modalities: everything of the class on the other side is a positive.
 
-    z (B, 2, D), the two modalities (audio and text, image and text) as views, labels (B,); each of the N = 2 B points
-    is an anchor against the B points of the other modality. Parts: `loss` (N,), `positive` (N,) the mean cosine with
-    the positives. Source: Cappellazzo et al. 2024, as the mean (not the sum) over both directions. All labels
-    different: CLIP, the mean of `info_nce` both ways. Collapsed: log B. Perfect (classes on a simplex, n samples each):
-    log n + log(1 + (C-1) exp(-C/((C-1) tau))).
+    z: (B, 2, D), the two modalities (audio and text, image and text) as views; N = 2 B anchors
+    labels: (B,)
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives
+    Source: Cappellazzo et al. 2024, as the mean (not the sum) over both directions
+    Collapsed: log B
+    Perfect: log n + log(1 + (C-1) exp(-C/((C-1) tau))), classes on a simplex, n samples each
+    Note: Each point is an anchor against the B points of the other modality. All labels different: CLIP, the mean of
+        `info_nce` both ways.
 
     >>> from cl_explore.losses import info_nce
     >>> z = torch.randn(4, 2, 8)

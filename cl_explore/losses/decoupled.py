@@ -29,11 +29,13 @@ def _decoupled(z: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def dcl(z: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Decoupled contrastive loss: NT-Xent without the positive in the denominator.
 
-    z (B, 2, D); N = 2 B anchors against the N - 2 points of the other samples. Parts: `loss` (N,), `positive` (N,)
-    cosine with the positive, `coupling` (N,) the factor q = sigmoid(loss) = 1 - P(positive) by which NT-Xent shrinks
-    this gradient. Source: Yeh et al. 2022, equation 6, as the mean (not the sum) over both views. Collapsed: log(N -
-    2). Not a log-probability: it may be negative, and its values do not compare with NT-Xent's; softplus(dcl) =
-    nt_xent for each anchor.
+    z: (B, 2, D); N = 2 B anchors against the N - 2 points of the other samples
+    Parts: `loss` (N,), `positive` (N,) cosine with the positive, `coupling` (N,) the factor q = sigmoid(loss) = 1 -
+        P(positive) by which NT-Xent shrinks this gradient
+    Source: Yeh et al. 2022, equation 6, as the mean (not the sum) over both views
+    Collapsed: log(N - 2)
+    Note: Not a log-probability: it may be negative, and its values do not compare with NT-Xent's; softplus(dcl) =
+        nt_xent for each anchor.
 
     >>> import torch.nn.functional as F
     >>> from cl_explore.losses import nt_xent
@@ -63,10 +65,13 @@ def dcl(z: Tensor, *, temperature: Scalar = 0.1) -> Parts:
 def dclw(z: Tensor, *, temperature: Scalar = 0.1, sigma: Scalar = 0.5, weight_grad: str = "detach") -> Parts:
     """Decoupled contrastive loss whose positives are weighted: hard positives (far apart) pull more.
 
-    z (B, 2, D); N = 2 B anchors. Weight of sample i: 2 - B softmax_i(s_ip / sigma), of mean exactly 1, negative for
-    an outstandingly easy positive. Parts: `loss` (N,), `weight` (N,). Collapsed and perfect: as `dcl`, all weights
-    being 1. Perfect (views equal, samples on a simplex): log(N - 2) - B / ((B - 1) tau). Source: Yeh et al. 2022,
-    equation 7. Equals `dcl` when all positives are equally similar and as sigma grows without bound.
+    z: (B, 2, D), N = 2 B anchors
+    Parts: `loss` (N,), `weight` (N,)
+    Source: Yeh et al. 2022, equation 7
+    Collapsed: log(N - 2), as `dcl`, all weights being 1
+    Perfect: log(N - 2) - B / ((B - 1) tau), views equal and samples on a simplex
+    Note: Weight of sample i: 2 - B softmax_i(s_ip / sigma), of mean exactly 1, negative for an outstandingly easy
+        positive. Equals `dcl` when all positives are equally similar and as sigma grows without bound.
 
     >>> from cl_explore.losses import dcl
     >>> z = torch.randn(8, 2, 4)
@@ -96,13 +101,15 @@ def view_energies(z: Tensor, scale: Tensor) -> Tensor:
     max_views=2,
 )
 def dhel(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
-    """Decoupled hyperspherical energy loss: negatives come from the own view only, so nothing couples the two views
-    but the positive.
+    """Decoupled hyperspherical energy loss: negatives come from the own view only, so nothing couples the two views but
+    the positive.
 
-    z (B, 2, D). One number of a whole sample, which both its views carry: one pull, an energy for each view. Parts:
-    `loss` (N,), `alignment` (N,) = s_ip / tau, `energy` (N,) the log-sum-exp of each anchor alone. Source:
-    Koromilas et al. 2024 and the authors' code. Collapsed: 2 log(B - 1) + 1 / tau. Perfect (views equal, samples on a
-    simplex): 2 log(B - 1) - 1 / tau - 2 / ((B - 1) tau).
+    z: (B, 2, D), N = 2 B anchors
+    Parts: `loss` (N,), `alignment` (N,) s_ip / tau, `energy` (N,) the log-sum-exp of each anchor alone
+    Source: Koromilas et al. 2024 and the authors' code
+    Collapsed: 2 log(B - 1) + 1 / tau
+    Perfect: 2 log(B - 1) - 1 / tau - 2 / ((B - 1) tau), views equal and samples on a simplex
+    Note: One number of a whole sample, which both its views carry: one pull, an energy for each view.
 
     >>> collapsed, perfect = dhel.bounds(samples=4, temperature=0.5)
     >>> round(collapsed - perfect, 4)  # 2 (1 + 1 / 3) / 0.5

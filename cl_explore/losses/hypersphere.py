@@ -36,9 +36,11 @@ def _uniformity(z: Tensor, t: Tensor) -> Parts:
 def alignment(z: Tensor, *, alpha: Scalar = 2.0) -> Tensor:
     """Alignment: how far apart the views of a sample are.
 
-    z (B, V, D) with V >= 2; for each anchor the mean over its other views. Source: Wang & Isola 2020, section 4.1.1.
-    Collapsed and perfect alike: 0, which is why it needs uniformity beside it. Random directions, alpha 2: 2 on
-    average.
+    z: (B, V, D) with V >= 2; for each anchor the mean over its other views
+    Source: Wang & Isola 2020, section 4.1.1
+    Collapsed: 0, which is why it needs uniformity beside it
+    Perfect: 0
+    Note: Random directions, alpha 2: 2 on average.
 
     >>> alignment(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]] * 2))
     tensor(2.0000)
@@ -56,10 +58,13 @@ def alignment(z: Tensor, *, alpha: Scalar = 2.0) -> Tensor:
 def uniformity(z: Tensor, *, t: Scalar = 2.0) -> Parts:
     """Uniformity: the logarithm of the mean Gaussian potential between samples, for each view on its own.
 
-    z (B, V, D) or (B, D) of unit length. It is one number of a whole view, which every anchor of the view carries;
-    the mean is the mean over views. Parts: `loss` (N,), `potential` (N,) the log mean potential an anchor feels.
-    Source: Wang & Isola 2020, equation 2. Collapsed: 0, its maximum. Perfect: about -2t in high dimensions, never
-    below -4t. No distances are formed: on the sphere -t |x - y|^2 = 2t x.y - 2t.
+    z: (B, V, D) or (B, D) of unit length
+    Parts: `loss` (N,), `potential` (N,) the log mean potential an anchor feels
+    Source: Wang & Isola 2020, equation 2
+    Collapsed: 0, its maximum
+    Perfect: about -2t in high dimensions, never below -4t
+    Note: One number of a whole view, which every anchor of the view carries; the mean is the mean over views. No
+        distances are formed: on the sphere -t |x - y|^2 = 2t x.y - 2t.
 
     >>> round(float(uniformity(torch.eye(5))), 4)
     -4.0
@@ -78,8 +83,11 @@ def uniformity(z: Tensor, *, t: Scalar = 2.0) -> Parts:
 def align_uniform(z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Scalar = 1.0) -> Parts:
     """The two pulls added: alignment of the views plus `weight` times uniformity.
 
-    z (B, V, D) with V >= 2. Parts: `loss`, `alignment`, `uniformity`, each (N,). Source: Wang & Isola 2020, section 5
-    and the authors' code. Collapsed: 0. Perfect: about -2 t weight.
+    z: (B, V, D) with V >= 2
+    Parts: `loss`, `alignment`, `uniformity`, each (N,)
+    Source: Wang & Isola 2020, section 5 and the authors' code
+    Collapsed: 0
+    Perfect: about -2 t weight
 
     >>> round(float(align_uniform(torch.ones(4, 2, 3))), 4) + 0.0
     0.0
@@ -98,11 +106,13 @@ def align_uniform(z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Sc
 def koleo(z: Tensor, *, eps: Scalar = 1e-8) -> Parts:
     """Kozachenko-Leonenko entropy: every point keeps away from its nearest neighbour, view by view.
 
-    z (B, V, D) or (B, D); N = B V anchors, each with its nearest other sample of the same view. Both ends of the pair
-    feel the push. Parts: `loss` (N,), `distance` (N,) to the neighbour. Source: Sablayrolles et al. 2019, and DINOv2's
-    code, which adds it with weight 0.1 (and 1e-8 to each coordinate of the difference, left out here: it turns with the
-    axes). Collapsed: -log eps, about 18.4, with no gradient as no direction leads away. Perfect: -log of the nearest
-    distance of the best packing, -log sqrt(2 B / (B - 1)) where the simplex fits.
+    z: (B, V, D) or (B, D); N = B V anchors, each with its nearest other sample of the same view
+    Parts: `loss` (N,), `distance` (N,) to the neighbour
+    Source: Sablayrolles et al. 2019, and DINOv2's code, which adds it with weight 0.1 (and 1e-8 to each coordinate of
+        the difference, left out here: it turns with the axes)
+    Collapsed: -log eps, about 18.4, with no gradient as no direction leads away
+    Perfect: -log of the nearest distance of the best packing, -log sqrt(2 B / (B - 1)) where the simplex fits
+    Note: Both ends of the pair feel the push.
 
     >>> round(float(koleo(torch.eye(5))), 4)
     -0.3466

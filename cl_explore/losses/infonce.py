@@ -23,11 +23,14 @@ def require_in_batch_negatives(name: str, rows: Tensor) -> None:
 def info_nce(query: Tensor, key: Tensor, negatives: Tensor | None = None, *, temperature: Scalar = 0.1) -> Parts:
     """InfoNCE in one direction: row i of `key` is the positive of row i of `query`.
 
-    query (N, D), key (N, D). Without `negatives` the other rows of `key` are the negatives; with negatives (M, D),
-    shared by all queries, or (N, M, D), a list for each, they are these alone. Parts: `loss` (N,), `positive` (N,)
-    the cosine with the positive. Source: van den Oord et al. 2018, equation 4. Collapsed: log N. Perfect (positives
-    at cosine 1, negatives at -1/(N-1)): log(1 + (N-1) exp(-N/((N-1) tau))). log N - loss is a lower bound of the
-    mutual information.
+    query: (N, D)
+    key: (N, D), row i the positive of row i of `query`
+    negatives: (M, D), shared by all queries, or (N, M, D), a list for each; without it the other rows of `key`
+    Parts: `loss` (N,), `positive` (N,) the cosine with the positive
+    Source: van den Oord et al. 2018, equation 4
+    Collapsed: log N
+    Perfect: log(1 + (N-1) exp(-N/((N-1) tau))), positives at cosine 1 and negatives at -1/(N-1)
+    Note: log N - loss is a lower bound of the mutual information.
 
     >>> eye = torch.eye(4)
     >>> info_nce(eye, eye, temperature=0.1) < 1e-3
@@ -58,10 +61,14 @@ def info_nce(query: Tensor, key: Tensor, negatives: Tensor | None = None, *, tem
 def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperature: Scalar = 1.0) -> Parts:
     """Contrastive predictive coding: InfoNCE whose similarity is a learned bilinear form.
 
-    context (N, E) what is known so far, key (N, D) the encoded future, critic W (E, D), one matrix for each step
-    ahead; without it the plain inner product, which takes E = D. All are read raw. Parts: `loss` (N,), `positive` (N,)
-    the logit of the own key. Source: van den Oord et al. 2018, equations 3 and 4. Collapsed: log N. Only the product of
-    context and W counts: a linear layer at the end of the context network does the same as W.
+    context: (N, E) what is known so far
+    key: (N, D) the encoded future
+    critic: W (E, D), one matrix for each step ahead; without it the plain inner product, which takes E = D
+    Parts: `loss` (N,), `positive` (N,) the logit of the own key
+    Source: van den Oord et al. 2018, equations 3 and 4
+    Collapsed: log N
+    Note: All are read raw. Only the product of context and W counts: a linear layer at the end of the context network
+        does the same as W.
 
     >>> context, key, critic = torch.randn(5, 3), torch.randn(5, 4), torch.zeros(3, 4)
     >>> cpc(context, key, critic).exp()
@@ -87,10 +94,12 @@ def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperatu
 def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     """Normalised temperature-scaled cross-entropy: find your other view among all other points of the batch.
 
-    z (B, V, D) with V >= 2; each of the N = B V points is an anchor against the N - 1 others. With more than two
-    views the log-probabilities of the V - 1 positives are averaged. Parts: `loss` (N,), `positive` (N,) the mean
-    cosine with the positives. Source: Chen et al. 2020, equation 1. Collapsed: log(N - 1). Perfect (views equal,
-    samples on a simplex): log(1 + (N-2) exp(-B/((B-1) tau))) for V = 2.
+    z: (B, V, D) with V >= 2; each of the N = B V points is an anchor against the N - 1 others
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives
+    Source: Chen et al. 2020, equation 1
+    Collapsed: log(N - 1)
+    Perfect: log(1 + (N-2) exp(-B/((B-1) tau))) for V = 2, views equal and samples on a simplex
+    Note: With more than two views the log-probabilities of the V - 1 positives are averaged.
 
     >>> nt_xent(torch.ones(8, 2, 3)).exp().round()
     tensor(15.)

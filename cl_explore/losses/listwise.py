@@ -53,14 +53,19 @@ def listwise_wasserstein(
 ) -> Parts:
     """Squared Wasserstein distance between the scores of a batch and its levels of relevance, each seen as a Gaussian.
 
-    query (N, D) with N >= 2, passages (N, K, D) a list for each query, relevance (N, K) integer levels. P is the
-    softmax of the scores of each query over all N K passages, T that of the levels (0 for foreign passages); a
-    Gaussian is fitted to the N rows of each. One number of the whole batch, carried by every query. Parts: `loss`,
-    `mean_term`, `spread_term`, each (N,), and `kl` (N,) the divergence of each row of P from T, for comparison. Source:
-    Esfandiarpoor et al. 2025 and the authors' code, which scores by raw dot products at temperature 1
-    (`normalize=False`) and takes the root by eigenvalues + 1e-15, hence differs by about 1e-7; both in float64. Exactly
-    the same if the queries swap their rows of P, so a loss of 0 does not mean that the pairs are right. Collapsed:
-    |mu_P - mu_T|^2 + tr Sigma_T. Perfect: 0. Raises `ValueError` for fewer than 2 queries.
+    query: (N, D) with N >= 2
+    passages: (N, K, D) a list for each query
+    relevance: (N, K) integer levels
+    Parts: `loss`, `mean_term`, `spread_term`, each (N,), and `kl` (N,) the divergence of each row of P from T, for
+        comparison
+    Source: Esfandiarpoor et al. 2025 and the authors' code, which scores by raw dot products at temperature 1
+        (`normalize=False`) and takes the root by eigenvalues + 1e-15, hence differs by about 1e-7; both in float64
+    Collapsed: |mu_P - mu_T|^2 + tr Sigma_T
+    Perfect: 0
+    Raises: `ValueError` for fewer than 2 queries
+    Note: P is the softmax of the scores of each query over all N K passages, T that of the levels (0 for foreign
+        passages); a Gaussian is fitted to the N rows of each. One number of the whole batch, carried by every query.
+        Exactly the same if the queries swap their rows of P, so a loss of 0 does not mean that the pairs are right.
 
     >>> eye = torch.eye(4)
     >>> bool(listwise_wasserstein(eye, eye[:, None], torch.ones(4, 1, dtype=torch.long), temperature=1.0) < 1e-9)
@@ -95,10 +100,14 @@ def listwise_kl(
 ) -> Parts:
     """Divergence of each query's scores from its levels of relevance: the row by row form of `listwise_wasserstein`.
 
-    query (N, D), passages (N, K, D) a list for each query, relevance (N, K) integer levels; softmaxes over all N K
-    passages. Parts: `loss` (N,), `target` (N,) the share T gives to the best passage of the own list. Source: the
-    baseline of Esfandiarpoor et al. 2025. As `label_scale` grows and one passage of each list is best, it becomes
-    InfoNCE with that one as the positive. Collapsed: log(N K) less the entropy of T. Perfect: 0.
+    query: (N, D)
+    passages: (N, K, D) a list for each query; softmaxes run over all N K passages
+    relevance: (N, K) integer levels
+    Parts: `loss` (N,), `target` (N,) the share T gives to the best passage of the own list
+    Source: the baseline of Esfandiarpoor et al. 2025
+    Collapsed: log(N K) less the entropy of T
+    Perfect: 0
+    Note: As `label_scale` grows and one passage of each list is best, it becomes InfoNCE with that one as the positive.
 
     >>> eye, best = torch.eye(4), torch.ones(4, 1, dtype=torch.long)
     >>> listwise_kl(eye, eye[:, None], best, temperature=1.0) < 1e-6

@@ -29,11 +29,16 @@ def _log_prior(counts: Tensor, x: Tensor) -> Tensor:
 def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: Scalar = 1.0) -> Parts:
     """Cross-entropy of logits to which the log frequency of each class is added while training, and not later.
 
-    logits (B, C), labels (B,) in [0, C), counts (C,) integers: the size of each class in the training set. The
-    classifier need not learn the frequencies, so its bare logits treat rare and frequent classes alike. Parts: `loss`
-    (B,), `confidence` (B,) the bare softmax at the own class. Source: Menon et al. 2021; with strength 1 also known as
-    balanced softmax (2007.10740). Equal counts: cross-entropy. Collapsed (equal logits) with strength 1: minus the
-    log frequency of the own class. Perfect: 0. Raises `ValueError` if a count is 0 or a label has no logit.
+    logits: (B, C)
+    labels: (B,) in [0, C)
+    counts: (C,) integers: the size of each class in the training set
+    Parts: `loss` (B,), `confidence` (B,) the bare softmax at the own class
+    Source: Menon et al. 2021; with strength 1 also known as balanced softmax (2007.10740)
+    Collapsed: minus the log frequency of the own class, with equal logits and strength 1
+    Perfect: 0
+    Raises: `ValueError` if a count is 0 or a label has no logit
+    Note: The classifier need not learn the frequencies, so its bare logits treat rare and frequent classes alike. Equal
+        counts: cross-entropy.
 
     >>> logit_adjusted(torch.zeros(2, 2), torch.tensor([0, 1]), torch.tensor([90, 10]), reduction="none").neg().exp()
     tensor([0.9000, 0.1000])
@@ -55,12 +60,16 @@ def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: 
 def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Balanced contrastive loss: SupCon in which every class weighs the same in the denominator and is always there.
 
-    z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D) learned centres; N = B V anchors against the other
-    points and all centres. n_c counts the points and the centre of class c, so no class is ever empty; positives P(i)
-    are the other points of the class and its centre. Parts: `loss` (N,), `positive` (N,) the mean cosine with the
-    positives. Source: Zhu et al. 2022 and the authors' code. Collapsed (points and centres): log C. Perfect (all on a
-    simplex): log(1 + (C-1) exp(-C/((C-1) tau))), whatever the class sizes: that is the point. Raises `ValueError` if a
-    label has no centre.
+    z: (B, V, D) or (B, D); N = B V anchors against the other points and all centres
+    labels: (B,) in [0, C)
+    prototypes: (C, D) learned centres
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives
+    Source: Zhu et al. 2022 and the authors' code
+    Collapsed: log C, points and centres equal
+    Perfect: log(1 + (C-1) exp(-C/((C-1) tau))), all on a simplex, whatever the class sizes: that is the point
+    Raises: `ValueError` if a label has no centre
+    Note: n_c counts the points and the centre of class c, so no class is ever empty. Positives P(i) are the other
+        points of the class and its centre.
 
     >>> bcl(torch.ones(6, 2, 4), torch.tensor([0, 0, 0, 0, 0, 1]), torch.ones(5, 4)).exp().round()
     tensor(5.)
@@ -110,15 +119,21 @@ def paco(
 ) -> Parts:
     """Parametric contrastive loss: classifier and contrast share one softmax, so that rare classes have a column, too.
 
-    z (B, D) anchors, labels (B,) in [0, C), logits (B, C) of a classifier, teacher (B, D) the same samples through the
-    momentum encoder, queue (K, D) earlier ones with queue_labels (K,), counts (C,) the size of each class in the
-    training set, its log frequency being added to the logits. Columns: the logits x (no temperature), and the cosines
-    with z, teacher and queue; teacher and queue are constants. Positives P(i): columns of the own class but i itself.
-    Parts: `loss` (B,), `positives` (B,) how many, `centre` (B,) the share of the logits in the denominator. Source: Cui
-    et al. 2021 and the authors' code. alpha = gamma = 0 is `logit_adjusted`. Collapsed (no counts, logits 0, one class,
-    M other columns): log(C + M exp(1/tau)) - alpha M/(tau (beta + alpha M)). Perfect: the logits of the own class
-    without bound, 0 with alpha 0. Raises `ValueError` if a label has no logit or only one of queue and queue_labels is
-    given.
+    z: (B, D) anchors
+    labels: (B,) in [0, C)
+    logits: (B, C) of a classifier
+    teacher: (B, D) the same samples through the momentum encoder, a constant
+    queue: (K, D) earlier embeddings, constants
+    queue_labels: (K,) their labels
+    counts: (C,) the size of each class in the training set, whose log frequency is added to the logits
+    Parts: `loss` (B,), `positives` (B,) how many, `centre` (B,) the share of the logits in the denominator
+    Source: Cui et al. 2021 and the authors' code
+    Collapsed: log(C + M exp(1/tau)) - alpha M/(tau (beta + alpha M)) for no counts, logits 0, one class and M other
+        columns
+    Perfect: 0 with alpha 0, as the logits of the own class grow without bound
+    Raises: `ValueError` if a label has no logit or only one of queue and queue_labels is given
+    Note: Columns are the logits x (no temperature) and the cosines with z, teacher and queue. Positives P(i) are the
+        columns of the own class but i itself. alpha = gamma = 0 is `logit_adjusted`.
 
     >>> labels, logits, counts = torch.arange(6) % 3, torch.randn(6, 3), torch.tensor([50, 20, 2])
     >>> each = paco(torch.randn(6, 8), labels, logits, counts=counts, alpha=0, gamma=0)

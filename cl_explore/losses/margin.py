@@ -23,9 +23,11 @@ TABLE = 2**22
 def contrastive_margin(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0) -> Tensor:
     """The loss of pairs: points of one class attract, points of two classes repel until they are `margin` apart.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V points, each paired with the N - 1 others. Source: Hadsell, Chopra &
-    LeCun 2006, equation 4, as the mean (not the sum) over pairs. Collapsed: margin^2 / 2 times the share of pairs of
-    two classes. Perfect: 0.
+    z: (B, V, D) or (B, D); N = B V points, each paired with the N - 1 others
+    labels: (B,)
+    Source: Hadsell, Chopra & LeCun 2006, equation 4, as the mean (not the sum) over pairs
+    Collapsed: margin^2 / 2 times the share of pairs of two classes
+    Perfect: 0
 
     >>> contrastive_margin(torch.eye(2), torch.tensor([0, 0]))
     tensor(1.0000)
@@ -98,13 +100,17 @@ def triplet(
 ) -> Parts:
     """Triplet margin loss over all, the semi-hard or the hardest triplets of each anchor.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V points. "all": every positive with every negative. "semi-hard":
-    negatives farther than the positive yet inside the margin. "hard": farthest positive with nearest negative. Parts:
-    `loss` (N,) the mean over the triplets of an anchor, `active` (N,) how many violate the margin, `anchor_weight`
-    (N,) how many enter the mean, so that the loss is the mean over triplets. With average="active" and nothing
-    violated: 0. Source: Schroff et al. 2015, equation 1 (squared distances there); Hermans et al. 1703.07737 ("hard",
-    softplus). Collapsed: margin. Perfect: 0. Raises `ValueError` if no anchor has both a positive and a negative, or
-    if softplus or swap is asked of semi-hard triplets, or swap of hard ones.
+    z: (B, V, D) or (B, D), N = B V points
+    labels: (B,)
+    Parts: `loss` (N,) the mean over the triplets of an anchor, `active` (N,) how many violate the margin,
+        `anchor_weight` (N,) how many enter the mean, so that the loss is the mean over triplets
+    Source: Schroff et al. 2015, equation 1 (squared distances there); Hermans et al. 1703.07737 ("hard", softplus)
+    Collapsed: margin
+    Perfect: 0
+    Raises: `ValueError` if no anchor has both a positive and a negative, or if softplus or swap is asked of semi-hard
+        triplets, or swap of hard ones
+    Note: "all": every positive with every negative. "semi-hard": negatives farther than the positive yet inside the
+        margin. "hard": farthest positive with nearest negative. With average="active" and nothing violated: 0.
 
     >>> triplet(torch.ones(4, 3), torch.tensor([0, 0, 1, 1]), margin=0.3)
     tensor(0.3000)

@@ -96,11 +96,14 @@ def mochi(
 ) -> Parts:
     """Contrast with a queue and with synthetic negatives that are harder than what the queue holds.
 
-    query (N, D), key (N, D); queue (K, D), without it the other rows of `key` are the negatives; synthetic (N, S, D),
-    those of each query, see `mix_hard_negatives`; without them the loss is MoCo's. Parts: `loss` (N,), `real` (N,) the
-    loss before synthesis, never above it, `positive` (N,) cosine with the positive, `harder` (N,) the cosine of the
-    hardest synthetic negative, where there are any. Source: Kalantidis et al. 2020. Collapsed: log(1 + K +
-    S), without a queue log(N + S).
+    query: (N, D)
+    key: (N, D), row i the positive of row i of `query`
+    queue: (K, D); without it the other rows of `key` are the negatives
+    synthetic: (N, S, D) those of each query, see `mix_hard_negatives`; without them the loss is MoCo's
+    Parts: `loss` (N,), `real` (N,) the loss before synthesis, never above it, `positive` (N,) cosine with the positive,
+        `harder` (N,) the cosine of the hardest synthetic negative, where there are any
+    Source: Kalantidis et al. 2020
+    Collapsed: log(1 + K + S), without a queue log(N + S)
 
     >>> query, queue = torch.eye(4)[:2], torch.eye(4)
     >>> recipe = draw_mixes(2, hardest=3, pairs=2, queries=2, generator=torch.Generator().manual_seed(0))

@@ -22,9 +22,14 @@ from cl_explore.losses.similarity import row_column_lse, row_lse
 def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     """CLIP: InfoNCE in both directions, each image among the texts and each text among the images.
 
-    query (N, D), key (N, D), row i of both from one pair. Parts: `loss`, `query_to_key`, `key_to_query` (the loss is
-    their mean) and `positive` (the cosine of the pair), each (N,). Source: Radford et al. 2021, figure 3. Collapsed:
-    log N. Perfect: as `info_nce`. The temperature is learned there: see `CLIP`.
+    query: (N, D)
+    key: (N, D), row i from the same pair as row i of `query`
+    Parts: `loss`, `query_to_key`, `key_to_query` (the loss is their mean) and `positive` (the cosine of the pair), each
+        (N,)
+    Source: Radford et al. 2021, figure 3
+    Collapsed: log N
+    Perfect: as `info_nce`
+    Note: `CLIP` is the module that learns the temperature.
 
     >>> from cl_explore.losses import info_nce
     >>> q, k = torch.randn(6, 4), torch.randn(6, 4)
@@ -83,13 +88,16 @@ class CLIP(nn.Module):
 def mil_nce(query: Tensor, candidates: Tensor, *, temperature: Scalar = 0.07, direction: str = "both") -> Parts:
     """Multiple-instance InfoNCE: at least one of P candidates fits the query, nobody knows which.
 
-    query (N, D), candidates (N, P, D), the bag of each query. The sum over a bag stands inside the logarithm, so the
-    best candidate takes the gradient. "query": each query among all N P candidates. "both": the mean of that and of
-    the other direction, in which each bag looks for its query, -log(sum_p e^s(q_i,k_ip) / sum_j,p e^s(q_j,k_ip)).
-    "joint": one softmax over the negatives of both kinds, as in the code of MMV, where the own bag stands in the
-    denominator twice and the loss never falls below log 2. Parts: `loss` (N,), `weight` (N, P) the share of each
-    candidate in its own bag. Source: Miech et al. 2020; Akbari et al. 2104.11178, equation 5 ("query") and their code
-    ("both", summed there). Collapsed: log N; "joint": log 2N. With P = 1, "both" is `clip` and "query" `info_nce`.
+    query: (N, D)
+    candidates: (N, P, D), the bag of each query
+    Parts: `loss` (N,), `weight` (N, P) the share of each candidate in its own bag
+    Source: Miech et al. 2020; Akbari et al. 2104.11178, equation 5 ("query") and their code ("both", summed there)
+    Collapsed: log N; "joint": log 2N
+    Note: The sum over a bag stands inside the logarithm, so the best candidate takes the gradient. "query": each query
+        among all N P candidates. "both": the mean of that and of the other direction, in which each bag looks for its
+        query, -log(sum_p e^s(q_i,k_ip) / sum_j,p e^s(q_j,k_ip)). "joint": one softmax over the negatives of both kinds,
+        as in the code of MMV, where the own bag stands in the denominator twice and the loss never falls below log 2.
+        With P = 1, "both" is `clip` and "query" `info_nce`.
 
     >>> q, k = torch.eye(4), torch.eye(4)[:, None].expand(4, 3, 4)
     >>> mil_nce(q, k) < 1e-3

@@ -32,10 +32,13 @@ def _pull(z: Tensor, scale: Tensor) -> Tensor:
 def mv_infonce(z: Tensor, *, temperature: Scalar = 0.5, denominator: str = "all") -> Parts:
     """Multi-view InfoNCE: the pairs of views of a sample, all in one numerator, against everything its views see.
 
-    z (B, V, D) with V >= 2. One number of a whole sample, which all its views carry. Parts: `loss` (N,), `alignment`
-    (N,) log-sum of the positive pairs, `energy` (N,) log-sum-exp of each anchor. Source: Koromilas et al. 2025; "all"
-    is the authors' code, "cross_view" the formula they print, where points of the same view are left out. Collapsed:
-    log((N - 1) / (V - 1)), with "cross_view" log B. For two views not NT-Xent, which has one logarithm for each view.
+    z: (B, V, D) with V >= 2
+    Parts: `loss` (N,), `alignment` (N,) log-sum of the positive pairs, `energy` (N,) log-sum-exp of each anchor
+    Source: Koromilas et al. 2025; "all" is the authors' code, "cross_view" the formula they print, where points of the
+        same view are left out
+    Collapsed: log((N - 1) / (V - 1)), with "cross_view" log B
+    Note: One number of a whole sample, which all its views carry. For two views not NT-Xent, which has one logarithm
+        for each view.
 
     >>> mv_infonce(torch.ones(8, 4, 3)).exp()
     tensor(10.3333)
@@ -60,11 +63,13 @@ def mv_infonce(z: Tensor, *, temperature: Scalar = 0.5, denominator: str = "all"
 def mv_dhel(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     """Multi-view DHEL: one pull for all pairs of views of a sample, and for each view an energy of its own.
 
-    z (B, V, D) with V >= 2. One number of a whole sample, which all its views carry; it grows with V, there being V
-    energies to one pull, so learning rates do not carry over from one V to another. Parts: `loss` (N,), `alignment`
-    (N,) log-sum of the positive pairs, `energy` (N,) log-sum-exp of each anchor. Source: Koromilas et al. 2025 and the
-    authors' code (an unordered pair counts once; a point is not its own neighbour). Two views: exactly `dhel`.
-    Collapsed: V log(B - 1) + (V - 1) / tau - log(V (V - 1) / 2).
+    z: (B, V, D) with V >= 2
+    Parts: `loss` (N,), `alignment` (N,) log-sum of the positive pairs, `energy` (N,) log-sum-exp of each anchor
+    Source: Koromilas et al. 2025 and the authors' code (an unordered pair counts once; a point is not its own
+        neighbour)
+    Collapsed: V log(B - 1) + (V - 1) / tau - log(V (V - 1) / 2)
+    Note: One number of a whole sample, which all its views carry; it grows with V, as there are V energies to one pull,
+        so learning rates do not carry over from one V to another. Two views: exactly `dhel`.
 
     >>> from cl_explore.losses import dhel
     >>> z = torch.randn(8, 2, 4)

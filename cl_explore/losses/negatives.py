@@ -48,11 +48,12 @@ def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: Tensor) -> Parts:
 def debiased(z: Tensor, *, temperature: Scalar = 0.5, tau_plus: Scalar = 0.1) -> Parts:
     """Debiased contrastive loss: of the negatives a share tau_plus is assumed to be false and taken off again.
 
-    z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each, the positive standing for what a false negative looks like.
+    z: (B, 2, D); N = 2 B anchors with n = N - 2 negatives each
     Parts: `loss` (N,), `negatives` (N,) the logarithm of g, `clamped` (N,) 1 where g is at its floor, which sends no
-    gradient. Source: Chuang et al. 2020 (the estimator
-    with one positive) and the authors' code. Collapsed: log(N - 1). tau_plus 0: exactly
-    NT-Xent.
+        gradient
+    Source: Chuang et al. 2020 (the estimator with one positive) and the authors' code
+    Collapsed: log(N - 1)
+    Note: The positive stands for what a false negative looks like. tau_plus 0: exactly NT-Xent.
 
     >>> from cl_explore.losses import nt_xent
     >>> z = torch.randn(8, 2, 4)
@@ -88,10 +89,12 @@ def hard(
 ) -> Parts:
     """Contrastive loss with hard negatives: the debiased loss, each negative weighted by its own nearness.
 
-    z (B, 2, D); N = 2 B anchors, n = N - 2 negatives each. The weights average to 1; they never become a table, since
-    the weighted sum is the quotient of two sums of exponentials. Parts as `debiased`. Source: Robinson et al. 2021 and
-    the authors' code, which lets the gradient through the weights. Collapsed: log(N - 1). beta 0:
-    exactly `debiased`.
+    z: (B, 2, D); N = 2 B anchors with n = N - 2 negatives each
+    Parts: as `debiased`
+    Source: Robinson et al. 2021 and the authors' code, which lets the gradient through the weights
+    Collapsed: log(N - 1)
+    Note: The weights average to 1; they never become a table, since the weighted sum is the quotient of two sums of
+        exponentials. beta 0: exactly `debiased`.
 
     >>> from cl_explore.losses import debiased
     >>> z = torch.randn(8, 2, 4)
@@ -120,11 +123,14 @@ def hard(
 def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """NT-Xent that leaves the samples of the anchor's own cluster out of the denominator, as likely false negatives.
 
-    z (B, V, D) with V >= 2, labels (B,): pseudo labels, clusters found in another representation. The positives are
-    the other views of the sample, whatever its cluster. Parts: `loss` (N,), `positive` (N,) the mean cosine with the
-    positives, `masked` (N,) how many points were left out. Source: Chakraborty et al. 2020 fill batches so that no two
-    samples share a cluster; leaving out the pairs that do is the same idea in an ordinary batch. Collapsed, m points
-    masked: log(N - 1 - m). Labels all different: exactly NT-Xent. Labels all equal, two views: 0.
+    z: (B, V, D) with V >= 2
+    labels: (B,) pseudo labels: clusters found in another representation
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `masked` (N,) how many points were left out
+    Source: Chakraborty et al. 2020 fill batches so that no two samples share a cluster; leaving out the pairs that do
+        is the same idea in an ordinary batch
+    Collapsed: log(N - 1 - m) for m points masked
+    Note: The positives are the other views of the sample, whatever its cluster. Labels all different: exactly NT-Xent.
+        Labels all equal, two views: 0.
 
     >>> float(g_simclr(torch.eye(3)[:, None].expand(3, 2, 3), torch.zeros(3, dtype=torch.long)))
     0.0

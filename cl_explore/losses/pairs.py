@@ -41,11 +41,14 @@ def _log1pexp(x: Tensor) -> Tensor:
 def n_pair(query: Tensor, key: Tensor, *, l2: Scalar = 0.02) -> Parts:
     """N-pair loss: softmax over raw inner products, one pair of each class, lengths held back by a penalty.
 
-    query (N, D), key (N, D): row i of each comes from class i, the other rows are of other classes. Parts: `loss`,
-    `positive` (the inner product with the positive) and `penalty` (the two squared lengths added), each (N,). Source:
-    Sohn 2016, section 3; codes differ in a factor on the penalty (some halve or quarter it), here there is none.
-    Collapsed: log N, plus the penalty. Without penalty it is `info_nce` of raw embeddings at temperature 1: length
-    takes the place of 1 / temperature.
+    query: (N, D), row i from class i
+    key: (N, D), row i from class i; the other rows are of other classes
+    Parts: `loss`, `positive` (the inner product with the positive) and `penalty` (the two squared lengths added), each
+        (N,)
+    Source: Sohn 2016, section 3; codes differ in a factor on the penalty (some halve or quarter it), here there is none
+    Collapsed: log N, plus the penalty
+    Note: Without penalty it is `info_nce` of raw embeddings at temperature 1: length takes the place of
+        1 / temperature.
 
     >>> from cl_explore.losses import info_nce
     >>> q, k = torch.randn(5, 4), torch.randn(5, 4)
@@ -72,14 +75,18 @@ def n_pair(query: Tensor, key: Tensor, *, l2: Scalar = 0.02) -> Parts:
 def lifted(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0, form: str = "lifted") -> Parts:
     """Lifted structure: each positive pair against all negatives of both its ends.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V points. "lifted": mean over the positive pairs of half the squared
-    hinge. "generalized": the mean over anchors of the plain hinge [log sum_p exp(D_ip) + log sum_n exp(m - D_in)]_+,
-    in which far positives dominate as near negatives do. Parts: `loss` (N,) the mean over the positives of an anchor,
-    `negatives` (N,) log sum_n exp(m - D_in), `active` (N,) how many hinges are open, `anchor_weight` (N,) how much the
-    anchor counts: its number of positives, or 1 if it has any. Source: Song et al. 2016, equation 4; "generalized":
-    Hermans et al. 1703.07737. Collapsed: (m + log 2n)^2 / 2 for n negatives each; "generalized": [m + log n p]_+ for p
-    positives. Perfect: 0 only if the negatives are so far that the hinge closes. Raises `ValueError` if no anchor has
-    both a positive and a negative.
+    z: (B, V, D) or (B, D), N = B V points
+    labels: (B,)
+    Parts: `loss` (N,) the mean over the positives of an anchor, `negatives` (N,) log sum_n exp(m - D_in), `active` (N,)
+        how many hinges are open, `anchor_weight` (N,) how much the anchor counts: its number of positives, or 1 if it
+        has any
+    Source: Song et al. 2016, equation 4; "generalized": Hermans et al. 1703.07737
+    Collapsed: (m + log 2n)^2 / 2 for n negatives each; "generalized": [m + log n p]_+ for p positives
+    Perfect: 0 only if the negatives are so far that the hinge closes
+    Raises: `ValueError` if no anchor has both a positive and a negative
+    Note: "lifted": mean over the positive pairs of half the squared hinge. "generalized": the mean over anchors of the
+        plain hinge [log sum_p exp(D_ip) + log sum_n exp(m - D_in)]_+, in which far positives dominate as near negatives
+        do.
 
     >>> z, labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1, 1])
     >>> lifted(z, labels, margin=0.5)
@@ -129,12 +136,15 @@ def multi_similarity(
 ) -> Parts:
     """Multi-similarity: a soft threshold on the cosines of positives and one on those of negatives.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V anchors, all of which count. "hard" keeps the negatives less than
-    `margin` below the farthest positive and the positives less than `margin` above the nearest negative, and counts an
-    anchor left without pairs as 0. Parts: `loss`, `pull` (positives), `push` (negatives), each (N,). Source: Wang et
-    al. 2019; the authors' code mines. Unlike there, a positive that coincides with its anchor stays a positive.
-    Collapsed: log(1 + p exp(-alpha (1 - base))) / alpha + log(1 + n exp(beta (1 - base))) / beta for p positives and
-    n negatives. As beta grows the push becomes the hinge of the nearest negative, [s - base]_+.
+    z: (B, V, D) or (B, D); N = B V anchors, all of which count
+    labels: (B,)
+    Parts: `loss`, `pull` (positives), `push` (negatives), each (N,)
+    Source: Wang et al. 2019; the authors' code mines
+    Collapsed: log(1 + p exp(-alpha (1 - base))) / alpha + log(1 + n exp(beta (1 - base))) / beta for p positives and n
+        negatives
+    Note: "hard" keeps the negatives less than `margin` below the farthest positive and the positives less than `margin`
+        above the nearest negative, and counts an anchor left without pairs as 0. A positive that coincides with its
+        anchor stays a positive. As beta grows the push becomes the hinge of the nearest negative, [s - base]_+.
 
     >>> z, labels = torch.eye(4)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
     >>> multi_similarity(z, labels, mining="hard")
@@ -181,12 +191,16 @@ def circle(
 ) -> Parts:
     """Circle loss: every pair pulls the harder the farther it is from where it should be.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V anchors. Weights alpha_p = [1 + m - s_ip]_+ and alpha_n = [s_in + m]_+
-    are constants to the gradient. With scope "batch" the two sums run over all pairs i < j, and every anchor carries
-    that one number. Parts: `loss`, `pull` and `push` (the logarithms of the two sums), each (N,), and with scope
-    "anchor" `anchor_weight` (N,), 0 for an anchor without both kinds of pairs. Source: Sun et al. 2020, equation 6.
-    Collapsed: log(1 + p n exp(gamma (1 - 2 m^2))) for p positives and n negatives. Of the order of gamma away from
-    the optimum. Raises `ValueError` if no anchor has both a positive and a negative.
+    z: (B, V, D) or (B, D), N = B V anchors
+    labels: (B,)
+    Parts: `loss`, `pull` and `push` (the logarithms of the two sums), each (N,), and with scope "anchor"
+        `anchor_weight` (N,), 0 for an anchor without both kinds of pairs
+    Source: Sun et al. 2020, equation 6
+    Collapsed: log(1 + p n exp(gamma (1 - 2 m^2))) for p positives and n negatives
+    Raises: `ValueError` if no anchor has both a positive and a negative
+    Note: Weights alpha_p = [1 + m - s_ip]_+ and alpha_n = [s_in + m]_+ are constants to the gradient. With scope
+        "batch" the two sums run over all pairs i < j, and every anchor carries that one number. Of the order of gamma
+        away from the optimum.
 
     >>> z, labels = torch.eye(4)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
     >>> circle(z, labels, margin=0.25) < 0.01

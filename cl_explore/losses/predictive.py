@@ -17,11 +17,13 @@ from cl_explore.losses.similarity import view_agreement
 def byol(z: Tensor, prediction: Tensor) -> Parts:
     """BYOL: predict the other view as a slowly moving copy of the encoder sees it.
 
-    z (B, V, D) targets from the momentum encoder, prediction (B, V, D) from the trained encoder and its predictor,
-    V >= 2; each of the N = B V predictions against the other views of its sample. The targets carry no gradient. Parts:
-    `loss` (N,), `positive` (N,) the mean cosine with the targets. Source: Grill et al. 2020, equation 2, as the mean
-    (not the sum) over both directions. Collapsed and perfect alike: 0. What keeps it from collapsing is the predictor
-    and the moving target, not the loss.
+    z: (B, V, D) targets from the momentum encoder, V >= 2, without gradient
+    prediction: (B, V, D) from the trained encoder and its predictor, each against the other views of its sample
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the targets
+    Source: Grill et al. 2020, equation 2, as the mean (not the sum) over both directions
+    Collapsed: 0
+    Perfect: 0
+    Note: What keeps it from collapsing is the predictor and the moving target, not the loss.
 
     >>> import torch
     >>> byol(torch.eye(4).view(2, 2, 4), torch.eye(4).view(2, 2, 4))
@@ -42,10 +44,12 @@ def byol(z: Tensor, prediction: Tensor) -> Parts:
 def simsiam(z: Tensor, prediction: Tensor) -> Tensor:
     """SimSiam: predict the other view as the same encoder sees it, with a stop-gradient on that side.
 
-    z (B, V, D) projections, prediction (B, V, D) what the predictor makes of them, V >= 2; each of the N = B V
-    predictions against the other views of its sample. z carries no gradient. Source: Chen & He 2021, equation 4.
-    Collapsed and perfect alike: -1; watch the spread of z instead. The same gradient as `byol`, halved: byol = 2 + 2
-    simsiam.
+    z: (B, V, D) projections, V >= 2, without gradient
+    prediction: (B, V, D) what the predictor makes of them, each against the other views of its sample
+    Source: Chen & He 2021, equation 4
+    Collapsed: -1
+    Perfect: -1
+    Note: Watch the spread of z. The same gradient as `byol`, halved: byol = 2 + 2 simsiam.
 
     >>> import torch
     >>> z = torch.eye(2)[:, None].expand(2, 2, 2)

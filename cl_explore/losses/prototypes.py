@@ -53,11 +53,16 @@ def proxy_nca(
 ) -> Parts:
     """Neighbourhood components with one proxy for each class in place of the samples: near the own, far from others.
 
-    z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D) with C >= 2. Parts: `loss` (N,), `distance` (N,)
-    squared, to the own prototype. Source: Movshovitz-Attias et al. 2017; denominator="all" is the form most libraries
-    have, `normalized_softmax` at half the temperature. With "others" the prototype is decoupled as in `dcl`: the loss
-    may be negative, and softplus of it is the other form. Collapsed (points and prototypes): log(C - 1), with "all" log
-    C. Perfect (on a simplex): log(C - 1) - 2C/((C - 1) T). Raises `ValueError` if a label has no prototype.
+    z: (B, V, D) or (B, D)
+    labels: (B,) in [0, C)
+    prototypes: (C, D) with C >= 2
+    Parts: `loss` (N,), `distance` (N,) squared, to the own prototype
+    Source: Movshovitz-Attias et al. 2017
+    Collapsed: log(C - 1), points and prototypes equal; with "all" log C
+    Perfect: log(C - 1) - 2C/((C - 1) T), on a simplex
+    Raises: `ValueError` if a label has no prototype
+    Note: denominator="all" is the form most libraries have, `normalized_softmax` at half the temperature. With "others"
+        the prototype is decoupled as in `dcl`: the loss may be negative, and softplus of it is the other form.
 
     >>> z, labels, prototypes = torch.randn(6, 8), torch.arange(6) % 3, torch.randn(3, 8)
     >>> each = proxy_nca(z, labels, prototypes, reduction="none")
@@ -84,9 +89,14 @@ def proxy_nca(
 def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 0.05) -> Parts:
     """Cross-entropy of the cosines with one prototype for each class.
 
-    z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D). Parts: `loss` (N,), `positive` (N,) the cosine with
-    the own prototype. Source: Zhai & Wu 2018. Collapsed (points and prototypes): log C. Perfect (both on a simplex):
-    log(1 + (C-1) exp(-C/((C-1) tau))). Raises `ValueError` if a label has no prototype.
+    z: (B, V, D) or (B, D)
+    labels: (B,) in [0, C)
+    prototypes: (C, D)
+    Parts: `loss` (N,), `positive` (N,) the cosine with the own prototype
+    Source: Zhai & Wu 2018
+    Collapsed: log C, points and prototypes equal
+    Perfect: log(1 + (C-1) exp(-C/((C-1) tau))), both on a simplex
+    Raises: `ValueError` if a label has no prototype
 
     >>> normalized_softmax(torch.ones(6, 4), torch.arange(6) % 5, torch.ones(5, 4)).exp().round()
     tensor(5.)
@@ -125,12 +135,17 @@ def arcface(
 ) -> Parts:
     """Normalised softmax with an angular margin: a point must be nearer its prototype than the softmax asks.
 
-    z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D), all of unit length; margin in radians, below pi.
-    Parts: `loss` (N,), `positive` (N,) the cosine with the own prototype, `target` (N,) the cosine with the margin.
-    Beyond theta = pi - m, where cos(theta + m) would rise again, the target is cos(theta) - m sin(m). The sine is the
-    length of what the prototype leaves of the point, so no arc cosine and no infinite slope. Source: Deng et al. 2019
-    (scale 64 = 1 / temperature). Margin 0 is `normalized_softmax`. Collapsed: log(1 + (C-1) exp((1 - cos m)/tau)).
-    Perfect: log(1 + (C-1) exp((-1/(C-1) - cos m)/tau)). Raises `ValueError` if a label has no prototype.
+    z: (B, V, D) or (B, D)
+    labels: (B,) in [0, C)
+    prototypes: (C, D)
+    Parts: `loss` (N,), `positive` (N,) the cosine with the own prototype, `target` (N,) the cosine with the margin
+    Source: Deng et al. 2019 (scale 64 = 1 / temperature)
+    Collapsed: log(1 + (C-1) exp((1 - cos m)/tau))
+    Perfect: log(1 + (C-1) exp((-1/(C-1) - cos m)/tau))
+    Raises: `ValueError` if a label has no prototype
+    Note: Margin in radians. Beyond theta = pi - m, where cos(theta + m) would rise again, the target is cos(theta) - m
+        sin(m). The sine is the length of what the prototype leaves of the point, so there is no arc cosine and no
+        infinite slope. Margin 0 is `normalized_softmax`.
 
     >>> arcface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=torch.pi / 3)["target"]
     tensor([0.5000, 0.5000])
@@ -168,10 +183,15 @@ def cosface(
 ) -> Parts:
     """Normalised softmax with a margin on the cosine.
 
-    z (B, V, D) or (B, D), labels (B,) in [0, C), prototypes (C, D). Parts: `loss` (N,), `positive` (N,) the cosine with
-    the own prototype, `target` (N,) the cosine less the margin. Source: Wang et al. 2018 (scale 64 = 1 / temperature).
-    Margin 0 is `normalized_softmax`. Collapsed: log(1 + (C-1) exp(m/tau)). Perfect: log(1 + (C-1) exp((m -
-    C/(C-1))/tau)). Raises `ValueError` if a label has no prototype.
+    z: (B, V, D) or (B, D)
+    labels: (B,) in [0, C)
+    prototypes: (C, D)
+    Parts: `loss` (N,), `positive` (N,) the cosine with the own prototype, `target` (N,) the cosine less the margin
+    Source: Wang et al. 2018 (scale 64 = 1 / temperature)
+    Collapsed: log(1 + (C-1) exp(m/tau))
+    Perfect: log(1 + (C-1) exp((m - C/(C-1))/tau))
+    Raises: `ValueError` if a label has no prototype
+    Note: Margin 0 is `normalized_softmax`.
 
     >>> cosface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=0.25)["target"]
     tensor([0.7500, 0.7500])
@@ -200,13 +220,18 @@ def proto_nce(
 ) -> Parts:
     """The prototype term of prototypical contrastive learning: a loose cluster pulls less than a tight one.
 
-    z (B, V, D) or (B, D), labels (B,) the cluster of each sample, prototypes (C, D) the cluster centres, concentration
-    (C,) positive, of mean 1, their relative spreads (`cluster_concentration`; without it all are 1, which is
-    `normalized_softmax`). PCL adds the mean of this loss over several clusterings to a momentum InfoNCE, and leaves out
-    all but a random sample of the other prototypes: give it those it keeps. Parts: `loss` (N,), `positive` (N,) the
-    cosine with the own prototype. Source: Li et al. 2021 and the authors' code, where two anchors of one cluster also
-    repel each other's copy of its prototype. Collapsed (with concentration 1): log C. Perfect (on a simplex): log(1 +
-    (C-1) exp(-C/((C-1) tau))). Raises `ValueError` if a label has no prototype or a concentration is not positive.
+    z: (B, V, D) or (B, D)
+    labels: (B,) the cluster of each sample
+    prototypes: (C, D) the cluster centres
+    concentration: (C,) positive, of mean 1: relative spreads (`cluster_concentration`); without it all are 1
+    Parts: `loss` (N,), `positive` (N,) the cosine with the own prototype
+    Source: Li et al. 2021 and the authors' code, where two anchors of one cluster also repel each other's copy of its
+        prototype
+    Collapsed: log C with concentration 1
+    Perfect: log(1 + (C-1) exp(-C/((C-1) tau))), on a simplex
+    Raises: `ValueError` if a label has no prototype or a concentration is not positive
+    Note: Without concentration it is `normalized_softmax`. PCL adds the mean of this loss over several clusterings to a
+        momentum InfoNCE, and leaves out all but a random sample of the other prototypes: give it those it keeps.
 
     >>> from cl_explore.losses import info_nce
     >>> query, key = torch.randn(6, 8), torch.randn(6, 8)

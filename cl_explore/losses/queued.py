@@ -20,10 +20,13 @@ from cl_explore.losses.similarity import row_lse
 def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     """Momentum contrast: the own key against a queue of keys of earlier batches.
 
-    query (N, D) from the trained encoder, key (N, D) from its momentum copy, queue (K, D) earlier keys u_j: the other
-    rows of `key` are no negatives, and neither keys nor queue carry a gradient. Parts: `loss` (N,), `positive` (N,)
-    the cosine with the own key. Source: He et al. 2020, equation 1. Collapsed: log(K + 1). See `MoCo` for the module
-    that keeps the queue.
+    query: (N, D) from the trained encoder
+    key: (N, D) from its momentum copy; the other rows are no negatives
+    queue: (K, D) earlier keys u_j
+    Parts: `loss` (N,), `positive` (N,) the cosine with the own key
+    Source: He et al. 2020, equation 1
+    Collapsed: log(K + 1)
+    Note: Neither key nor queue carries a gradient. `MoCo` is the module that keeps the queue.
 
     >>> moco(torch.ones(4, 3), torch.ones(4, 3), torch.ones(7, 3)).exp()
     tensor(8.0000)
@@ -48,11 +51,15 @@ def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: Scalar = 0.0
 def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Nearest-neighbour contrast: the positive is the nearest earlier embedding, a real image and not an augmentation.
 
-    z (B, 2, D) projections, prediction (B, 2, D) what the predictor makes of them, queue (K, D) earlier projections; N
-    = 2 B anchors. The neighbour of z in one view must be found among the B predictions of the other view. It is a
-    constant: z gets no gradient here, only the prediction does. Parts: `loss`, `positive` (the cosine of neighbour and
-    prediction) and `neighbour` (the cosine of z and its neighbour), each (N,). Source: Dwibedi et al. 2021, section 3,
-    as the mean over both views. Collapsed: log B. See `NNCLR` for the module that keeps the queue.
+    z: (B, 2, D) projections, N = 2 B anchors
+    prediction: (B, 2, D) what the predictor makes of them
+    queue: (K, D) earlier projections
+    Parts: `loss`, `positive` (the cosine of neighbour and prediction) and `neighbour` (the cosine of z and its
+        neighbour), each (N,)
+    Source: Dwibedi et al. 2021, section 3, as the mean over both views
+    Collapsed: log B
+    Note: The neighbour of z in one view must be found among the B predictions of the other view. It is a constant: z
+        gets no gradient here, only the prediction does. `NNCLR` is the module that keeps the queue.
 
     >>> z = torch.eye(4)[:, None].expand(4, 2, 4)
     >>> nnclr(z, z, torch.eye(4)) < 1e-3

@@ -19,11 +19,14 @@ from cl_explore.losses.catalogue import Knob, Parts, Scalar, loss
 def barlow_twins(z: Tensor, *, redundancy: Scalar = 0.0051) -> Parts:
     """Barlow Twins: the cross-correlation matrix of the two views should be the identity.
 
-    z (B, 2, D), read raw: each dimension of each view is standardised over the batch (biased variance plus 1e-5, as
-    batch normalisation does), so shift and scale of a dimension play no part. One number of the whole batch, which
-    every one of the N = 2 B anchors carries. Parts: `loss` (N,), `on_diagonal` (N,) and `off_diagonal` (N,) the two
-    sums, `correlation` (D, D). Source: Zbontar et al. 2021, equation 1. Collapsed: D, as every correlation is 0.
-    Perfect: 0, which takes more samples than dimensions. Opposite views: 4 D on the diagonal.
+    z: (B, 2, D), read raw, N = 2 B anchors
+    Parts: `loss` (N,), `on_diagonal` (N,) and `off_diagonal` (N,) the two sums, `correlation` (D, D)
+    Source: Zbontar et al. 2021, equation 1
+    Collapsed: D, as every correlation is 0
+    Perfect: 0, which takes more samples than dimensions
+    Note: Each dimension of each view is standardised over the batch (biased variance plus 1e-5, as batch normalisation
+        does), so shift and scale of a dimension play no part. One number of the whole batch, which every anchor
+        carries. Opposite views: 4 D on the diagonal.
 
     >>> white = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, None].expand(4, 2, 2)
     >>> barlow_twins(100 * white) < 1e-3
@@ -60,12 +63,14 @@ def vicreg(
 ) -> Parts:
     """VICReg: views agree, every dimension varies, no two dimensions say the same.
 
-    z (B, 2, D), read raw; N = 2 B anchors. Parts, each (N,): `loss`, and before weighting `invariance` (squared
-    distance of the views divided by D, the sample's own), `variance` (hinge of the standard deviation, mean over
-    dimensions and views) and `covariance` (squared covariances divided by D, summed over views), numbers of the whole
-    batch. Source: Bardes et al. 2022, equations 1 to 6, weighted as in the authors' code: the distance is divided by
-    D, the variance averaged over the views. Unbiased variances; 1e-4 is added before the root. Collapsed: variance
-    [gamma - 0.01]_+, the rest 0.
+    z: (B, 2, D), read raw, N = 2 B anchors
+    Parts: each (N,): `loss`, and before weighting `invariance` (squared distance of the views divided by D, the
+        sample's own), `variance` (hinge of the standard deviation, mean over dimensions and views) and `covariance`
+        (squared covariances divided by D, summed over views), numbers of the whole batch
+    Source: Bardes et al. 2022, equations 1 to 6, weighted as in the authors' code: the distance is divided by D, the
+        variance averaged over the views
+    Collapsed: variance [gamma - 0.01]_+, the rest 0
+    Note: Unbiased variances; 1e-4 is added before the root.
 
     >>> vicreg(torch.ones(4, 2, 3), variance=1.0)
     tensor(0.9900)

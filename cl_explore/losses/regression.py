@@ -32,13 +32,15 @@ TABLE = 2**22
 def rnc(z: Tensor, targets: Tensor, *, temperature: Scalar = 2.0) -> Tensor:
     """Rank-N-Contrast: of all points whose target is at least as far from the anchor's, the nearer is the positive.
 
-    z (B, V, D) or (B, D), of any length, targets (B,) or (B, T); N = B V anchors, each paired with the N - 1 others.
-    d is the L1 distance of the targets; a second view has d = 0 and competes with everybody. Only the order of the d
-    around each anchor matters. Source: Zha et al. 2023 and the authors' code. With targets sorted around each anchor
-    the denominators are one cumulative log-sum-exp, equal distances sharing a value: O(N^2 log N), not O(N^3).
-    Collapsed: the mean over j of the log number of points as far as j or farther; log(N - 1) if all targets are equal.
-    Perfect, points laid out like their targets at distances far beyond the temperature: the mean over j of the log
-    number of points exactly as far as j, 0 where no two are.
+    z: (B, V, D) or (B, D), of any length; N = B V anchors, each paired with the N - 1 others
+    targets: (B,) or (B, T)
+    Source: Zha et al. 2023 and the authors' code
+    Collapsed: the mean over j of the log number of points as far as j or farther; log(N - 1) if all targets are equal
+    Perfect: the mean over j of the log number of points exactly as far as j, 0 where no two are, for points laid out
+        like their targets at distances far beyond the temperature
+    Note: d is the L1 distance of the targets; a second view has d = 0 and competes with everybody. Only the order of
+        the d around each anchor matters. With targets sorted around each anchor the denominators are one cumulative
+        log-sum-exp, equal distances sharing a value: O(N^2 log N), not O(N^3).
 
     >>> rnc(torch.ones(4, 2, 3), torch.zeros(4)).exp().round()
     tensor(7.)
@@ -116,17 +118,21 @@ def supremix(
 ) -> Parts:
     """Supervised contrast for regression: far targets repel more, and mixtures of points fill the gaps.
 
-    z (B, V, D) or (B, D), targets (B,); N = B V anchors. Positives: the other points with the anchor's target, and all
-    mixtures of a point below and a point above it, both nearer than `window`, in the proportion that makes their
-    target the anchor's. Negatives: the points with other targets, weighted by w = |y_i - y_k| + 1 ("squared": |y_i -
-    y_k|^2 + 1), and each of them once more with `anchor_share` of the anchor mixed in, whose target moves likewise;
-    shares (N, N) in [0, 1] gives one for each pair (the paper draws `mixing.beta(N, N, a=2, b=8)`). Mixtures are not
-    brought back to unit length. An anchor without a positive does not count. Parts: `loss` (N,), `mixed_positives`
-    (N,) how many, `mixed_negatives` (N,) their share of the denominator, `anchor_weight` (N,). Source: Wu et al. 2023
-    and the authors' code, which subtracts another maximum from mixtures than from points; here one logarithm holds
-    both. Without weight and mixtures it is `supcon`. Collapsed, without weight and mixtures: log(N - 1). Perfect: about
-    the log number of positives, unless neighbours in target are near. Raises `ValueError` if targets are not one
-    number each, or no anchor has a positive.
+    z: (B, V, D) or (B, D), N = B V anchors
+    targets: (B,)
+    shares: (N, N) in [0, 1], the `anchor_share` of each pair; the paper draws `mixing.beta(N, N, a=2, b=8)`
+    Parts: `loss` (N,), `mixed_positives` (N,) how many, `mixed_negatives` (N,) their share of the denominator,
+        `anchor_weight` (N,)
+    Source: Wu et al. 2023 and the authors' code, which subtracts another maximum from mixtures than from points; here
+        one logarithm holds both
+    Collapsed: log(N - 1) without weight and mixtures
+    Perfect: about the log number of positives, unless neighbours in target are near
+    Raises: `ValueError` if targets are not one number each, or no anchor has a positive
+    Note: Positives: the other points with the anchor's target, and all mixtures of a point below and a point above it,
+        both nearer than `window`, in the proportion that makes their target the anchor's. Negatives: the points with
+        other targets, weighted by w = |y_i - y_k| + 1 ("squared": |y_i - y_k|^2 + 1), and each of them once more with
+        `anchor_share` of the anchor mixed in, whose target moves likewise. Mixtures are not brought back to unit
+        length. An anchor without a positive does not count. Without weight and mixtures it is `supcon`.
 
     >>> from cl_explore.losses import supcon
     >>> z, plain = torch.randn(6, 2, 8), {"distance_weight": "off", "mix_negatives": "off", "mix_positives": "off"}

@@ -21,11 +21,14 @@ from cl_explore.losses.similarity import row_softplus
 def siglip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.1, bias: Scalar = -10.0) -> Parts:
     """Sigmoid loss: a binary cross-entropy for each of the N^2 pairs, with no softmax over the batch.
 
-    query (N, D), key (N, D), row i of both from one pair. Per anchor the sum over its N pairs, so that the mean is the
-    sum over all pairs divided by N. Parts: `loss`, `pull` (the own pair), `push` (the N - 1 others), each (N,).
-    Source: Zhai et al. 2023, section 3.2. Collapsed: softplus(-l) + (N - 1) softplus(l) with l = 1 / temperature +
-    bias. With bias -log(N - 1) and everything orthogonal each anchor pulls as much as it pushes. Temperature and bias
-    are learned there: see `SigLIP`.
+    query: (N, D)
+    key: (N, D), row i from the same pair as row i of `query`
+    Parts: `loss`, `pull` (the own pair), `push` (the N - 1 others), each (N,)
+    Source: Zhai et al. 2023, section 3.2
+    Collapsed: softplus(-l) + (N - 1) softplus(l) with l = 1 / temperature + bias
+    Note: Each anchor has the sum over its N pairs, so that the mean is the sum over all pairs divided by N. With bias
+        -log(N - 1) and everything orthogonal each anchor pulls as much as it pushes. `SigLIP` is the module that learns
+        temperature and bias.
 
     >>> round(float(siglip(torch.eye(4)[:2], torch.eye(4)[2:])), 3)  # at first the bias says 'no match' to all
     10.0

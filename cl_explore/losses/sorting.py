@@ -96,15 +96,18 @@ def groco(
     positives: str = "all",
     key_grad: str = "detach",
 ) -> Parts:
-    """Group ordering constraints: all positives of an anchor shall rank above all its hard negatives.
+    """Group ordering constraints: all positives of an anchor should rank above all its hard negatives.
 
-    z (B, V, D) with V >= 2. An anchor is compared with the M other views of its sample and with the `hardest` nearest
-    (k, a whole number after rounding, at most B - 1) other samples of its own view. The cosines are sorted softly (see
-    `soft_sort`); the loss is the cross-entropy of each one's chance p to land among the M highest ranks. Parts, each
-    (N,): `loss`, `misplaced` the expected number of negatives among the positives' ranks, `misordered` how many
-    negatives exceed a positive, the mean over positives. Source: Shvetsova et al. 2023 and the authors' code, its
-    logarithms not clamped. Collapsed: a number of the network alone (k = 10, M = 1: 0.202). Perfect: small, yet not 0
-    unless steepness is large; for k = M = 1 it is -log(1/2 + arctan(steepness (s_p - s_n)) / pi).
+    z: (B, V, D) with V >= 2
+    Parts: each (N,): `loss`, `misplaced` the expected number of negatives among the positives' ranks, `misordered` how
+        many negatives exceed a positive, the mean over positives
+    Source: Shvetsova et al. 2023 and the authors' code, its logarithms not clamped
+    Collapsed: a number of the network alone (k = 10, M = 1: 0.202)
+    Perfect: small, yet not 0 unless steepness is large; for k = M = 1 it is -log(1/2 + arctan(steepness (s_p - s_n)) /
+        pi)
+    Note: An anchor is compared with the M other views of its sample and with the `hardest` nearest (k, a whole number,
+        at most B - 1) other samples of its own view. The cosines are sorted softly (see `soft_sort`); the loss is the
+        cross-entropy of each one's chance p to land among the M highest ranks.
 
     >>> float(groco(torch.ones(2, 2, 3)))  # one negative, one positive, equal: log 2
     0.6931471824645996

@@ -21,12 +21,16 @@ from cl_explore.losses.infonce import require_in_batch_negatives
 def spectral(query: Tensor, key: Tensor, *, mu: Scalar = 1.0, radius: str = "limited") -> Parts:
     """Spectral contrastive loss: its minimum factorises the augmentation graph, as spectral clustering does.
 
-    query (N, D), key (N, D), read raw, row i of both from one sample; the negatives are the other keys, never the
-    other queries. "limited": embeddings longer than sqrt(mu) are brought back to that length and the value is divided
-    by mu, so that mu weighs the push against the pull; "free": the bare formula. Parts: `loss`, `pull` (-2 q_i.k_i) and
-    `push` (the mean squared inner product with strangers), each (N,), before the division. Source: HaoChen et al.
-    2021, section 3. Collapsed on unit vectors: -1, perfect (orthogonal): -2. The push is a quadratic form of the second
-    moment of the keys: O(N D^2), no pair is ever formed.
+    query: (N, D), read raw
+    key: (N, D), read raw, row i from the same sample as row i of `query`; the other keys are the negatives
+    Parts: `loss`, `pull` (-2 q_i.k_i) and `push` (the mean squared inner product with strangers), each (N,), before the
+        division
+    Source: HaoChen et al. 2021, section 3
+    Collapsed: -1 on unit vectors
+    Perfect: -2, orthogonal
+    Note: "limited": embeddings longer than sqrt(mu) are brought back to that length and the value is divided by mu, so
+        that mu weighs the push against the pull; "free": the bare formula. The push is a quadratic form of the second
+        moment of the keys: O(N D^2), no pair is ever formed.
 
     >>> spectral(torch.eye(4), torch.eye(4)), spectral(torch.ones(4, 1), torch.ones(4, 1))
     (tensor(-2.), tensor(-1.))

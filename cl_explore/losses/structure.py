@@ -57,15 +57,19 @@ def sepclr(
 ) -> Parts:
     """Separate common from salient: z codes what all samples share, `salient` what only target samples have.
 
-    z (B, V, D) of unit length, salient (B, V, S) of any length, labels (B,): 0 for background X, anything else for
-    target. Background samples enter the salient terms as the zero vector, without a gradient. Parts, each (N,) and each
-    such that its mean is the term of the formula: `common_alignment`, `common_uniformity`, `salient_alignment` (over
-    targets), `salient_uniformity`, `informationless` (over background), `joint_entropy` (each point paired with
-    itself too), and `loss`, their weighted sum; both uniformities count twice, once for each of two views.
-    Uniformity is the logarithm of a mean over pairs, joint entropy a mean of logarithms. Distances are squared and
-    divided by 2 temperature; at 0.5 the common terms are alignment + 2 uniformity(t=1). Source: Louiset et al. 2024 and
-    the authors' code, which keeps the pairs of background samples; "drop" leaves them out. A term without samples (no
-    target, no background) is 0. Collapsed (z and salient constant 0): 0.
+    z: (B, V, D) of unit length
+    salient: (B, V, S) of any length
+    labels: (B,) 0 for background X, anything else for target
+    Parts: each (N,), of a mean that is the term of the formula: `loss`, their weighted sum; `common_alignment`,
+        `common_uniformity`, `salient_alignment` (over targets), `salient_uniformity`, `informationless` (over
+        background), `joint_entropy` (each point paired with itself too); both uniformities count twice, once for each
+        of two views
+    Source: Louiset et al. 2024 and the authors' code, which keeps the pairs of background samples; "drop" leaves them
+        out
+    Collapsed: 0, z and salient constant 0
+    Note: Background samples enter the salient terms as the zero vector, without a gradient. Uniformity is the logarithm
+        of a mean over pairs, joint entropy a mean of logarithms. Distances are squared and divided by 2 temperature; at
+        0.5 the common terms are alignment + 2 uniformity(t=1). A term without samples (no target, no background) is 0.
 
     >>> z, salient = torch.randn(8, 2, 4), torch.zeros(8, 2, 3)
     >>> from cl_explore.losses import align_uniform
@@ -115,9 +119,11 @@ def sepclr(
 def attribute_alignment(z: Tensor, targets: Tensor, *, bandwidth: Scalar = 0.025) -> Tensor:
     """Alignment by an attribute: points attract each other the more, the nearer their targets.
 
-    z (B, V, D) or (B, D), not normalised (a salient code of one dimension, say); targets (B,) or (B, T) numbers.
-    Source: Louiset et al. 2024, the authors' code for supervised attributes. Collapsed: 0, its minimum: it needs a term
-    that spreads.
+    z: (B, V, D) or (B, D), not normalised (a salient code of one dimension, say)
+    targets: (B,) or (B, T)
+    Source: Louiset et al. 2024, the authors' code for supervised attributes
+    Collapsed: 0
+    Note: Its minimum is the collapse: it needs a term that spreads.
 
     >>> attribute_alignment(torch.tensor([[0.0], [3.0]]), torch.tensor([0.5, 0.5]))
     tensor(9.)

@@ -21,12 +21,15 @@ A_POSITIVE = "a positive (another sample of its class, or a second view)"
 def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrastive loss L_out: the mean log-probability of all positives, against all other points.
 
-    z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
-    count (`anchor_weight` 0). Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `anchor_weight`
-    (N,). Source: Khosla et al. 2020, equation 2; no hidden factor tau / 0.07. Collapsed: log(N - 1). Perfect (C
-    classes of n points collapsed on a simplex): log(n - 1 + (N - n) exp(-C / ((C - 1) tau))). The positive term is
-    linear in the sum of each class, so no pair of positives is ever formed. Raises `ValueError` if no anchor has a
-    positive.
+    z: (B, V, D) or (B, D)
+    labels: (B,)
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `anchor_weight` (N,)
+    Source: Khosla et al. 2020, equation 2; no hidden factor tau / 0.07
+    Collapsed: log(N - 1)
+    Perfect: log(n - 1 + (N - n) exp(-C / ((C - 1) tau))), C classes of n points collapsed on a simplex
+    Raises: `ValueError` if no anchor has a positive
+    Note: Positives are the other points of the class; an anchor without one does not count. The positive term is linear
+        in the sum of each class, so no pair of positives is ever formed.
 
     >>> z, labels = torch.eye(4)[:, None].expand(4, 2, 4), torch.tensor([0, 1, 2, 3])
     >>> from cl_explore.losses import nt_xent
@@ -53,9 +56,15 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
 def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """Supervised contrastive loss L_in: the log of the mean probability of the positives; the nearest ones dominate.
 
-    z (B, V, D) or (B, D), labels (B,). Never above `supcon` (Jensen), equal where each anchor has one positive. Parts:
-    `loss` (N,), `anchor_weight` (N,), 0 for an anchor without a positive. Source: Khosla et al. 2020, equation 3.
-    Collapsed: log(N - 1). Perfect: as `supcon`. Raises `ValueError` if no anchor has a positive.
+    z: (B, V, D) or (B, D)
+    labels: (B,)
+    Parts: `loss` (N,), `anchor_weight` (N,), 0 for an anchor without a positive
+    Source: Khosla et al. 2020, equation 3
+    Collapsed: log(N - 1)
+    Perfect: as `supcon`
+    Raises: `ValueError` if no anchor has a positive
+    Note: Positives are the other points of the class; an anchor without one does not count. Never above `supcon`
+        (Jensen), equal where each anchor has one positive.
 
     >>> z, labels = torch.randn(6, 2, 8), torch.tensor([0, 0, 1, 1, 2, 2])
     >>> from cl_explore.losses import supcon
@@ -94,13 +103,16 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
 def soft_nn(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
     """Soft nearest neighbour loss: a neighbour drawn at random, near ones more often, should be of the own class.
 
-    z (B, V, D) or (B, D), labels (B,). Positives P(i): the other points of the class. An anchor without one does not
-    count. Parts: `loss` (N,), `positive` (N,) the probability of such a neighbour, `anchor_weight` (N,). Source: Frosst
-    et al. 2019, without the 1e-5 inside the logarithm of the reference code. The paper leaves points as
-    long as they are: `normalize=False`; on unit vectors squared distances are 2 - 2 cosines, so temperature T does what
-    T / 2 does in `supcon_in`. Maximised instead of minimised, it entangles the classes. Collapsed: log((N - 1) / |P|).
-    Perfect: about 0 once T is small against the distance of the classes. Raises `ValueError` if no anchor has a
-    positive.
+    z: (B, V, D) or (B, D)
+    labels: (B,)
+    Parts: `loss` (N,), `positive` (N,) the probability of such a neighbour, `anchor_weight` (N,)
+    Source: Frosst et al. 2019, without the 1e-5 inside the logarithm of the reference code
+    Collapsed: log((N - 1) / |P|)
+    Perfect: about 0 once T is small against the distance of the classes
+    Raises: `ValueError` if no anchor has a positive
+    Note: Positives are the other points of the class; an anchor without one does not count. The paper leaves points as
+        long as they are: `normalize=False`; on unit vectors squared distances are 2 - 2 cosines, so temperature T does
+        what T / 2 does in `supcon_in`. Maximised instead of minimised, it entangles the classes.
 
     >>> z, labels = torch.randn(6, 2, 8), torch.arange(6) // 2
     >>> (supcon_in(z, labels, temperature=0.2) - soft_nn(z, labels, temperature=0.4)).exp().round()
@@ -140,16 +152,21 @@ def focal_supcon(
     gamma: Scalar = 1.0,
     divide: str = "positives",
 ) -> Parts:
-    """Supervised contrastive loss that plays down the pairs it has already won, fed with harder pairs if wished.
+    """Supervised contrastive loss that plays down the pairs it has already won, and may be fed with harder pairs.
 
-    z (B, V, D) or (B, D), labels (B,); N = B V anchors. `positives` (B, V, D) or (B, D) holds one more positive for
-    each anchor or sample, such as its hard mixture (see `mixing.hard_pairs`), a negative for all others; `negatives`
-    (M, D), or (N, M, D) for each anchor its own, are negatives only. An anchor without a positive does not count.
-    Parts: `loss` (N,), `focus` (N,) the mean weight (1 - q)^gamma of the positives, `anchor_weight` (N,). Source: Zhang
-    et al. 2021; the gradient flows through the weight. The authors' code divides by the number of all points
-    (divide="all"), which shrinks the loss about as many times as there are classes. Collapsed: (1 - 1/(N-1)) log(N - 1)
-    for gamma 1. Perfect: (1 - 1/|P|) log |P| for gamma 1 as tau goes to 0. Needs a table of N x N probabilities. Raises
-    `ValueError` if no anchor has a positive.
+    z: (B, V, D) or (B, D), N = B V anchors
+    labels: (B,)
+    positives: (B, V, D) or (B, D): one more positive for each anchor or sample, such as its hard mixture (see
+        `mixing.hard_pairs`), a negative for all others
+    negatives: (M, D), or (N, M, D) for each anchor its own: negatives only
+    Parts: `loss` (N,), `focus` (N,) the mean weight (1 - q)^gamma of the positives, `anchor_weight` (N,)
+    Source: Zhang et al. 2021; the gradient flows through the weight
+    Collapsed: (1 - 1/(N-1)) log(N - 1) for gamma 1
+    Perfect: (1 - 1/|P|) log |P| for gamma 1 as tau goes to 0
+    Raises: `ValueError` if no anchor has a positive
+    Note: An anchor without a positive does not count. The authors' code divides by the number of all points
+        (divide="all"), which shrinks the loss about as many times as there are classes. Needs a table of N x N
+        probabilities.
 
     >>> z, labels = torch.randn(6, 2, 8), torch.arange(6) // 2
     >>> torch.allclose(focal_supcon(z, labels, gamma=0, temperature=0.1), supcon(z, labels))

@@ -82,13 +82,15 @@ def sogclr(
     """Global contrastive loss: each sample keeps a moving average of what its negatives sum to, so that a small batch
     weighs them as the whole data set would.
 
-    z (B, 2, D); log_mean (B,) the logarithm of each sample's average, -inf before its first visit; without it every
-    average is this batch's. n = 2 B - 2 negatives. `loss` (N,) is a surrogate, sum_j w_ij s_ij / n - s_ip with the
-    weights w held: its gradient is the one wanted, its value is not the formula's (plot `objective`). Parts, each
-    (N,): `loss`, `objective` the value of the formula, `positive` the cosine with the positive, `log_mean` the average
-    after this batch, of which a sample keeps the mean over its views, `temperature_gradient`. Source: Yuan et al.
-    2022 and the code of Qiu et al. 2023, as the mean (not the sum) over the views. Collapsed: 0, the objective too.
-    Without log_mean the gradient is temperature times that of `dcl`.
+    z: (B, 2, D), n = 2 B - 2 negatives
+    log_mean: (B,) the logarithm of each sample's average, -inf before its first visit; without it every average is this
+        batch's
+    Parts: each (N,): `loss`, `objective` the value of the formula, `positive` the cosine with the positive, `log_mean`
+        the average after this batch, of which a sample keeps the mean over its views, `temperature_gradient`
+    Source: Yuan et al. 2022 and the code of Qiu et al. 2023, as the mean (not the sum) over the views
+    Collapsed: 0, the objective too
+    Note: `loss` is a surrogate, sum_j w_ij s_ij / n - s_ip with the weights w held: its gradient is the one wanted, its
+        value is not the formula's (plot `objective`). Without log_mean the gradient is temperature times that of `dcl`.
 
     >>> from cl_explore.losses import dcl
     >>> z = torch.randn(8, 2, 4)
@@ -124,11 +126,15 @@ def isogclr(
 ) -> Parts:
     """Robust global contrastive loss: SogCLR where every sample has a temperature of its own, which it learns.
 
-    z (B, 2, D), log_mean (B,) as in `sogclr`; temperature a number or (N,). Parts as `sogclr`; `temperature_gradient`
-    (N,), the derivative of the objective by tau_i and the gradient an optimiser would see, is with averages of this
-    batch rho - KL(softmax_j(s_ij / tau_i) || uniform): a temperature rests where the weights of the negatives carry
-    rho nats. The module `ISogCLR` holds averages and temperatures and updates them. Source: Qiu et al. 2023 and their
-    code. Collapsed: 0, the objective rho tau.
+    z: (B, 2, D)
+    log_mean: (B,) as in `sogclr`
+    Parts: as `sogclr`
+    Source: Qiu et al. 2023 and their code
+    Collapsed: 0, the objective rho tau
+    Note: `temperature_gradient` is the derivative of the objective by tau_i and the gradient an optimiser would see;
+        with averages of this batch it is rho - KL(softmax_j(s_ij / tau_i) || uniform), so a temperature rests where the
+        weights of the negatives carry rho nats. `ISogCLR` is the module that holds averages and temperatures and
+        updates them.
 
     >>> from cl_explore.losses import sogclr
     >>> z = torch.randn(8, 2, 4)

@@ -46,10 +46,13 @@ def hard_truncated(
 ) -> Parts:
     """Hard contrastive loss: only the nearest share alpha of an anchor's negatives stays in the denominator.
 
-    z (B, 2, D); the negatives are the N - 2 points of the other samples or, if given, the rows of negatives (M, D), a
-    memory all anchors share. Parts: `loss` (N,), `positive` (N,) cosine with the positive, `threshold` (N,) cosine
-    from which on a negative counts. Source: Wang & Liu 2021, equation 9. Collapsed: log(1 + k) with k = alpha (N - 2)
-    rounded, at least 1. alpha 1: NT-Xent.
+    z: (B, 2, D), N = 2 B anchors
+    negatives: (M, D), a memory all anchors share; without it the N - 2 points of the other samples
+    Parts: `loss` (N,), `positive` (N,) cosine with the positive, `threshold` (N,) cosine from which on a negative
+        counts
+    Source: Wang & Liu 2021, equation 9
+    Collapsed: log(1 + k) with k = alpha (N - 2) rounded, at least 1
+    Note: alpha 1: NT-Xent.
 
     >>> from cl_explore.losses import nt_xent
     >>> z = torch.randn(8, 2, 4)
@@ -75,10 +78,13 @@ def hard_truncated(
 def simple(z: Tensor, negatives: Tensor | None = None, *, weight: Scalar = 1.0) -> Parts:
     """The plain loss of attraction and repulsion: all negatives push alike, near or far.
 
-    z (B, 2, D); n negatives: the N - 2 points of the other samples or the rows of negatives (M, D). What InfoNCE tends
-    to, up to scale, as the temperature grows. Parts: `loss` (N,), `positive` (N,), `negative` (N,) the mean cosine
-    with the negatives. Source: Wang & Liu 2021, equation 3, the sum written as a mean. Collapsed: weight - 1. Perfect:
-    about -1 - weight / (B - 1); it never stops to push far negatives.
+    z: (B, 2, D)
+    negatives: (M, D); without it the n = N - 2 points of the other samples
+    Parts: `loss` (N,), `positive` (N,), `negative` (N,) the mean cosine with the negatives
+    Source: Wang & Liu 2021, equation 3, the sum written as a mean
+    Collapsed: weight - 1
+    Perfect: about -1 - weight / (B - 1)
+    Note: What InfoNCE tends to, up to scale, as the temperature grows. It never stops to push far negatives.
 
     >>> simple(torch.ones(4, 2, 3), weight=1.0).abs() < 1e-6
     tensor(True)
@@ -105,8 +111,12 @@ def simple(z: Tensor, negatives: Tensor | None = None, *, weight: Scalar = 1.0) 
 def hard_simple(z: Tensor, negatives: Tensor | None = None, *, weight: Scalar = 1.0, alpha: float = 0.1) -> Parts:
     """The simple loss on the nearest share alpha of the negatives: truncation does what a small temperature does.
 
-    z (B, 2, D), negatives None or (M, D). Parts as `simple`, the mean being over the k negatives kept. Source: Wang &
-    Liu 2021, equations 3 and 9. Collapsed: weight - 1. alpha 1: `simple`.
+    z: (B, 2, D)
+    negatives: (M, D); without it the points of the other samples
+    Parts: as `simple`, the mean being over the k negatives kept
+    Source: Wang & Liu 2021, equations 3 and 9
+    Collapsed: weight - 1
+    Note: alpha 1: `simple`.
 
     >>> from cl_explore.losses import simple
     >>> z = torch.randn(8, 2, 4)

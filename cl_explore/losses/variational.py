@@ -43,15 +43,18 @@ def varcon(
 ) -> Parts:
     """Variational supervised contrastive loss: samples against the centroids of the C classes in the batch.
 
-    z (B, V, D) or (B, D), labels (B,) of any integers; N = B V points. p is the softmax of z . w_r / temperature over
-    unit class centroids w_r; the target q is one-hot softened by a temperature that follows the sample's confidence
-    p_y, tau2 = (temperature - epsilon) + 2 epsilon p_y: a sample the model is sure of is pulled less hard. The target
-    is computed in closed form in log space, q_y = 1 / (1 + (C-1) exp(-1/tau2)), so it never overflows and costs O(N),
-    the loss O(N C D). Parts: `loss`, `kl`, `nll`, `tau2`, `confidence` (p_y), `target` (q_y), each (N,), and with
-    centroid_self="leave_one_out" `anchor_weight` (0 for a point alone in its class, whose centroid would be empty).
-    Source: Wang et al. 2025, equations 7 to 13, and the authors' code: centroids detached, target not. The number of
-    classes is read from the labels, which synchronises a GPU once. One class in the batch: exactly 0. Collapsed: p is
-    uniform, so the negative log-likelihood is log C. Raises `ValueError` unless epsilon < temperature.
+    z: (B, V, D) or (B, D), N = B V points
+    labels: (B,) any integers
+    Parts: `loss`, `kl`, `nll`, `tau2`, `confidence` (p_y), `target` (q_y), each (N,), and with
+        centroid_self="leave_one_out" `anchor_weight` (0 for a point alone in its class, whose centroid would be empty)
+    Source: Wang et al. 2025, equations 7 to 13, and the authors' code: centroids detached, target not
+    Collapsed: p is uniform, so the negative log-likelihood is log C
+    Raises: `ValueError` unless epsilon < temperature
+    Note: p is the softmax of z . w_r / temperature over unit class centroids w_r; the target q is one-hot softened by a
+        temperature that follows the sample's confidence p_y, tau2 = (temperature - epsilon) + 2 epsilon p_y: a sample
+        the model is sure of is pulled less hard. The target is computed in closed form in log space, q_y = 1 / (1 +
+        (C-1) exp(-1/tau2)), so it never overflows and costs O(N), the loss O(N C D). The number of classes is read from
+        the labels, which synchronises a GPU once. One class in the batch: exactly 0.
 
     >>> float(varcon(torch.eye(4), torch.zeros(4, dtype=torch.long)))
     0.0

@@ -1,6 +1,7 @@
 """What holds of every loss: it is exported, and its knobs reach it in the form its signature names."""
 
 import importlib
+import inspect
 import pkgutil
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.losses.arguments import ROLES
 from cl_explore.losses.catalogue import Scalar
 
 KNOBS = [(loss, knob) for loss in losses.catalogue.values() for knob in loss.knobs if isinstance(knob, Knob)]
@@ -89,3 +91,28 @@ def test_choices_are_strings() -> None:
         isinstance(loss.defaults[k.name], str)
         for loss, k in ((loss, k) for loss in losses.catalogue.values() for k in loss.knobs if isinstance(k, Choice))
     )
+
+
+LANDMARKS = ["Parts", "Source", "Collapsed", "Perfect", "Raises", "Note"]
+
+
+@pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
+def test_the_docstring_says_of_each_argument_its_shape_and_then_the_landmarks(loss: Loss) -> None:
+    fields = loss.fields
+    rest = list(fields)[len(loss.arguments) :]
+    assert list(fields)[: len(loss.arguments)] == list(loss.arguments)
+    assert rest == [name for name in LANDMARKS if name in rest]
+    assert {"Source", "Collapsed"} <= set(rest)
+    assert all(fields.values())
+    assert loss.summary.endswith(".")
+    for name in loss.arguments:
+        shapes = [", ".join(shape.split()) + "," * (" " not in shape) for shape in ROLES[name].shapes]
+        written = [f"({shape.replace('V', letter)})" for shape in shapes for letter in ("V", "2")]
+        assert any(shape in fields[name] for shape in [*written, "(B, D)", "as z"]), f"{loss.name}: {name}"
+
+
+def test_the_signature_is_that_of_a_call() -> None:
+    signature = inspect.signature(losses.nt_xent)
+    assert list(signature.parameters) == ["z", "temperature", "reduction", "normalize"]
+    assert signature.return_annotation is Tensor
+    assert inspect.signature(losses.cpc).parameters["normalize"].default is False
