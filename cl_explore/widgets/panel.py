@@ -1,6 +1,5 @@
 """Panels: controls above a picture that is a function of them, live in a notebook and still where no kernel runs."""
 
-import base64
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import anywidget
 import ipywidgets
 import traitlets
-from IPython.display import HTML
+from IPython.display import HTML, display
 
 from cl_explore.widgets.knobs import one_thread
 from cl_explore.widgets.picture import Picture
@@ -90,19 +89,18 @@ class Panel(ipywidgets.VBox):
                 value = min(knob.min + steps * knob.step, knob.max)
             knob.value = value
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _ipython_display_(self) -> None:
         assert self.picture is not None
+        alt = self.picture.alt
         if os.environ.get("CL_EXPLORE_STATIC") == "1":
-            return {"text/html": self.static().data, "text/plain": self.picture.alt}
+            display({"text/html": self.static().data, "text/plain": alt}, raw=True)
+            return
+        # First the still picture, which the page hides once the panel is drawn: code hosts, nbconvert and a notebook
+        # that is opened again have nothing else to show.
+        display({"image/png": png(self.picture), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
         # In Colab the canvas knows which widget manager must be fetched to show it; the box around it does not.
-        _, metadata = self.canvas._repr_mimebundle_(**kwargs) or ({}, {})
-        # Whoever has no widget of this name shows the image: code hosts, nbconvert, a notebook that is opened again.
-        still = {
-            "image/png": base64.b64encode(png(self.picture)).decode(),
-            "text/plain": self.picture.alt,
-        }
-        bundle = (super()._repr_mimebundle_(**kwargs) or {}) | still
-        return bundle, metadata | {"image/png": {"alt": self.picture.alt}}
+        _, metadata = self.canvas._repr_mimebundle_() or ({}, {})
+        display((self._repr_mimebundle_() or {}) | {"text/plain": ""}, raw=True, metadata=metadata)
 
 
 def _parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:

@@ -11,7 +11,6 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pytest
-from IPython.core.formatters import DisplayFormatter
 from ipywidgets.widgets.widget import _instances
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -47,6 +46,26 @@ def panel_of(experiment: Callable[..., Any] | None = None) -> KnobPanel:
         experiment=experiment,
         decides=("a",) if experiment else (),
     )
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[KnobPanel], list[tuple[dict, dict]]]:
+    """What a cell that ends with a panel shows: data and metadata of its outputs."""
+    outputs: list[tuple[dict, dict]] = []
+
+    def display(data: dict, *, raw: bool, metadata: dict | None = None) -> None:
+        assert raw
+        text = {kind: base64.b64encode(part).decode() if kind == "image/png" else part for kind, part in data.items()}
+        outputs.append((text, metadata or {}))
+
+    monkeypatch.setattr("cl_explore.widgets.panel.display", display)
+
+    def of(panel: KnobPanel) -> list[tuple[dict, dict]]:
+        outputs.clear()
+        panel._ipython_display_()
+        return outputs
+
+    return of
 
 
 def made(panel: KnobPanel) -> str:
@@ -129,34 +148,37 @@ def test_a_closed_panel_is_free() -> None:
     assert len(_instances) == before
 
 
-def test_a_page_without_the_widget_shows_the_still_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_the_widget_shows_the_still_picture(
+    monkeypatch: pytest.MonkeyPatch, displayed: Callable
+) -> None:
     monkeypatch.delenv("CL_EXPLORE_STATIC", raising=False)
-    data, metadata = DisplayFormatter().format(panel_of())
-    assert data["text/plain"] == "a picture"
+    (still, metadata), (live, _) = displayed(panel_of())
+    assert still["text/plain"] == "a picture"
     assert metadata["image/png"] == {"alt": "a picture"}
-    assert Image.open(BytesIO(base64.b64decode(data["image/png"]))).width == 864
-    cell = new_code_cell(outputs=[new_output("execute_result", data=data, metadata=metadata)])
+    assert Image.open(BytesIO(base64.b64decode(still["image/png"]))).width == 864
+    outputs = [new_output("display_data", data=still, metadata=metadata), new_output("display_data", data=live)]
+    cell = new_code_cell(outputs=outputs)
     for template in ("lab", "classic"):  # whose page carries the alt text too
         page, _ = HTMLExporter(template_name=template).from_notebook_node(new_notebook(cells=[cell]))
-        assert data["image/png"][:200] in page.replace("\n", "")
-        assert data[VIEW]["model_id"] not in page
+        assert still["image/png"][:200] in page.replace("\n", "")
+        assert live[VIEW]["model_id"] not in page
     assert 'alt="a picture"' in page
 
 
-def test_a_panel_is_html_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panel_is_html_when_asked(monkeypatch: pytest.MonkeyPatch, displayed: Callable) -> None:
     monkeypatch.setenv("CL_EXPLORE_STATIC", "1")
-    data, _ = DisplayFormatter().format(panel_of())
+    ((data, _),) = displayed(panel_of())
     assert VIEW not in data
     assert data["text/html"].startswith("<div id=")
 
 
-def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPatch, displayed: Callable) -> None:
     """Colab's own part is played here: it knows where its manager of third-party widgets was installed from."""
     output = ModuleType("google.colab.output")
     output.enable_custom_widget_manager = lambda: None  # type: ignore[attr-defined]
     output._widgets = SimpleNamespace(_installed_url="https://widgets")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab.output", output)
-    _, metadata = DisplayFormatter().format(panel_of())
+    _, (_, metadata) = displayed(panel_of())
     assert metadata[VIEW] == {"colab": {"custom_widget_manager": {"url": "https://widgets"}}}
 
 

@@ -35,12 +35,21 @@ export function tend(home) {
   return watch;
 }
 
+// Hides the output with the still picture, which stands before a panel for where no kernel draws it.
+function hideStill(el) {
+  const before = el.closest(".jp-OutputArea-child")?.previousElementSibling;
+  if (before?.querySelector("img")) before.hidden = true;
+}
+
 export function live({ model, el }) {
   let watch, timer = 0, count = 0;
   // An animating kernel numbers its frames and waits when too many are unseen: it never runs ahead of a slow page, nor
   // on without one. Ten answers a second do, as each costs more than drawing a frame.
   function drawn() {
-    watch ??= tend(el.closest(".clx-panel") ?? el);
+    if (!watch) {
+      watch = tend(el.closest(".clx-panel") ?? el);
+      hideStill(el);
+    }
     if (model.get("tick")) timer ||= setTimeout(() => {
       timer = 0;
       model.send({ drawn: model.get("tick") });
