@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from cl_explore.data import Dataset
+from cl_explore.data.batch import each
 from cl_explore.evaluate.embedding import embed, frozen
 
 DECAY = {0.6: 0.2, 0.75: 0.2, 0.9: 0.2}
@@ -123,8 +124,9 @@ class _Training:
         views = torch.Generator(device).manual_seed(self.seed)
 
         def of_views(rows: Tensor) -> Tensor:
+            x = augment(train.batch(rows).each(lambda column: column.to(device)).x, views, 1)
             with frozen(self.method):
-                return self.method(augment(train.batch(rows).x.to(device), views, 1)[:, 0]).float()
+                return self.method(each(lambda part: part[:, 0], x)).float()
 
         return of_views
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -28,6 +30,30 @@ def test_separable_classes_are_found_with_and_without_views():
         assert probe.accuracy == probe.history[-1] == 1
         assert len(probe.history) == 10
         assert (probe.lr, probe.held_out) == (0.5, {})
+
+
+def test_samples_of_several_parts_are_probed_like_their_one_part():
+    class Reading(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.scale * (x["left"] + x["right"] if isinstance(x, dict) else x)
+
+    def halved(blobs):
+        return replace(blobs, x={"left": 0.25 * blobs.x, "right": 0.75 * blobs.x})
+
+    def both(x, generator, n_views):
+        return {name: part[:, None] for name, part in x.items()}
+
+    def alone(x, generator, n_views):
+        return x[:, None]
+
+    train, test = blobs(spread=1.5), blobs(60, spread=1.5, seed=1)
+    one = linear_probe(as_it_is(Reading()), train, test, lr=0.5, augment=alone, **SETTINGS)
+    two = linear_probe(as_it_is(Reading()), halved(train), halved(test), lr=0.5, augment=both, **SETTINGS)
+    assert two.history == one.history
 
 
 def test_the_classifier_is_trained_by_plain_sgd():
