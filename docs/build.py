@@ -7,7 +7,6 @@ the README from the records in data/scorecard, its table of the course from the 
 import math
 import re
 import runpy
-import sys
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from cl_explore.app import coverage
 from cl_explore.claims import figures, scorecard
 from cl_explore.claims import page as words
 from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.losses.identities import IDENTITIES, sentence
 
 HERE = Path(__file__).parent
 README, RECORDS = HERE.parent / "README.md", HERE.parent / "data" / "scorecard"
@@ -42,8 +42,8 @@ the outer ring and their second on the inner one; arcs point where each goes, th
 
 WEB = """## The web of identities
 
-{count} statements of the form "A equals B (when ...)", each checked on random inputs by a test of this name in
-`tests/losses/`.
+{count} statements of the form "A equals B (when ...)", from the functions of these names in
+`cl_explore.losses.identities`. A test checks each on random batches.
 """
 
 
@@ -126,26 +126,10 @@ def section(loss: Loss) -> str:
     return "\n".join([*lines, *(["", note] if note else [])])
 
 
-def identities() -> str:
-    """The web of identities, read off the names of the tests that prove them."""
-    lines = []
-    sys.path.insert(0, str(HERE.parent / "tests" / "losses"))  # they import what they share
-    for file in sorted((HERE.parent / "tests" / "losses").glob("test_identities*.py")):
-        proved = runpy.run_path(str(file))["IDENTITIES"]
-        lines += [f"- {' '.join(sentence(identity.__name__.split('_')))}" for identity in proved]
+def web() -> str:
+    """The web of identities."""
+    lines = [f"- {sentence(stated)}" for stated in IDENTITIES]
     return WEB.format(count=len(lines)) + "\n" + "\n".join(lines)
-
-
-def sentence(words: list[str]) -> list[str]:
-    """The words of a test's name, with the names of the losses in it put together again."""
-    out = []
-    while words:
-        sizes = (size for size in range(4, 0, -1) if "_".join(words[:size]) in losses.catalogue)
-        size = next(sizes, 1)
-        name = "_".join(words[:size])
-        out.append(f"`{name}`" if name in losses.catalogue else name)
-        words = words[size:]
-    return out
 
 
 def page() -> str:
@@ -158,7 +142,7 @@ def page() -> str:
         for family, members in families.items()
     ]
     body = [f"## {family}\n\n" + "\n\n".join(map(section, members)) for family, members in families.items()]
-    return "\n\n".join([HEAD.format(count=len(losses.catalogue)).strip(), "\n".join(index), *body, identities()]) + "\n"
+    return "\n\n".join([HEAD.format(count=len(losses.catalogue)).strip(), "\n".join(index), *body, web()]) + "\n"
 
 
 def readme() -> str:

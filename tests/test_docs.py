@@ -11,6 +11,7 @@ from PIL import Image
 
 from cl_explore import losses, papers, widgets
 from cl_explore.claims import figures, scorecard
+from cl_explore.losses.identities import IDENTITIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 150_000  # of a picture of a panel
@@ -68,11 +69,10 @@ def test_figures_of_studies_are_drawn_from_the_recorded_rows() -> None:
     assert pictures == {record["study"]: figures.digest(record["rows"]) for record in records}, "run `make docs`"
 
 
-def test_the_readme_counts_right(build: ModuleType) -> None:
+def test_the_readme_counts_right() -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    identities = sum(line.startswith("- ") for line in build.identities().splitlines())
     assert f"There are {len(losses.catalogue)} losses" in readme
-    assert f"lists {identities} identities" in readme.replace("\n", " ")
+    assert f"lists {len(IDENTITIES)} identities" in readme.replace("\n", " ")
 
 
 def test_the_scripts_of_the_page_on_scaling_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from proofs import Case, cases, check, leaves
+from torch import Tensor
 
-from cl_explore.losses.mixing import beta, hard_pairs, hardest_pairs, mix
+from cl_explore.losses import beta, focal_supcon, hard_pairs, hardest_pairs, mix
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -83,3 +85,34 @@ def test_bad_input() -> None:
         hard_pairs(features, labels, num_classes=4, least=1.5, generator=generator())
     with pytest.raises(ValueError, match="a must be positive, got 0"):
         hard_pairs(features, labels, num_classes=4, alpha=0, generator=generator())
+
+
+@pytest.mark.parametrize("case", cases("core-tuning", "mixup"), ids=lambda case: case["name"])
+def test_mixtures_of_core_tuning(case: Case) -> None:
+    """The authors' mixtures and their loss, with the rows that their search finds (zeros of a mask among them)."""
+    i, x = case["inputs"], leaves(case)
+    features, labels, order = x["features"], torch.tensor(i["labels"]), torch.tensor(i["order"])
+    rows = torch.arange(len(labels))
+    unit = F.normalize(features.detach(), dim=1)
+    cosine, same = unit @ unit.T, (labels[:, None] == labels).double()
+    positive = (cosine * (same - torch.eye(len(labels)))).argmin(1)
+    positive = torch.where(positive == 0, rows, positive)
+    negative = (cosine * (1 - same)).argmax(1)
+    keep = torch.tensor(i["lam_neg"], dtype=torch.float64).clamp(min=case["params"]["clip_lam_neg_min"])
+    pull = torch.tensor(i["lam_pos"], dtype=torch.float64)
+    one_hot = F.one_hot(labels, i["num_classes"]).double()
+
+    def three_blocks(points: Tensor) -> Tensor:
+        return torch.cat([points.detach(), mix(points, order, rows, keep), mix(points, positive, negative, pull)])
+
+    mixed, soft = three_blocks(features), three_blocks(one_hot)
+    for ours, golden in ((mixed, "mixed_features"), (soft, "mixed_labels")):
+        expected = torch.tensor(case["outputs"][golden], dtype=torch.float64)
+        torch.testing.assert_close(ours.detach(), expected, atol=1e-9, rtol=1e-9)
+    probe = (mixed * torch.arange(1, mixed.numel() + 1).view_as(mixed) / mixed.numel()).sum()
+    (gradient,) = torch.autograd.grad(probe, features, retain_graph=True)
+    expected = torch.tensor(case["probe_grad"]["features"], dtype=torch.float64)
+    torch.testing.assert_close(gradient, expected, atol=1e-9, rtol=1e-9)
+    # Points with exactly equal soft labels are positives of each other.
+    groups = soft.round(decimals=6).unique(dim=0, return_inverse=True)[1]
+    check(focal_supcon(mixed, groups, temperature=0.07, divide="all"), x, case)

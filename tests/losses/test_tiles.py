@@ -1,5 +1,6 @@
 """Log-sum-exps computed in tiles against the stored table: every rule, every route, values and gradients."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -39,83 +40,77 @@ def gradients(value: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad((value * weight)[value.isfinite()].sum(), inputs))
 
 
-def assert_same_as_the_table(
-    function: Callable[[], Tensor], inputs: list[Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def assert_same_as_the_table(function: Callable[[], Tensor], inputs: list[Tensor], case: object = None) -> None:
     value = function()
     found = gradients(value, inputs)
-    monkeypatch.setattr(similarity, "_dense_limit", lambda device: 10**9)
-    expected = function()
-    torch.testing.assert_close(value, expected, atol=1e-12, rtol=1e-12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "_dense_limit", lambda device: 10**9)
+        expected = function()
+    torch.testing.assert_close(value, expected, atol=1e-12, rtol=1e-12, msg=lambda message: f"{case}: {message}")
     for got, wanted in zip(found, gradients(expected, inputs), strict=True):
         # At temperature 1e-3 the gradient to the scale is a difference of large sums.
-        torch.testing.assert_close(got, wanted, atol=1e-12 * max(1, float(wanted.abs().max())), rtol=1e-12)
+        tolerance = 1e-12 * max(1, float(wanted.abs().max()))
+        torch.testing.assert_close(
+            got, wanted, atol=tolerance, rtol=1e-12, msg=lambda message: f"{case}, gradient: {message}"
+        )
 
 
 @pytest.mark.parametrize("exclude", RULES)
-@pytest.mark.parametrize("temperature", [1e-3, 0.1, 2.0])
-@pytest.mark.parametrize("ids", ["sorted", "mixed"])
-def test_of_one_set_of_rows(
-    exclude: Collection[Rule], temperature: float, ids: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_one_set_of_rows(exclude: Collection[Rule]) -> None:
     z = rows(45, 0)
-    group = torch.arange(45) // 3 if ids == "sorted" else torch.arange(45) * 7 % 4
-    scale = torch.tensor(1 / temperature, dtype=torch.float64, requires_grad=True)
-    assert_same_as_the_table(
-        lambda: row_lse(z, z, scale, exclude=exclude, a_ids=group, b_ids=group), [z, scale], monkeypatch
-    )
+    for temperature, group in itertools.product((1e-3, 0.1, 2.0), (torch.arange(45) // 3, torch.arange(45) * 7 % 4)):
+        scale = torch.tensor(1 / temperature, dtype=torch.float64, requires_grad=True)
+        assert_same_as_the_table(
+            lambda scale=scale, group=group: row_lse(z, z, scale, exclude=exclude, a_ids=group, b_ids=group),
+            [z, scale],
+            (temperature, group),
+        )
 
 
 @pytest.mark.parametrize("exclude", RULES)
-@pytest.mark.parametrize("temperature", [1e-3, 0.1, 2.0])
-@pytest.mark.parametrize("per_row", [False, True])
-@pytest.mark.parametrize("counts", [(45, 37), (19, 70)])
-def test_of_two_sets_of_rows(
-    exclude: Collection[Rule],
-    temperature: float,
-    per_row: bool,
-    counts: tuple[int, int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    a, b = rows(counts[0], 1), rows(counts[1], 2)
-    a_ids, b_ids = torch.arange(len(a)) // 3, torch.arange(len(b)) // 2
-    scale = torch.linspace(1, 1.5, len(a), dtype=torch.float64) if per_row else torch.ones((), dtype=torch.float64)
-    scale = (scale / temperature).requires_grad_()
-    assert_same_as_the_table(
-        lambda: row_lse(a, b, scale, exclude=exclude, a_ids=a_ids, b_ids=b_ids), [a, b, scale], monkeypatch
-    )
+def test_of_two_sets_of_rows(exclude: Collection[Rule]) -> None:
+    for counts, temperature, per_row in itertools.product(((45, 37), (19, 70)), (1e-3, 0.1, 2.0), (False, True)):
+        a, b = rows(counts[0], 1), rows(counts[1], 2)
+        ids = {"a_ids": torch.arange(len(a)) // 3, "b_ids": torch.arange(len(b)) // 2}
+        scale = torch.linspace(1, 1.5, len(a), dtype=torch.float64) if per_row else torch.ones((), dtype=torch.float64)
+        scale = (scale / temperature).requires_grad_()
+        assert_same_as_the_table(
+            lambda a=a, b=b, scale=scale, ids=ids: row_lse(a, b, scale, exclude=exclude, **ids),
+            [a, b, scale],
+            (counts, temperature, per_row),
+        )
 
 
-@pytest.mark.parametrize("case", ["scale of its own", "negative scale", "zero scale", "other ids", "long rows"])
-def test_one_set_of_rows_without_symmetry_or_bound(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    z = rows(45, 3)
-    scale, group = torch.tensor(3.0, dtype=torch.float64), torch.arange(45) % 4
-    other = group.roll(1) if case == "other ids" else group
-    if case == "scale of its own":
-        scale = torch.linspace(1, 5, 45, dtype=torch.float64)
-    if case == "negative scale":
-        scale = -scale
-    if case == "zero scale":
-        scale = 0 * scale
-    if case == "long rows":
-        scale = scale * 1e4
-    scale.requires_grad_()
-    assert_same_as_the_table(
-        lambda: row_lse(z, z, scale, exclude=["same"], a_ids=group, b_ids=other), [z, scale], monkeypatch
-    )
+def test_one_set_of_rows_without_symmetry_or_bound() -> None:
+    z, group = rows(45, 3), torch.arange(45) % 4
+    three = torch.tensor(3.0, dtype=torch.float64)
+    for case, scale, other in [
+        ("scale of its own", torch.linspace(1, 5, 45, dtype=torch.float64), group),
+        ("negative scale", -three, group),
+        ("zero scale", 0 * three, group),
+        ("other ids", three, group.roll(1)),
+        ("long rows", 1e4 * three, group),
+    ]:
+        scale.requires_grad_()
+        assert_same_as_the_table(
+            lambda scale=scale, other=other: row_lse(z, z, scale, exclude=["same"], a_ids=group, b_ids=other),
+            [z, scale],
+            case,
+        )
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 0.1])
-@pytest.mark.parametrize("per_row", [False, True])
-def test_rows_and_columns(temperature: float, per_row: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_and_columns() -> None:
     a, b = rows(45, 4), rows(45, 5)
-    scale = torch.full((45,) if per_row else (), 1 / temperature, dtype=torch.float64, requires_grad=True)
-    assert_same_as_the_table(lambda: torch.cat(row_column_lse(a, b, scale)), [a, b, scale], monkeypatch)
+    for temperature, per_row in itertools.product((1e-3, 0.1), (False, True)):
+        scale = torch.full((45,) if per_row else (), 1 / temperature, dtype=torch.float64, requires_grad=True)
+        assert_same_as_the_table(
+            lambda scale=scale: torch.cat(row_column_lse(a, b, scale)), [a, b, scale], (temperature, per_row)
+        )
 
 
-def test_softplus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_softplus() -> None:
     a, b = rows(45, 6), rows(37, 7)
-    assert_same_as_the_table(lambda: row_softplus(30 * a, b), [a, b], monkeypatch)
+    assert_same_as_the_table(lambda: row_softplus(30 * a, b), [a, b])
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 0.5])

@@ -1,4 +1,4 @@
-"""The state of SogCLR and iSogCLR: what is stored when, that it is saved, and where the temperatures settle."""
+"""What SogCLR and iSogCLR store and when, that it is saved, and where the temperatures settle."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_explore.losses.temperature import ISogCLR, SogCLR, isogclr, sogclr
+from cl_explore.losses import ISogCLR, SogCLR, isogclr, sogclr
 
 
 def views(samples: int = 5, seed: int = 0) -> Tensor:

@@ -1,0 +1,200 @@
+"""The one table of the tests of losses: for each argument a valid value and the wrong ones, for each knob its range.
+
+A loss of known arguments is tested by all property files as soon as it is declared; a new argument needs a line in
+`VALID`.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.losses.arguments import ROLES
+
+Inputs = dict[str, Tensor]
+Wrong = tuple[dict[str, Any], type[Exception], str]
+
+
+def classes(labels: Tensor) -> int:
+    return max(int(labels.max()) + 1, 2)
+
+
+def scores(z: Tensor, labels: Tensor) -> Tensor:
+    unit = F.normalize(z.float(), dim=-1).to(z.dtype)
+    return unit[:, 0] @ unit[: classes(labels), 0].T
+
+
+def shares(z: Tensor, labels: Tensor) -> Tensor:
+    anchors = z.shape[:2].numel()
+    return torch.linspace(0.01, 0.99, anchors**2).view(anchors, -1).to(z.dtype)
+
+
+VALID: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    # argument: its value for views z (B, V, D), V >= 2, and labels y (B,): all degenerate where the views do
+    "z": lambda z, y: z,
+    "labels": lambda z, y: y,
+    "index": lambda z, y: torch.arange(len(z)),
+    "targets": lambda z, y: y.to(z.dtype),
+    "logits": scores,
+    "log_mean": lambda z, y: torch.tensor([-math.inf, -50.0, 3.0, 2000.0]).repeat(len(z))[: len(z)].to(z.dtype),
+    "salient": lambda z, y: z.clamp(-10, 10).roll(1, -1),
+    "rehearsal": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
+    "shares": shares,
+    "prediction": lambda z, y: z.roll(1, -1),
+    "teacher": lambda z, y: z.roll(1, -1),
+    "positives": lambda z, y: z.roll(2, -1),
+    "query": lambda z, y: z[:, 0],
+    "key": lambda z, y: z[:, 1],
+    "negatives": lambda z, y: z[:, 0].roll(3, -1),
+    "synthetic": lambda z, y: z.roll(1, 0),
+    "candidates": lambda z, y: z.roll(1, -1),
+    "passages": lambda z, y: z.roll(1, -1),
+    "relevance": lambda z, y: torch.arange(z.shape[:2].numel()).view(z.shape[:2]) % 4,
+    "context": lambda z, y: z[:, 0],
+    "critic": lambda z, y: torch.linspace(-1, 1, z.shape[2] ** 2).view(z.shape[2], -1).to(z.dtype),
+    "queue": lambda z, y: z[:, 0].roll(1, -1),
+    "queue_labels": lambda z, y: y,
+    "memory": lambda z, y: z.roll(2, -1),
+    "prototypes": lambda z, y: z[: classes(y), 0].roll(1, -1),
+    "concentration": lambda z, y: torch.linspace(0.5, 1.5, classes(y)).to(z.dtype),
+    "counts": lambda z, y: torch.arange(1, classes(y) + 1),
+}
+WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
+    # argument: a change to a valid value, and what the message must say; wrong types and shapes are tried on all
+    "z": [(lambda z: z[:1], "z must hold at least 2 samples to contrast, got 1")],
+    "labels": [(lambda y: y - 9, "labels must be 0 or larger, got -9")],
+    "rehearsal": [(lambda x: -x, "rehearsal must be 0 or larger, got -1")],
+    "relevance": [(lambda x: x - 1, "relevance must be 0 or larger, got -1")],
+    "queue_labels": [
+        (lambda y: y - 1, "queue_labels must be 0 or larger, got -1"),
+        (lambda y: None, "queue and queue_labels must be given together"),
+    ],
+    "counts": [
+        (lambda n: n - 1, "counts must be 1 or larger, got 0"),
+        (lambda n: n - 2, "counts must be 0 or larger, got -1"),
+    ],
+    "concentration": [
+        (lambda x: x - 0.5, "concentration must be positive, got 0"),
+        (lambda x: x * math.nan, "concentration must be positive, got nan"),
+    ],
+    "shares": [(lambda x: 1.2 * x, r"shares must be between 0 and 1, got 0\.012 to 1\.188")],
+}
+LABELLED = {"labels", "queue_labels"}
+"""Arguments that hold names of classes."""
+EXTREMES = {"steepness": (0.1, 1e3), "tau_pos": (20.0, 1e3), "tau_neg": (20.0, 1e3), "bandwidth": (1e-3, 10.0)}
+"""Values of knobs beyond their sliders that are legal and must be computed well."""
+POINTS = {
+    "collapsed": torch.ones(8, 2, 4),
+    "antipodal": torch.ones(8, 2, 4) * torch.tensor([1.0, -1.0]).view(1, 2, 1),
+    "duplicated samples": torch.eye(4).repeat(2, 1)[:, None].expand(8, 2, 4),
+    "zero vectors": torch.zeros(8, 2, 4),
+    "tiny": torch.full((8, 2, 4), 1e-30),
+    "huge": torch.full((8, 2, 4), 1e30),
+}
+LABELLINGS = {
+    "two classes": torch.arange(8) % 2,
+    "one class": torch.zeros(8, dtype=torch.long),
+    "only targets": torch.ones(8, dtype=torch.long),
+    "all classes different": torch.arange(8),
+    "one singleton": torch.tensor([0, 0, 0, 1, 1, 1, 1, 2]),
+}
+
+
+def letters(name: str, value: Tensor) -> list[str]:
+    """What each axis of the value of an argument is."""
+    return next(shape.split() for shape in ROLES[name].shapes if len(shape.split()) == value.ndim)
+
+
+def given(loss: Loss, z: Tensor, labels: Tensor, optional: bool = True) -> Inputs:
+    """A valid value of every argument of a loss, or of those it needs, for views z (B, V, D) and labels (B,)."""
+    made = {name: VALID[name](z, labels) for name in (loss.arguments if optional else loss.needs)}
+    if loss.max_views == 1:
+        made |= {name: value[:, :1] for name, value in made.items() if letters(name, value)[:2] == ["B", "V"]}
+    return made
+
+
+def batch(seed: int, samples: int = 8, views: int = 2, dimensions: int = 5) -> tuple[Tensor, Tensor, torch.Generator]:
+    """Random views (B, V, D) in float64, labels of three classes and the generator that drew them."""
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(samples, views, dimensions, generator=generator, dtype=torch.float64)
+    return z, torch.arange(samples) % 3, generator
+
+
+def options(loss: Loss) -> list[dict[str, Any]]:
+    """The defaults, then each other option of each switch."""
+    return [{}, *({k.name: option} for k in loss.knobs if isinstance(k, Choice) for option in k.options[1:])]
+
+
+def temperatures(loss: Loss, values: tuple[float, ...]) -> list[dict[str, float]]:
+    """Knobs that set the temperature of a loss that has one, or none at all."""
+    if "temperature" not in loss.defaults:
+        return [{}]
+    follows = {"epsilon"} & loss.defaults.keys()  # must stay below the temperature
+    return [{"temperature": value} | dict.fromkeys(follows, value / 2) for value in values]
+
+
+def ends(loss: Loss) -> Iterator[dict[str, float]]:
+    """Each number of a loss but the temperature at both ends of its slider, and at its extremes."""
+    for knob in loss.knobs:
+        if isinstance(knob, Knob) and knob.name != "temperature":
+            yield from ({knob.name: value} for value in (knob.low, knob.high, *EXTREMES.get(knob.name, ())))
+
+
+def wrong_tensors(loss: Loss, good: Inputs) -> Iterator[Wrong]:
+    """Every change of one argument that must be refused, with the error and a pattern of its message."""
+    first, sizes = next(iter(good)), {}
+    for name, value in good.items():
+        must, ids = f"{name} must ", ROLES[name].kind == "ids"
+        yield {name: value.tolist()}, TypeError, must + r"be a torch\.Tensor, got list"
+        if name in loss.needs:
+            yield {name: None}, TypeError, must + r"be a torch\.Tensor, got NoneType"
+        other = value.float() if ids else value.long()
+        yield {name: other}, TypeError, must + f"be {'integers' if ids else 'floating point'}.*got {other.dtype}"
+        yield {name: value > 0}, TypeError, must + f"be {'integers' if ids else 'floating point'}.*got torch.bool"
+        for shape in (value[..., None, None], value[..., :0], value.flatten()[0]):
+            yield {name: shape}, ValueError, must + f"have shape .*got {re.escape(str(tuple(shape.shape)))}"
+        if len(good) > 1:
+            pattern = f"{'meta' if name == first else 'cpu'} like {first}, got {'cpu' if name == first else 'meta'}"
+            yield {name: value.to("meta")}, ValueError, pattern
+        for axis, letter in enumerate(letters(name, value)):
+            if letter in sizes:
+                longer = torch.cat([value, value.narrow(axis, 0, 1)], axis)
+                yield {name: longer}, ValueError, must + f"have shape .*{letter} = {sizes[letter]}"
+            sizes[letter] = value.shape[axis]
+        for change, message in WRONG.get(name, []):
+            yield {name: change(value)}, ValueError, message
+    if "z" in good and loss.min_views > 1:
+        yield {"z": good["z"][:, :1]}, ValueError, f"z must hold (exactly|at least) {loss.min_views} views .*got 1"
+        yield {"z": good["z"][:, 0]}, ValueError, r"z must have shape \(B, V, D\)"
+    if "z" in good and loss.max_views:
+        more = torch.cat([good["z"], good["z"][:, :1]], 1)
+        yield {"z": more}, ValueError, f"z must hold exactly {loss.max_views} views .*got {loss.max_views + 1}"
+    if "labels" in good and "C" in sizes:
+        beyond = good["labels"] - good["labels"].max() + sizes["C"]
+        yield {"labels": beyond}, ValueError, f"labels must be smaller than {sizes['C']}, the size .*got {sizes['C']}"
+
+
+def wrong_knobs(loss: Loss, anchors: int) -> Iterator[Wrong]:
+    """Every value of one knob that must be refused, with the error and a pattern of its message."""
+    for knob in loss.knobs:
+        must = f"{knob.name} must "
+        if isinstance(knob, Choice):
+            yield from (({knob.name: value}, ValueError, must + "be one of") for value in ("often", None, 1))
+            continue
+        yield from (({knob.name: value}, TypeError, must + "be a number") for value in ("often", None, True, 1j))
+        yield {knob.name: torch.tensor(1)}, TypeError, must + "be floating point"
+        bad = {math.nan, math.inf, -math.inf, 0.0 if knob.log else knob.minimum - 1, knob.maximum + 0.5}
+        for value in bad:
+            yield {knob.name: value}, ValueError, must + ".*finite, got"
+            yield {knob.name: torch.tensor(float(value))}, ValueError, must + ".*finite, got"
+        good = torch.full((anchors,), float(loss.defaults[knob.name]))
+        yield {knob.name: good[1:]}, ValueError, must + rf"be one number.*got a tensor of shape \({anchors - 1},\)"
+        if knob.per_anchor:
+            yield {knob.name: torch.cat([good[1:], 0 * good[:1] - 1])}, ValueError, must + ".*finite, got -1"
+        else:
+            yield {knob.name: good}, ValueError, must + rf"be one number, got a tensor of shape \({anchors},\)"
