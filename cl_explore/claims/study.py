@@ -76,7 +76,7 @@ class Study:
     def _kept(self, settings: dict[str, Any], seed: int) -> Path:
         """Where the rows are kept: the name changes with the settings, the seed, and all code that makes the rows."""
         root = Path(cl_explore.__file__).parent
-        source = [*sorted((root / "geometry").glob("*.py")), root / "claims" / "setting.py"]
+        source = [*sorted((root / "geometry").glob("*.py")), root / "claims" / "bench.py"]
         source.append(Path(inspect.getfile(self.run)))
         config = {
             "study": self.paper.slug,

@@ -32,7 +32,7 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedd
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
     hs, zs = [], []
     with frozen(method):
-        for batch in batches(dataset, next(method.parameters()).device, batch_size):
+        for batch in batches(dataset, device_of(method), batch_size):
             h = method(batch.x)
             hs.append(h.float().cpu())
             zs.append(project(h).float().cpu())
@@ -45,11 +45,16 @@ def embed_views(method: nn.Module, dataset: Dataset, seed: int = 0) -> Tensor:
     method: a `cl_explore.methods.Method`, which draws as many views as in training, by a generator that `seed` seeds.
     Unlike its own `embed_views` this asks no other process for its share.
     """
-    views_of, device = cast(Any, method), next(method.parameters()).device
+    views_of, device = cast(Any, method), device_of(method)
     generator = torch.Generator(device).manual_seed(seed)
     with frozen(method):
         parts = (views_of.augment(batch.x, generator, views_of.n_views) for batch in batches(dataset, device))
         return torch.cat([views_of.embed(views)[1].float().cpu() for views in parts])
+
+
+def device_of(method: nn.Module) -> torch.device:
+    """Where a method computes; the CPU for one without weights."""
+    return next(method.parameters(), torch.empty(0)).device
 
 
 def batches(dataset: Dataset, device: torch.device, size: int = 1024) -> Iterator[Batch]:

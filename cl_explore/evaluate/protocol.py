@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from cl_explore.data import Dataset
 from cl_explore.data.batch import each
-from cl_explore.evaluate.embedding import embed, frozen
+from cl_explore.evaluate.embedding import device_of, embed, frozen
 
 DECAY = {0.6: 0.2, 0.75: 0.2, 0.9: 0.2}
 """By how much the learning rate falls after which share of the epochs."""
@@ -87,7 +87,7 @@ class _Training:
 
     def scores(self, train: Dataset, test: Dataset, rates: list[float]) -> Iterator[list[float]]:
         """After each epoch the accuracy on `test` of one classifier for each learning rate; they share the features."""
-        device = next(self.method.parameters()).device
+        device = device_of(self.method)
         seen = embed(self.method, test)
         h_test, y_test = seen.h.to(device), seen.labels.to(device)
         features, labels = self._features(train, device), train.labels.to(device)

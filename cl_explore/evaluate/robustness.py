@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from cl_explore.data import Dataset
 from cl_explore.data.dataset import Samples
-from cl_explore.evaluate.embedding import batches, embed, frozen
+from cl_explore.evaluate.embedding import batches, device_of, embed, frozen
 from cl_explore.evaluate.knn import knn_accuracy
 
 Corruption = Callable[[Any, torch.Generator], Samples]
@@ -54,7 +54,7 @@ def corrupted_accuracy(
     Returns: the accuracy under each corruption, by name
     Raises: as `knn_accuracy`
     """
-    device = next(method.parameters()).device
+    device = device_of(method)
     clean = embed(method, train)
     found = {}
     for name, corrupt in corruptions.items():

@@ -64,3 +64,10 @@ def test_views_of_the_whole_set_are_those_of_its_batches():
     batch = method.embed_views(data.batch(torch.arange(50)), torch.Generator().manual_seed(3))
     torch.testing.assert_close(z, batch.z.detach())
     assert not torch.equal(z, embed_views(method, data, seed=4))
+
+
+def test_a_method_without_weights_is_embedded_too():
+    data = dataset()
+    method = JointEmbedding(torch.nn.Identity(), torch.nn.Identity(), "nt_xent", VectorViews(noise=0.1))
+    assert torch.equal(embed(method, data).h, data.x)
+    assert embed_views(method, data).shape == (50, 2, 6)

@@ -1,41 +1,41 @@
 """Understanding the behaviour of contrastive loss (Wang & Liu 2021): temperature trades uniformity for tolerance."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import curves
-from cl_explore.claims.setting import build, measures, splits, weak_views
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.methods import JointEmbedding
 from cl_explore.papers.behaviour_of_contrastive_loss import PAPER
-from cl_explore.train import fit
 
 TEMPERATURES = (0.07, 0.2, 0.5, 1.0, 3.0)
 TREND = f"NT-Xent, each step from τ={TEMPERATURES[0]:g} to {TEMPERATURES[-1]:g}"
 FALL, RISE = "least fall of −uniformity", "least rise of tolerance"
 
 
-def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 25) -> list[Row]:
-    """NT-Xent over temperatures, the simple loss of equation 3, and both on the nearest tenth of the negatives.
+def plan(epochs: int = 25) -> dict[str, Entry]:
+    """NT-Xent over temperatures, the simple loss of equation 3, and both on the nearest tenth of the negatives."""
+    entry = partial(Entry, settings={"epochs": epochs, "batch_size": 128})
 
-    The last row holds the smallest change between neighbouring temperatures: positive if every step goes that way.
-    """
-    train, test = splits(dataset, samples)
-    plan: list[tuple[str, str, dict[str, Any]]] = [
-        *(("NT-Xent", "nt_xent", {"temperature": temperature}) for temperature in TEMPERATURES),
-        ("hard-truncated", "hard_truncated", {"temperature": 1.0, "alpha": 0.1}),
-        ("simple", "simple", {}),
-        ("hard-simple", "hard_simple", {"alpha": 0.1}),
-    ]
-    rows: list[Row] = []
-    for title, loss, knobs in plan:
-        method = JointEmbedding(*build(train, seed), loss, weak_views(train), **knobs)
-        trained = fit(method, train, epochs=epochs, batch_size=128, seed=seed, snapshots=0, progress=False)
-        temperature = knobs.get("temperature")
-        name = title if temperature is None else f"{title} τ={temperature:g}"
-        rows.append({"method": name, "loss": title, "temperature": temperature, **measures(trained, train, test)})
-    steps = list(pairwise(rows[: len(TEMPERATURES)]))
+    def at(title: str, loss: str, temperature: float, **knobs: Any) -> dict[str, Entry]:
+        about = {"loss": title, "temperature": temperature}
+        return {f"{title} τ={temperature:g}": entry(loss, about=about, temperature=temperature, **knobs)}
+
+    found = baselines()
+    for temperature in TEMPERATURES:
+        found |= at("NT-Xent", "nt_xent", temperature)
+    found |= at("hard-truncated", "hard_truncated", 1.0, alpha=0.1)
+    found["simple"] = entry("simple", about={"loss": "simple"})
+    found["hard-simple"] = entry("hard_simple", about={"loss": "hard-simple"}, alpha=0.1)
+    return found
+
+
+def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 25) -> list[Row]:
+    """The plan; the last row holds the least change between neighbouring temperatures: positive if all agree."""
+    rows = compare(plan(epochs), *splits(dataset, samples), seed=seed).rows
+    steps = list(pairwise(row for row in rows if row.get("loss") == "NT-Xent"))
     fall = min(before["−uniformity"] - after["−uniformity"] for before, after in steps)
     rise = min(after["tolerance"] - before["tolerance"] for before, after in steps)
     return [*rows, {"method": TREND, FALL: fall, RISE: rise}]

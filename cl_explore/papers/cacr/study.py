@@ -1,42 +1,42 @@
 """Contrastive attraction and repulsion (CACR, Zheng et al. 2023): what weighing among one's own kind adds."""
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 
-from cl_explore import losses
+from cl_explore import evaluate, losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import dots
-from cl_explore.claims.setting import build, embed_views, measures, splits
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.methods import JointEmbedding
+from cl_explore.data import Dataset
 from cl_explore.papers.cacr import PAPER
-from cl_explore.train import fit
 
 NOISY = "weight of the noisy one of 4 positives"
+
+
+def plan(train: Dataset, epochs: int = 15, views: int = 5) -> dict[str, Entry]:
+    """CACR with both kinds of weights, with one, with none; and NT-Xent."""
+    hard = train.modality.hard(train.x)
+    entry = partial(Entry, settings={"epochs": epochs, "batch_size": 64}, augment=hard, n_views=views)
+    return {
+        **baselines(augment=hard, n_views=views),
+        "CACR": entry("cacr"),
+        "no weights": entry("cacr", tau_pos=0.0, tau_neg=0.0),
+        "no attraction weights": entry("cacr", tau_pos=0.0),
+        "no repulsion weights": entry("cacr", tau_neg=0.0),
+        "NT-Xent τ=0.5": entry("nt_xent", temperature=0.5),
+    }
 
 
 def run(
     seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 15, views: int = 5
 ) -> list[Row]:
-    """CACR with both kinds of weights, with one, with none; NT-Xent; then the weight of a positive made noisier."""
+    """The plan; then the weight of a positive of trained CACR that is made noisier."""
     train, test = splits(dataset, samples)
-    augment = train.modality.hard(train.x)
-    plan: list[tuple[str, str, dict[str, Any]]] = [
-        ("CACR", "cacr", {}),
-        ("no weights", "cacr", {"tau_pos": 0.0, "tau_neg": 0.0}),
-        ("no attraction weights", "cacr", {"tau_pos": 0.0}),
-        ("no repulsion weights", "cacr", {"tau_neg": 0.0}),
-        ("NT-Xent τ=0.5", "nt_xent", {"temperature": 0.5}),
-    ]
-    rows: list[Row] = []
-    for name, loss, knobs in plan:
-        method = JointEmbedding(*build(train, seed), loss, augment, n_views=views, **knobs)
-        trained = fit(method, train, epochs=epochs, batch_size=64, seed=seed, snapshots=0, progress=False)
-        rows.append({"method": name, **measures(trained, train, test)})
-        if name == "CACR":
-            z = F.normalize(embed_views(method, test, augment, views, seed=seed), dim=2)
+    rows, methods, _ = compare(plan(train, epochs, views), train, test, seed=seed)
+    z = F.normalize(evaluate.embed_views(methods["CACR"], test, seed), dim=2)
     far = z + 0.5 * torch.randn(z[:, :1].shape, generator=torch.Generator().manual_seed(seed))
     mixed = torch.cat([far[:, :1], z[:, 1:]], dim=1)
     for tau in (0.5, 2.0):

@@ -1,22 +1,23 @@
 """Decoupled contrastive learning (Yeh et al. 2022): without the positive in the denominator small batches learn."""
 
 from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 
 import torch
 
-from cl_explore import geometry, losses
+from cl_explore import evaluate, geometry, losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import curves
-from cl_explore.claims.setting import build, embed_views, measures, splits, weak_views
+from cl_explore.claims.measures import usual
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
-from cl_explore.methods import JointEmbedding
+from cl_explore.methods import Method
 from cl_explore.papers.decoupled_contrastive_learning import PAPER
-from cl_explore.train import fit
 
 TITLES = {"nt_xent": "NT-Xent", "dcl": "DCL", "dclw": "DCLW"}
-PLAN = (  # batch size, learning rate, epochs, losses: about as many steps for each batch size
+SETTINGS = (  # batch size, learning rate, epochs, losses: about as many steps for each batch size
     (8, 0.001, 2, ("nt_xent", "dcl", "dclw")),
     (16, 0.003, 4, ("nt_xent", "dcl")),
     (256, 0.006, 40, ("nt_xent", "dcl")),
@@ -26,36 +27,46 @@ TEMPERATURE = 0.1
 TREND, SHRINK = "DCL over NT-Xent, each step from batch 8 to 256", "least shrinking of the gain in alignment"
 
 
+def plan(scale: int = 1, linear_lr: float | None = None) -> dict[str, Entry]:
+    """NT-Xent, DCL and DCLW over batch sizes, with SGD.
+
+    scale: how many times the epochs of `SETTINGS`.
+    linear_lr: if given, the learning rate is linear_lr * batch / 256 instead of theirs.
+    """
+    found = baselines()
+    for batch, planned, epochs, names in SETTINGS:
+        lr = planned if linear_lr is None else linear_lr * batch / 256
+        settings = {"epochs": scale * epochs, "batch_size": batch, "lr": lr, "optimizer": "sgd"}
+        for name in names:
+            found[f"{TITLES[name]}, batch {batch}"] = Entry(
+                name, settings=settings, about={"loss": TITLES[name], "batch": batch}, temperature=TEMPERATURE
+            )
+    return found
+
+
+def alignment(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """That of two views of the test samples."""
+    return {"alignment": geometry.alignment(evaluate.embed_views(method, test, seed)).item()}
+
+
 def run(
     seed: int, *, dataset: str = "digits", samples: int | None = None, scale: int = 1, linear_lr: float | None = None
 ) -> list[Row]:
-    """NT-Xent, DCL and DCLW over batch sizes, with SGD; alignment is that of two views of the test samples.
-
-    scale: how many times the epochs of the plan. linear_lr: if given, the learning rate is linear_lr * batch / 256
-    instead of the plan's. The last row compares neighbouring batch sizes: positive if the gain shrinks at every step.
-    """
+    """The plan; the last row compares neighbouring batch sizes: positive if the gain of DCL shrinks at every step."""
     train, test = splits(dataset, samples)
-    augment, rows = weak_views(train), []
-    for batch, planned, epochs, names in PLAN:
-        lr = planned if linear_lr is None else linear_lr * batch / 256
-        for name in names:
-            method = JointEmbedding(*build(train, seed), name, augment, temperature=TEMPERATURE)
-            before = coupling(method, train, batch, seed)
-            trained = fit(
-                method, train, epochs=scale * epochs, batch_size=batch, lr=lr, optimizer="sgd", seed=seed, snapshots=0,
-                progress=False,
-            )  # fmt: skip
-            apart = geometry.alignment(embed_views(method, test, augment, seed=seed)).item()
-            row: Row = {"method": f"{TITLES[name]}, batch {batch}", "loss": TITLES[name], "batch": batch}
-            row |= {"alignment": apart, "q before": before, "q after": coupling(method, train, batch, seed)}
-            rows.append({**row, **measures(trained, train, test)})
+    entries = plan(scale, linear_lr)
+    rows, methods, _ = compare(entries, train, test, [partial(alignment, seed=seed), usual], seed=seed)
+    for row in rows:
+        if batch := row.get("batch"):
+            before, after = entries[row["method"]].build(train, seed), methods[row["method"]]
+            row |= {"q before": coupling(before, train, batch, seed), "q after": coupling(after, train, batch, seed)}
     aligned = {row["method"]: row["alignment"] for row in rows}
     gains = [aligned[f"NT-Xent, batch {batch}"] - aligned[f"DCL, batch {batch}"] for batch in (8, 16, 256)]
     return [*rows, {"method": TREND, SHRINK: min(small - large for small, large in pairwise(gains))}]
 
 
 @torch.no_grad()
-def coupling(method: JointEmbedding, dataset: Dataset, batch_size: int, seed: int, batches: int = 20) -> float:
+def coupling(method: Method, dataset: Dataset, batch_size: int, seed: int, batches: int = 20) -> float:
     """Mean of q = 1 - P(positive), by which NT-Xent shrinks DCL's gradient, over batches as training sees them."""
     method = deepcopy(method).train()  # a copy, since batch norm counts what it sees
     device = next(method.parameters()).device
@@ -63,8 +74,7 @@ def coupling(method: JointEmbedding, dataset: Dataset, batch_size: int, seed: in
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
     found = []
     for rows in order.split(batch_size)[: min(batches, len(dataset) // batch_size)]:
-        views = method.augment(dataset.batch(rows).x.to(device), generator, 2)
-        z = method.project(method(views.flatten(0, 1))).unflatten(0, (len(rows), 2))
+        z = method.embed_views(dataset.batch(rows).each(lambda column: column.to(device)), generator).z
         found.append(losses.dcl.parts(z, temperature=TEMPERATURE)["coupling"].mean())
     return torch.stack(found).mean().item()
 

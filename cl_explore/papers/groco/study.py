@@ -1,22 +1,36 @@
 """Learning by sorting (GroCo, Shvetsova et al. 2023): an order of groups, where others have a softmax over pairs."""
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 
-from cl_explore import losses
+from cl_explore import evaluate, losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import dots
-from cl_explore.claims.setting import build, embed_views, measures, splits, weak_views
+from cl_explore.claims.measures import usual
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
+from cl_explore.data import Dataset
 from cl_explore.losses.sorting import soft_sort
-from cl_explore.methods import JointEmbedding
+from cl_explore.methods import Method
 from cl_explore.papers.groco import PAPER
-from cl_explore.train import fit
 
 TEMPERATURES = (0.1, 0.2, 0.5)
 MISORDERED, NEAREST = "negatives above the positive", "gradient on the 4 nearest of 10"
+
+
+def plan(epochs: int = 25) -> dict[str, Entry]:
+    """GroCo against NT-Xent at several temperatures."""
+    entry = partial(Entry, settings={"epochs": epochs, "batch_size": 128})
+    softmax = {f"NT-Xent τ={tau:g}": entry("nt_xent", temperature=tau) for tau in TEMPERATURES}
+    return {**baselines(), "GroCo": entry("groco"), **softmax}
+
+
+def misordered(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """How many of the other test samples lie nearer to one than its own second view."""
+    z = F.normalize(evaluate.embed_views(method, test, seed), dim=2)
+    return {MISORDERED: float(losses.groco.parts(z, hardest=len(z) - 1)["misordered"].mean())}
 
 
 def focus(steepness: float) -> float:
@@ -30,19 +44,8 @@ def focus(steepness: float) -> float:
 
 
 def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 25) -> list[Row]:
-    """GroCo against NT-Xent at several temperatures; then the sorter alone, which no seed changes."""
-    train, test = splits(dataset, samples)
-    plan: list[tuple[str, str, dict[str, Any]]] = [
-        ("GroCo", "groco", {}),
-        *((f"NT-Xent τ={temperature:g}", "nt_xent", {"temperature": temperature}) for temperature in TEMPERATURES),
-    ]
-    rows: list[Row] = []
-    for name, loss, knobs in plan:
-        method = JointEmbedding(*build(train, seed), loss, weak_views(train), **knobs)
-        trained = fit(method, train, epochs=epochs, batch_size=128, seed=seed, snapshots=0, progress=False)
-        z = F.normalize(embed_views(method, test, weak_views(train), seed=seed), dim=2)
-        each = losses.groco.parts(z, hardest=len(z) - 1)["misordered"]
-        rows.append({"method": name, MISORDERED: float(each.mean()), **measures(trained, train, test)})
+    """The plan; then the sorter alone, which no seed changes."""
+    rows = compare(plan(epochs), *splits(dataset, samples), [partial(misordered, seed=seed), usual], seed=seed).rows
     return rows + [{"method": f"sorter β={beta}", NEAREST: focus(beta)} for beta in (1, 10, 50)]
 
 

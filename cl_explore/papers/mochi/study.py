@@ -1,97 +1,87 @@
 """Hard negative mixing (MoCHi, Kalantidis et al. 2020): negatives made from the hardest ones in the queue."""
 
+from functools import partial
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from cl_explore import losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import dots
-from cl_explore.claims.setting import build, measures, splits, weak_views
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.data import Batch, Dataset
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
-from cl_explore.methods import Augment, Method, Step
-from cl_explore.nn import Momentum
+from cl_explore.methods import Embedded, MomentumContrast, Step, gather
 from cl_explore.papers.mochi import PAPER
-from cl_explore.train import fit
+from cl_explore.train import Run
 
 SETTINGS = ((0, 0, 0), (64, 64, 0), (64, 64, 16), (16, 64, 64))  # hardest, pair mixes, query mixes
 HIT, HIT_REAL = "proxy top-1", "proxy top-1, real negatives"
 
 
-class HardMixing(Method):
+class HardMixing(MomentumContrast):
     """MoCo whose queries also meet mixtures of their `hardest` queued negatives: `pairs` of two, `queries` with the
     query itself; none during the first `warmup` steps. With pairs = queries = 0 it is MoCo."""
 
+    queue: losses.Queue
     steps: Tensor
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        head: nn.Module,
-        augment: Augment,
-        *,
-        mixes: tuple[int, int, int],
-        warmup: int,
-        size: int = 512,
-        dimensions: int = 32,
-        decay: float = 0.99,
-        temperature: float = 0.2,
-    ) -> None:
-        super().__init__(encoder, head, augment)
+    def __init__(self, *parts: Any, mixes: tuple[int, int, int], warmup: int, **options: Any) -> None:
+        """parts, options: see `MomentumContrast`."""
+        super().__init__(*parts, **options)
         self.mixes, self.warmup = mixes, warmup
-        self.knobs = {"temperature": temperature}
-        self.copy = Momentum(nn.Sequential(encoder, head), decay)
-        self.queue = losses.Queue(size, dimensions)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def step(self, batch: Batch, generator: torch.Generator) -> Step:
+    def compare(self, embedded: Embedded) -> Step:
         """The loss of one view as query against the other as key; metrics: how often the key is nearer than all."""
-        views = self.augment(batch.x, generator, 2)
-        query = F.normalize(self.project(self(views[:, 0])), dim=1)
-        self._key = F.normalize(self.copy(views[:, 1]), dim=1)
+        query = F.normalize(embedded.z[:, 0], dim=1)
+        (key,) = gather(F.normalize(self.copy(embedded.views[:, 1]), dim=1))
+        self._newest = key, embedded.labels
         hardest, pairs, queries = self.mixes
         synthetic = None
         if pairs + queries and self.steps >= self.warmup:
-            recipe = draw_mixes(len(query), hardest=hardest, pairs=pairs, queries=queries, generator=generator)
+            recipe = draw_mixes(len(query), hardest=hardest, pairs=pairs, queries=queries, generator=embedded.generator)
             synthetic = mix_hard_negatives(query, self.queue.rows, recipe)
-        loss = losses.mochi(query, self._key, self.queue.rows, synthetic, **self.knobs)
+        loss = losses.mochi(query, key, self.queue.rows, synthetic, **self.knobs)
         with torch.no_grad():
-            positive = (query * self._key).sum(1)
+            positive = (query * key).sum(1)
             real = positive > (query @ self.queue.rows.T).amax(1)
             hit = real if synthetic is None else real & (positive > (synthetic @ query[..., None]).amax((1, 2)))
         return Step(loss, {HIT: hit.float().mean(), HIT_REAL: real.float().mean()})
 
     def after_step(self) -> None:
-        """Queue the keys of the step, and move the momentum copy."""
-        self.queue.enqueue(self._key)
-        self.copy.update()
+        """As `MomentumContrast`, and count the steps."""
+        super().after_step()
         self.steps += 1
 
     def extra_repr(self) -> str:
-        return f"mixes={self.mixes}, warmup={self.warmup}, {self.knobs}, augment={self.augment!r}"
+        return f"mixes={self.mixes}, warmup={self.warmup}, {super().extra_repr()}"
 
 
-def mixing(train: Dataset, seed: int, mixes: tuple[int, int, int], warmup: int) -> HardMixing:
-    """The method on the networks of `seed`; the queue starts from random directions of the same seed."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        return HardMixing(*build(train, seed), weak_views(train), mixes=mixes, warmup=warmup)
+def plan(samples: int, epochs: int = 25) -> dict[str, Entry]:
+    """MoCo and MoCHi(hardest, pairs, queries) in three strengths, which mix nothing in the first 16 % of the steps."""
+    entry = partial(Entry, "mochi", form=HardMixing, settings={"epochs": epochs, "batch_size": 64}, queue=512)
+    warmup = epochs * (samples // 64) * 4 // 25
+    mixing = {
+        "MoCHi({}, {}, {})".format(*mixes) if any(mixes) else "MoCo": entry(mixes=mixes, warmup=warmup)
+        for mixes in SETTINGS
+    }
+    return {**baselines(), **mixing}
+
+
+def proxy(run: Run) -> dict[str, float]:
+    """How often the key is nearer than all negatives, in the last epoch."""
+    last = run.history[run.history["epoch"] == run.history["epoch"].max()]
+    return {name: float(last[name].mean()) for name in (HIT, HIT_REAL)}
 
 
 def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 25) -> list[Row]:
-    """MoCo and MoCHi(hardest, pairs, queries) in three strengths; the proxy accuracies are those of the last epoch."""
+    """The plan, with the accuracies of the proxy task."""
     train, test = splits(dataset, samples)
-    rows: list[Row] = []
-    for mixes in SETTINGS:
-        method = mixing(train, seed, mixes, warmup=epochs * (len(train) // 64) * 4 // 25)
-        trained = fit(method, train, epochs=epochs, batch_size=64, seed=seed, snapshots=0, progress=False)
-        last = trained.history[trained.history["epoch"] == epochs]
-        name = "MoCHi({}, {}, {})".format(*mixes) if any(mixes) else "MoCo"
-        proxy = {key: float(last[key].mean()) for key in (HIT, HIT_REAL)}
-        rows.append({"method": name, **proxy, **measures(trained, train, test)})
-    return rows
+    rows, _, runs = compare(plan(len(train), epochs), train, test, seed=seed)
+    return [{**row, **(proxy(runs[row["method"]]) if row["method"] in runs else {})} for row in rows]
 
 
 STUDY = Study(

@@ -1,18 +1,19 @@
 """Multi-view contrastive learning (Koromilas et al. 2025): more views fill more directions, if they are not pairs."""
 
+from functools import partial
 from itertools import combinations
+from typing import Any
 
 import torch
 
 from cl_explore import losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import curves
-from cl_explore.claims.setting import build, measures, splits
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.data import Batch
-from cl_explore.methods import JointEmbedding, Step
+from cl_explore.data import Dataset
+from cl_explore.methods import Embedded, JointEmbedding, Step
 from cl_explore.papers.mv_infonce_dhel import PAPER
-from cl_explore.train import fit
 
 TEMPERATURE = 0.5
 VIEWS = (2, 4, 6, 8)
@@ -22,35 +23,34 @@ RANK, GROWTH = "effective rank", "growth of effective rank"
 class Pairwise(JointEmbedding):
     """The usual practice with more than two views: NT-Xent of each pair of views by itself, and the mean of these."""
 
-    def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        views = self.augment(batch.x, generator, self.n_views)
-        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])
-        pairs = [losses.nt_xent(z[:, pair], **self.knobs) for pair in combinations(range(self.n_views), 2)]
-        return Step(torch.stack(pairs).mean(), {})
+    def compare(self, embedded: Embedded) -> Step:
+        """The mean over the pairs of views of an embedded batch."""
+        pairs = combinations(range(self.n_views), 2)
+        return Step(torch.stack([losses.nt_xent(embedded.z[:, pair], **self.knobs) for pair in pairs]).mean(), {})
 
 
-METHODS = {"pairwise NT-Xent": (Pairwise, "nt_xent"), "MV-InfoNCE": (JointEmbedding, "mv_infonce"),
-           "MV-DHEL": (JointEmbedding, "mv_dhel")}  # fmt: skip
+METHODS = {"pairwise NT-Xent": partial(Entry, "nt_xent", form=Pairwise), "MV-InfoNCE": partial(Entry, "mv_infonce"),
+           "MV-DHEL": partial(Entry, "mv_dhel")}  # fmt: skip
+
+
+def plan(train: Dataset, epochs: int = 20, temperature: float = TEMPERATURE) -> dict[str, Entry]:
+    """Pairwise NT-Xent, MV-InfoNCE and MV-DHEL over numbers of weak views; two of them with two hard views as well."""
+    common: dict[str, Any] = {"settings": {"epochs": epochs, "batch_size": 128}, "temperature": temperature}
+    found = baselines()
+    for count in VIEWS:
+        for name, entry in METHODS.items():
+            about = {"loss": name, "views": count}
+            found[f"{name}, {count} weak views"] = entry(about=about, n_views=count, **common)
+    for name in ("pairwise NT-Xent", "MV-DHEL"):
+        about = {"loss": name, "views": None}
+        found[f"{name}, 2 hard views"] = METHODS[name](about=about, augment=train.modality.hard(train.x), **common)
+    return found
 
 
 def run(seed: int, *, dataset: str = "digits", samples: int | None = None, epochs: int = 20) -> list[Row]:
-    """Pairwise NT-Xent, MV-InfoNCE and MV-DHEL over numbers of weak views; two of them with two hard views as well.
-
-    Weak and hard views are those of the data's modality; larger pictures have SimCLR's views throughout. The last
-    rows hold how much the effective rank grows from 2 to 6 views.
-    """
+    """The plan; the last rows hold how much the effective rank grows from 2 to 6 views."""
     train, test = splits(dataset, samples)
-    weak, hard = train.modality.weak(train.x), train.modality.hard(train.x)
-    plan = [(name, count, "weak") for count in VIEWS for name in METHODS]
-    plan += [(name, 2, "hard") for name in ("pairwise NT-Xent", "MV-DHEL")]
-    rows: list[Row] = []
-    for name, count, kind in plan:
-        form, loss = METHODS[name]
-        augment = weak if kind == "weak" else hard
-        method = form(*build(train, seed), loss, augment, n_views=count, temperature=TEMPERATURE)
-        trained = fit(method, train, epochs=epochs, batch_size=128, seed=seed, snapshots=0, progress=False)
-        row: Row = {"method": f"{name}, {count} {kind} views", "loss": name, "views": count if kind == "weak" else None}
-        rows.append({**row, **measures(trained, train, test)})
+    rows = compare(plan(train, epochs), train, test, seed=seed).rows
     rank = {row["method"]: row[RANK] for row in rows}
     growth = {name: rank[f"{name}, 6 weak views"] - rank[f"{name}, 2 weak views"] for name in METHODS}
     return [*rows, *({"method": f"{name}, from 2 to 6 views", GROWTH: more} for name, more in growth.items())]

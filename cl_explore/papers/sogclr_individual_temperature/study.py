@@ -1,42 +1,26 @@
 """Individual temperatures (iSogCLR, Qiu et al. 2023): on a long tail, frequent classes learn larger temperatures."""
 
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from cl_explore import data, losses
+from cl_explore import data, evaluate, losses
+from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.claims.figures import curves
-from cl_explore.claims.setting import build, embed_views, measures, splits, weak_views
+from cl_explore.claims.measures import usual
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.data import Batch, Dataset
-from cl_explore.methods import Method, Step
+from cl_explore.data import Dataset
+from cl_explore.methods import Method
 from cl_explore.papers.sogclr_individual_temperature import PAPER
-from cl_explore.train import fit
 
 RADII = (0.2, 0.4, 0.8)
 CORRELATION, PER_SAMPLE, MEAN = "Spearman of class size and τ", "Spearman over samples", "mean τ"
 GAP = "largest |KL − ρ| inside the bounds"
 FROZEN = "iSogCLR ρ=0.2, temperatures alone go on"
-
-
-class GlobalContrast(Method):
-    """SimCLR's two views with a loss that keeps a number for each sample: `state` is `SogCLR` or `ISogCLR`."""
-
-    def __init__(self, state: losses.SogCLR | losses.ISogCLR, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.state = state
-
-    def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        views = self.augment(batch.x, generator, 2)
-        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])
-        return Step(self.state(z, batch.index), {})
-
-    def extra_repr(self) -> str:
-        return f"state={vars(self.state).get('knobs')}, augment={self.augment!r}"
 
 
 def cut_long(dataset: Dataset, ratio: float, seed: int) -> Dataset:
@@ -60,35 +44,45 @@ def settle(state: losses.ISogCLR, z: Tensor, index: Tensor, rounds: int = 400) -
     return float(parts["temperature_gradient"].view(-1, 2).mean(1)[inside].abs().max())
 
 
+def plan(places: int, epochs: int = 80, radii: tuple[float, ...] = RADII) -> dict[str, Entry]:
+    """SogCLR at temperature .1 and iSogCLR at several radii; both keep numbers for each of `places` samples."""
+    entry = partial(Entry, settings={"epochs": epochs, "batch_size": 64})
+    own = {
+        f"iSogCLR ρ={rho:g}": entry(losses.ISogCLR(places, rho=rho), about={"loss": "iSogCLR", "rho": rho})
+        for rho in radii
+    }
+    return {**baselines(), "SogCLR": entry(losses.SogCLR(places), about={"loss": "SogCLR", "rho": None}), **own}
+
+
+def temperatures(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
+    """How the learned temperatures go with the size of the class, if the method learns any."""
+    if not isinstance(method.loss, losses.ISogCLR):
+        return {}
+    counts = train.labels.bincount(minlength=train.num_classes)
+    tau = method.loss.temperature.cpu()[train.index]
+    means = torch.stack([tau[train.labels == c].mean() for c in range(train.num_classes)])
+    return {
+        CORRELATION: float(spearmanr(counts, means).statistic),
+        PER_SAMPLE: float(spearmanr(counts[train.labels], tau).statistic),
+        MEAN: float(tau.mean()),
+    }
+
+
 def run(
     seed: int, *, dataset: str = "digits", samples: int | None = None, ratio: float = 20.0, epochs: int = 80
 ) -> list[Row]:
-    """SogCLR at temperature .1 and iSogCLR at several radii on a training set cut to a long tail; balanced test set.
+    """The plan on a training set cut to a long tail, and a balanced test set.
 
     The last row goes on with the temperatures of rho = .2 while the embeddings stay.
     """
     whole, test = splits(dataset, samples)
     train = cut_long(whole, ratio, seed)
-    size = int(whole.index.max()) + 1
-    plan: list[tuple[str, float | None, losses.SogCLR | losses.ISogCLR]] = [("SogCLR", None, losses.SogCLR(size))]
-    plan += [(f"iSogCLR ρ={rho:g}", rho, losses.ISogCLR(size, rho=rho)) for rho in RADII]
-    rows: list[Row] = []
-    for name, rho, state in plan:
-        method = GlobalContrast(state, *build(train, seed), weak_views(train))
-        trained = fit(method, train, epochs=epochs, batch_size=64, seed=seed, snapshots=0, progress=False)
-        row = {"method": name, "loss": name.split()[0], "rho": rho, **measures(trained, train, test)}
-        if isinstance(state, losses.ISogCLR):
-            counts = train.labels.bincount(minlength=train.num_classes)
-            tau = state.temperature.cpu()[train.index]
-            means = torch.stack([tau[train.labels == c].mean() for c in range(train.num_classes)])
-            row[CORRELATION] = float(spearmanr(counts, means).statistic)
-            row[PER_SAMPLE] = float(spearmanr(counts[train.labels], tau).statistic)
-            row[MEAN] = float(tau.mean())
-        rows.append(row)
-        if rho == RADII[0] and isinstance(state, losses.ISogCLR):
-            z = embed_views(method, train, weak_views(train), seed=seed)
-            frozen = {"method": FROZEN, GAP: settle(state.cpu(), z, train.index)}
-    return [*rows, frozen]
+    entries = plan(int(whole.index.max()) + 1, epochs)
+    rows, methods, _ = compare(entries, train, test, [usual, temperatures], seed=seed)
+    z = evaluate.embed_views(methods["iSogCLR ρ=0.2"], train, seed)
+    state = methods["iSogCLR ρ=0.2"].loss
+    assert isinstance(state, losses.ISogCLR)
+    return [*rows, {"method": FROZEN, GAP: settle(state.cpu(), z, train.index)}]
 
 
 STUDY = Study(
