@@ -19,6 +19,7 @@ from cl_explore.losses.assignment import SwAV as SwAV, sinkhorn as sinkhorn, swa
 from cl_explore.losses.attraction import cacr as cacr, cacr_momentum as cacr_momentum
 from cl_explore.losses.continual import multimodal_supcon as multimodal_supcon, nspt as nspt, ntpt as ntpt
 from cl_explore.losses.decoupled import dcl as dcl, dclw as dclw, dhel as dhel
+from cl_explore.losses.graph import scgc as scgc
 from cl_explore.losses.hypersphere import (
     align_uniform as align_uniform,
     alignment as alignment,

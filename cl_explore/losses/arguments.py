@@ -30,6 +30,7 @@ ROLES: dict[str, Role] = {
     "salient": Role("numbers", ("B V S",)),
     "rehearsal": Role("ids", ("B",)),
     "shares": Role("numbers", ("N N",)),
+    "weights": Role("numbers", ("B B",)),
     # what another network makes of the same samples
     "prediction": Role("embeddings", ("B V D",)),
     "teacher": Role("embeddings", ("B V D", "B D")),
@@ -78,10 +79,11 @@ def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
     needed = []
     for shape in ROLES[name].shapes:
         letters = shape.split()
-        found = dict(zip(letters, tensor.shape, strict=False))
-        if len(letters) == tensor.ndim and all(sizes.get(letter, size) == size > 0 for letter, size in found.items()):
+        axes = list(zip(letters, tensor.shape, strict=False))
+        found = dict(reversed(axes)) | {letter: sizes[letter] for letter in letters if letter in sizes}
+        if len(letters) == tensor.ndim and all(found[letter] == size > 0 for letter, size in axes):
             return found
-        known = [f"{letter} = {sizes[letter]}" for letter in letters if letter in sizes]
+        known = [f"{letter} = {found[letter]}" for letter in found if letter in sizes or letters.count(letter) > 1]
         needed.append(f"({', '.join(letters)})" + (f" with {' and '.join(known)}" if known else ""))
     raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(tensor.shape)}")
 

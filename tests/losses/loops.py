@@ -31,6 +31,7 @@ def inputs(samples: int = 6, views: int = 2, seed: int = 0) -> Inputs:
         "salient": normal(samples, views, 3),
         "rehearsal": (torch.arange(samples) < 4).long(),
         "shares": torch.rand(samples * views, samples * views, generator=generator, dtype=torch.float64),
+        "weights": torch.eye(samples, dtype=torch.float64) + torch.arange(samples) % 2,
         "prediction": normal(samples, views, 4),
         "teacher": normal(samples, views, 4),
         "positives": normal(samples, views, 4),

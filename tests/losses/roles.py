@@ -45,6 +45,7 @@ VALID: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "salient": lambda z, y: z.clamp(-10, 10).roll(1, -1),
     "rehearsal": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
     "shares": shares,
+    "weights": lambda z, y: torch.linspace(0.01, 0.5, len(z) ** 2).view(len(z), -1).to(z.dtype),
     "prediction": lambda z, y: z.roll(1, -1),
     "teacher": lambda z, y: z.roll(1, -1),
     "positives": lambda z, y: z.roll(2, -1),
@@ -81,6 +82,10 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
     "concentration": [
         (lambda x: x - 0.5, "concentration must be positive, got 0"),
         (lambda x: x * math.nan, "concentration must be positive, got nan"),
+    ],
+    "weights": [
+        (lambda x: x - 0.25, r"weights must be 0 or larger, got -0\.24"),
+        (lambda x: 0 * x, "at least one anchor needs a positive, got none"),
     ],
     "shares": [(lambda x: 1.2 * x, r"shares must be between 0 and 1, got 0\.012 to 1\.188")],
 }

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import losses
+from cl_explore.losses.graph import FLOOR, scgc
 from cl_explore.losses.identities.web import Sides, identity, points, strangers
 from cl_explore.losses.longtail import bcl, logit_adjusted, paco
 from cl_explore.losses.prototypes import arcface, cosface, normalized_softmax, proto_nce, proxy_nca
@@ -31,6 +32,14 @@ def soft_nn_of_raw_points_is_nca(z: Tensor, y: Tensor, tau: float) -> Sides:
     p = (-(x[:, None] - x).square().sum(-1) / (10 * tau)).fill_diagonal_(-torch.inf).softmax(1)
     nca = -(p * (label[:, None] == label)).sum(1).log()
     return soft_nn(z, y, temperature=10 * tau, normalize=False, reduction="none"), nca
+
+
+@identity
+def scgc_of_classes_is_soft_nn_but_for_a_floor(z: Tensor, y: Tensor, tau: float) -> Sides:
+    neighbours = soft_nn.parts(z, y, temperature=2 * tau)["positive"]
+    weights = (y[:, None] == y).to(z.dtype)
+    value = scgc(z, weights, inv_temperature=1 / tau, self_pairs="drop", reduction="none")
+    return value, -(neighbours + FLOOR).log()
 
 
 @identity
