@@ -1,8 +1,8 @@
 """The form that every study has, and the rows it gives for a seed."""
 
-import hashlib
 import inspect
 import json
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-import cl_explore
 from cl_explore.claims.paper import Paper
 from cl_explore.claims.verdict import Claim
 from cl_explore.names import unknown
 from cl_explore.train import store
+from cl_explore.train.key import key
 
 PRESETS = ("smoke", "laptop", "real")
 SEEDS = {"smoke": 1, "laptop": 5, "real": 5}
@@ -65,27 +65,28 @@ class Study:
         """
         settings = self.settings(preset, **changes)
         kept = self._kept(settings, seed)
-        if kept.exists():
+        if kept is not None and kept.exists():
             return json.loads(kept.read_text())
         rows = [{"seed": seed, **row} for row in self.run(seed, **settings)]
+        if kept is None:
+            return rows
         unfinished = kept.with_name(f".{uuid.uuid4().hex}.json")
         unfinished.write_text(json.dumps(rows))
         unfinished.replace(kept)  # whole or not at all
         return rows
 
-    def _kept(self, settings: dict[str, Any], seed: int) -> Path:
-        """Where the rows are kept: the name changes with the settings, the seed, and all code that makes the rows."""
-        root = Path(cl_explore.__file__).parent
-        source = [*sorted((root / "geometry").glob("*.py")), root / "claims" / "bench.py"]
-        source.append(Path(inspect.getfile(self.run)))
-        config = {
-            "study": self.paper.slug,
-            "settings": settings,
-            "seed": seed,
-            "package": store.package_source(),
-            "source": hashlib.sha256(b"".join(path.read_bytes() for path in source)).hexdigest(),
-            "versions": versions(),
-        }
+    def _kept(self, settings: dict[str, Any], seed: int) -> Path | None:
+        """Where the rows are kept: the name changes with the settings, the seed, and all code that makes the rows.
+
+        None if that cannot be told for certain, which is logged.
+        """
+        found = key(tables=True, run=self.run)
+        if found.unsure is not None:
+            logging.getLogger("cl_explore").warning(
+                f"the rows of {self.paper.slug} are made anew and not kept, since {found.unsure}"
+            )
+            return None
+        config = {"study": self.paper.slug, "settings": settings, "seed": seed, "at_hand": versions(), **found.parts}
         path = store.folder(True, config)
         assert path is not None
         return path.with_suffix(".json")

@@ -1,8 +1,6 @@
 """Here live the maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
 
-import hashlib
 import uuid
-from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_explore.train import store
+from cl_explore.train.code import version
+from cl_explore.train.key import key
 
 LAYOUTS = ("auto", "pca", "umap", "raw")
 
@@ -45,29 +45,26 @@ def umap(snapshots: Tensor, dims: int = 2) -> Layout:
     Compiling takes about 15 seconds the first time in a process, fitting a thousand points about 3, placing as many
     about 1 per snapshot: the run store keeps the result for the next time.
     """
-    content = hashlib.sha256(snapshots.contiguous().numpy().tobytes()).hexdigest()
-    config: dict[str, object] = {
-        "layout": "umap",
-        "umap": version("umap-learn"),
-        "shape": list(snapshots.shape),
-        "content": content,
-    }
-    config |= {} if dims == 2 else {"dims": dims}
     axes = tuple(f"UMAP {axis}" for axis in range(1, dims + 1))
-    kept = store.folder(True, config)
+    needs = [version(package) for package in ("numba", "pynndescent", "scipy", "sklearn")]
+    kept = store.folder(True, key(make=_umap_points, snapshots=snapshots, dims=dims, needs=needs).parts)
     assert kept is not None
     kept = kept.with_suffix(".npy")
     if kept.exists():
         return Layout(np.load(kept), axes)
-    from umap import UMAP  # its import alone takes seconds: paid only by those who ask for this map
-
-    mapping = UMAP(n_components=dims, metric="cosine", random_state=0, n_jobs=1).fit(snapshots[-1].numpy())
-    earlier = [mapping.transform(snapshot.numpy()) for snapshot in snapshots[:-1]]
-    points = np.stack([*earlier, mapping.embedding_]).astype(np.float32)
+    points = _umap_points(snapshots, dims)
     unfinished = kept.with_name(f".{uuid.uuid4().hex}.npy")
     np.save(unfinished, points)
     unfinished.replace(kept)  # whole or not at all
     return Layout(points, axes)
+
+
+def _umap_points(snapshots: Tensor, dims: int) -> NDArray[np.float32]:
+    from umap import UMAP  # its import alone takes seconds: paid only by those who ask for this map
+
+    mapping = UMAP(n_components=dims, metric="cosine", random_state=0, n_jobs=1).fit(snapshots[-1].numpy())
+    earlier = [mapping.transform(snapshot.numpy()) for snapshot in snapshots[:-1]]
+    return np.stack([*earlier, mapping.embedding_]).astype(np.float32)
 
 
 def layout(snapshots: Tensor, kind: str = "auto", dims: int = 2) -> Layout:

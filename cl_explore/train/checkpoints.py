@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from cl_explore.train.key import digest
+
 DIGEST = 64  # characters of the sha256 that a file begins with
 KEPT = 2
 
@@ -83,7 +85,7 @@ class Checkpoints:
         if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != content[:DIGEST]:
             raise ValueError("it is not what was written")
         saved = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
-        if saved["config"] != self.config:
+        if digest(saved["config"]) != digest(self.config):
             raise ValueError("it belongs to another configuration")
         return saved["state"]
 

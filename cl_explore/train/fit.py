@@ -1,5 +1,6 @@
 """Training from the first step to the last, and what makes it safe: the store of runs, checkpoints, interrupts."""
 
+import logging
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -50,8 +51,10 @@ def fit(
     `snapshots` times (see `snapshot_steps`) `snapshot_data` is embedded: by default up to 1000 samples of `dataset`,
     the same for every seed; if they have collapsed, a `CollapseWarning` says so once. device: "auto", "cpu", "cuda",
     "cuda:1", "mps". compile: let `torch.compile` speed up encoder and head, which stay compiled. store: True
-    (CL_EXPLORE_RUNS, else the user's cache), a folder, or False. A stored run is recognised by the method's repr,
-    initial weights and own code (see `own_code`), the data, all settings, and the versions of package and torch.
+    (CL_EXPLORE_RUNS, else the user's cache), a folder, or False. A stored run is recognised by everything that decides
+    it (see `key`): all state of the method, its views and loss, the data, all settings, the code behind them and the
+    versions of packages. Where that cannot be told for certain, the run is trained anew, not kept, and says why. With
+    progress=False the same lines come as records of the logger "cl_explore".
 
     Every `checkpoint_seconds`, and when it is interrupted, the whole state is kept in the store: the same call on a
     method built anew goes on from there, wherever it was stopped, and on the CPU ends in the same bits. What a method
@@ -89,6 +92,10 @@ def fit(
     fabric, first = loop.fabric, loop.fabric.is_global_zero
     progress = progress and first
     path = fabric.broadcast(runs.folder(store, loop.config) if first else None)
+    if path is not None and fabric.broadcast(loop.unsure) is not None:
+        if first:
+            _say(f"trained anew and not kept in the store, since {loop.unsure}", progress, logging.WARNING)
+        path = None
     if path is None:
         _finish(loop, None, progress)
         return of_first(fabric, method, loop.run())
@@ -98,14 +105,16 @@ def fit(
         method.eval()
         if first:
             checkpoints.clear()  # of a process that was killed on the last metre
-        if progress:
             seconds = run.history["seconds"].iloc[-1]
-            tqdm.write(f"run {path.name} loaded from the store ({seconds:.1f} s when trained; store=False trains anew)")
+            _say(
+                f"run {path.name} loaded from the store ({seconds:.1f} s when trained; store=False trains anew)",
+                progress,
+            )
         return run
     if (state := fabric.broadcast(checkpoints.read() if first else None)) is not None:
         loop.load_state_dict(state)
-        if progress:
-            tqdm.write(f"run {path.name} goes on after step {loop.step} of {loop.total}, where it was stopped")
+        if first:
+            _say(f"run {path.name} goes on after step {loop.step} of {loop.total}, where it was stopped", progress)
     _finish(loop, checkpoints, progress)
     run = loop.run()
     if first:
@@ -115,6 +124,13 @@ def fit(
         except OSError as error:
             warnings.warn(f"the run is trained but could not be kept in {path.parent}: {error}", stacklevel=2)
     return of_first(fabric, method, run)
+
+
+def _say(line: str, progress: bool, level: int = logging.INFO) -> None:
+    if progress:
+        tqdm.write(line)
+    else:
+        logging.getLogger("cl_explore").log(level, line)
 
 
 def _finish(loop: Loop, checkpoints: Checkpoints | None, progress: bool) -> None:

@@ -1,5 +1,6 @@
 """The training loop, one step of the optimiser at a time."""
 
+import re
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -12,11 +13,10 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
-from cl_explore.data.kinds import Image
 from cl_explore.methods import Method
-from cl_explore.train import store as runs
 from cl_explore.train.feed import batches, settle
 from cl_explore.train.health import CollapseWatch, spoiled
+from cl_explore.train.key import key
 from cl_explore.train.log import Log
 from cl_explore.train.randomness import OwnRandomness
 from cl_explore.train.ranks import from_all, make_fabric, synchronise_batch_norm
@@ -77,21 +77,23 @@ class Loop:
             raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
         self.method, self.dataset = method, dataset
         shown = _sample(dataset) if snapshot_data is None else snapshot_data
+        method.train()  # as for the first step, so that the mode it comes in plays no part
+        found = key(__name__, method=method, dataset=_outline(dataset), snapshot_data=_outline(shown))
+        self.unsure = found.unsure
         self.config: dict[str, Any] = {
-            **runs.describe_method(method),
+            "method": re.sub(r" at 0x[0-9a-f]+", "", repr(method)),
             "dataset": {"name": dataset.name, "samples": len(dataset), "fingerprint": dataset.fingerprint()},
             "snapshot_data": {"name": shown.name, "samples": len(shown), "fingerprint": shown.fingerprint()},
             **asdict(chosen),
             "device": fabric.device.type,
             "world_size": fabric.world_size,
-            "package_source": runs.package_source(),
-            "torch": str(torch.__version__),
+            **found.parts,
         }
         self.step, self.per_epoch = 0, len(dataset) // chosen.batch_size
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
 
-        if fabric.device.type == "cuda" and isinstance(dataset.modality, Image):
+        if fabric.device.type == "cuda" and _sort(dataset) == "image":
             # the order in which a GPU's tensor cores convolve
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if chosen.sync_batchnorm:
@@ -221,6 +223,16 @@ class Loop:
 def _eager() -> AbstractContextManager[None]:
     """Snapshots are few and have a shape of their own: not worth compiling for."""
     return torch.compiler.set_stance("force_eager")
+
+
+def _sort(dataset: Dataset) -> str | None:
+    """The name of its kind of samples; None if they have several parts."""
+    return None if isinstance(dataset.x, dict) else dataset.modality.name
+
+
+def _outline(dataset: Dataset) -> list[Any]:
+    """What training sees of a data set besides its tensors, which its fingerprint stands for."""
+    return [type(dataset), dataset.class_names, _sort(dataset)]
 
 
 def _sample(dataset: Dataset, most: int = 1000) -> Dataset:

@@ -1,6 +1,5 @@
 """The run store: one folder for each configuration, so that a run trained once is never trained again."""
 
-import functools
 import hashlib
 import json
 import os
@@ -13,14 +12,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-import cl_explore
 from cl_explore.methods import Method
 from cl_explore.train.checkpoints import flush
-from cl_explore.train.own_code import own_code, without_addresses
+from cl_explore.train.key import digest
 from cl_explore.train.run import Run, Snapshots
-
-TRAINS = ("data", "evaluate", "losses", "methods", "nn", "train", "views")
-"""Packages whose source decides what a run becomes; a change elsewhere keeps stored runs valid."""
 
 
 def folder(store: bool | str | Path, config: dict[str, Any]) -> Path | None:
@@ -40,31 +35,10 @@ def folder(store: bool | str | Path, config: dict[str, Any]) -> Path | None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PermissionError(f"the run store {root} cannot be made ({error.strerror}): {advice}") from error
-    path = root / _digest(json.dumps(config, sort_keys=True).encode())[:16]
+    path = root / digest(config)[:16]
     if not path.exists() and not os.access(root, os.W_OK | os.X_OK):
         raise PermissionError(f"the run store {root} cannot be written to: {advice}")
     return path
-
-
-def describe_method(method: Method) -> dict[str, str]:
-    """What a method is, in text that is equal exactly when training it would be: its repr, weights and own code."""
-    state = hashlib.sha256()
-    for name, value in method.state_dict().items():
-        state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        state.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return {
-        "method": without_addresses(repr(method)),
-        "initial_weights": state.hexdigest(),
-        "own_code": _digest(own_code(method).encode()),
-    }
-
-
-@functools.cache
-def package_source() -> str:
-    """Hash of the source of the packages that train."""
-    root = Path(cl_explore.__file__).parent
-    files = sorted(path for package in TRAINS for path in (root / package).glob("*.py"))
-    return _digest(b"".join(path.name.encode() + path.read_bytes() for path in files))
 
 
 def save(path: Path, run: Run) -> Run:
@@ -74,7 +48,7 @@ def save(path: Path, run: Run) -> Run:
     try:
         (new / "history.json").write_text(json.dumps(run.history.to_dict("list")))
         torch.save({"method": run.method.state_dict(), "snapshots": vars(run.snapshots)}, new / "run.pt")
-        hashes = {name: _digest((new / name).read_bytes()) for name in ("history.json", "run.pt")}
+        hashes = {name: _hash(new / name) for name in ("history.json", "run.pt")}
         (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1))
         for entry in (*new.iterdir(), new):
             flush(entry)
@@ -90,10 +64,10 @@ def load(path: Path, config: dict[str, Any], method: Method) -> Run:
     """The run kept under `path`; its weights go into `method`. ValueError if what is there is not that run, whole."""
     try:
         record = json.loads((path / "run.json").read_text())
-        for name, digest in record["files"].items():
-            if _digest((path / name).read_bytes()) != digest:
+        for name, written in record["files"].items():
+            if _hash(path / name) != written:
                 raise ValueError(f"{name} is not what was written")
-        if record["config"] != config:
+        if digest(record["config"]) != digest(config):
             raise ValueError("it belongs to another configuration")
         history = pd.DataFrame(json.loads((path / "history.json").read_text()))
         saved = torch.load(path / "run.pt", map_location="cpu", weights_only=True)
@@ -104,5 +78,5 @@ def load(path: Path, config: dict[str, Any], method: Method) -> Run:
     return Run(config, history, snapshots, method, path, cached=True)
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,9 +1,9 @@
 """A server of short lives: reads orders, forks a process for each that trains, and kills it where the order says.
 
 Order, one line of JSON: {"case": name, "store": folder, "line": n or null, "after": seconds or null, "alone": bool}.
-The process dies by SIGKILL before the n-th line of cl_explore/train that it would run (own_code.py, which only reads,
-is not counted), or after so many seconds. Alone, it must have no trouble with its checkpoints. Answer, one line too:
-{"died": bool, "steps": how many it took, and of one that lived "lines": how many it ran, and hashes of "weights",
+The process dies by SIGKILL before the n-th line of cl_explore/train that it would run (what makes the key, which only
+reads, is not counted), or after so many seconds. Alone, it must have no trouble with its checkpoints. Answer, one line
+too: {"died": bool, "steps": how many it took, and of one that lived "lines": how many it ran, and hashes of "weights",
 "history" (but for seconds) and "snapshots"}.
 """
 
@@ -21,9 +21,14 @@ from torch.nn import functional as F
 
 from cl_explore import data, losses, nn, train
 from cl_explore.methods import JointEmbedding, Method, Step
+from cl_explore.train import imports
 from cl_explore.views import VectorViews
 
-COUNTED = {str(path) for path in Path(train.__file__).parent.glob("*.py") if path.name != "own_code.py"}
+COUNTED = {
+    str(path)
+    for path in Path(train.__file__).parent.glob("*.py")
+    if path.stem not in ("code", "imports", "key", "walk")
+}
 SAMPLES = 50
 
 
@@ -161,6 +166,7 @@ def live(order, done):
 
 def serve():
     torch.set_num_threads(1)
+    imports.behind(["cl_explore.train.loop", "cl_explore.methods.joint_embedding"])  # read once for all lives
     for text in sys.stdin:
         order = json.loads(text)
         said, done = os.pipe()

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import math
 import os
 import shutil
@@ -9,7 +10,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import types
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from cl_explore.methods import JointEmbedding, Step
 from cl_explore.views import VectorViews
 
 STEPS = 9
-EVENTS = types.SimpleNamespace()  # what happens on the way, which is no part of the configuration
+EVENTS = logging.getLogger("events")  # what happens on the way: a logger's name alone is part of a configuration
 
 
 class Eventful(JointEmbedding):

@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 import torch
 
 from cl_explore import data, losses, nn, train
-from cl_explore.methods import JointEmbedding
-from cl_explore.train import store
+from cl_explore.methods import JointEmbedding, Method, Step
+from cl_explore.train import imports, store
 from cl_explore.views import VectorViews
 
 
@@ -88,7 +89,7 @@ def test_a_change_of_source_or_torch_is_another_run(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "0.0")
         assert not fit(tmp_path).cached
-    monkeypatch.setattr(store, "package_source", lambda: "edited")
+    monkeypatch.setattr(imports, "behind", lambda modules: {})
     assert not fit(tmp_path).cached
 
 
@@ -156,6 +157,76 @@ def test_own_code_is_part_of_the_configuration(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "GAIN", 0.2)
     again = {name: fit(tmp_path, way()).cached for name, way in ways.items()}
     assert [name for name, cached in again.items() if not cached] == ["global", "partial global"]
+
+
+class Averaged(Method):
+    """An own method around one of the library's modules with state, which no repr tells of."""
+
+    def __init__(self, **knobs):
+        torch.manual_seed(0)
+        super().__init__(nn.MLP([6, 8]), nn.projection_head(8, 8, 4), VectorViews())
+        self.criterion = losses.ISogCLR(40, **knobs)
+
+    def step(self, batch, generator):
+        views = self.augment(batch.x, generator, 2)
+        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])
+        return Step(self.criterion(z, batch.index), {})
+
+
+def test_knobs_of_a_module_with_state_are_part_of_the_configuration(tmp_path):
+    ways = ({"rho": 0.2}, {"rho": 0.8}, {"rho": 0.2, "eta": 0.3})
+    runs = [fit(tmp_path, Averaged(**knobs)) for knobs in ways]
+    assert [run.cached for run in runs] == [False, False, False]
+    for run, knobs in zip(runs, ways, strict=True):
+        again = fit(tmp_path, Averaged(**knobs))
+        assert again.cached
+        assert again.history.equals(run.history)
+
+
+def test_a_frozen_encoder_is_not_handed_out_as_a_trained_one(tmp_path):
+    frozen, trained = build(), build()
+    frozen.encoder.requires_grad_(False)
+    before = [weight.clone() for weight in trained.encoder.parameters()]
+    fit(tmp_path, frozen)
+    assert not fit(tmp_path, trained).cached
+    assert any(not torch.equal(*pair) for pair in zip(before, trained.encoder.parameters(), strict=True))
+
+
+def test_the_mode_a_method_comes_in_is_no_part_of_the_configuration(tmp_path):
+    fit(tmp_path, build().eval())
+    assert fit(tmp_path, build()).cached
+
+
+def test_a_run_found_says_so_without_progress_too(tmp_path, caplog, capsys):
+    caplog.set_level("INFO", "cl_explore")
+    path = fit(tmp_path).path
+    assert caplog.messages == []
+    assert fit(tmp_path).cached
+    (said,) = caplog.records
+    assert (said.name, said.levelname) == ("cl_explore", "INFO")
+    assert said.getMessage().startswith(f"run {path.name} loaded from the store")
+    assert capsys.readouterr().out == ""
+
+
+def locked():
+    method = build()
+    method.encoder.lock = threading.Lock()
+    return method
+
+
+def test_a_run_that_cannot_be_told_apart_is_trained_anew_and_says_why(tmp_path, caplog, capsys):
+    for _ in range(2):
+        run = fit(tmp_path, locked())
+        assert (run.cached, run.path) == (False, None)
+    assert list(tmp_path.iterdir()) == []
+    (first, second) = caplog.records
+    assert first.levelname == "WARNING"
+    assert "not kept in the store, since method._modules.encoder.lock (lock)" in first.getMessage()
+    assert first.getMessage() == second.getMessage()
+    fit(tmp_path, locked(), progress=True)
+    assert capsys.readouterr().out.strip() == first.getMessage()
+    fit(False, locked())
+    assert len(caplog.records) == 2
 
 
 def test_the_body_of_an_own_loss_is_part_of_the_configuration(tmp_path):
