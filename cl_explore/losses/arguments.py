@@ -41,6 +41,7 @@ ROLES: dict[str, Role] = {
     "negatives": Role("embeddings", ("M D", "N M D")),
     "synthetic": Role("embeddings", ("N S D",)),
     "candidates": Role("embeddings", ("N P D",)),
+    "present": Role("ids", ("N",)),
     "passages": Role("embeddings", ("N K D",)),
     "relevance": Role("ids", ("N K",)),
     "context": Role("embeddings", ("N E",)),

@@ -1,7 +1,7 @@
 """Losses between two modalities that share a space: CLIP and MIL-NCE."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -85,19 +85,29 @@ class CLIP(nn.Module):
         ),
     ],
 )
-def mil_nce(query: Tensor, candidates: Tensor, *, temperature: Scalar = 0.07, direction: str = "both") -> Parts:
+def mil_nce(
+    query: Tensor,
+    candidates: Tensor,
+    present: Tensor | None = None,
+    *,
+    temperature: Scalar = 0.07,
+    direction: str = "both",
+) -> Parts:
     """Multiple-instance InfoNCE: at least one of P candidates fits the query, nobody knows which.
 
     query: (N, D)
     candidates: (N, P, D), the bag of each query
-    Parts: `loss` (N,), `weight` (N, P) the share of each candidate in its own bag
+    present: (N,) 0 for a query whose bag is empty, whatever its candidates hold, else 1; without it all are
+    Parts: `loss` (N,), `weight` (N, P) the share of each candidate in its own bag, `anchor_weight` (N,) `present`, if
+        given
     Source: Miech et al. 2020; Akbari et al. 2104.11178, equation 5 ("query") and their code ("both", summed there)
     Collapsed: log N; "joint": log 2N
     Note: The sum over a bag stands inside the logarithm, so the best candidate takes the gradient. "query": each query
         among all N P candidates. "both": the mean of that and of the other direction, in which each bag looks for its
         query, -log(sum_p e^s(q_i,k_ip) / sum_j,p e^s(q_j,k_ip)). "joint": one softmax over the negatives of both kinds,
         as in the code of MMV, where the own bag stands in the denominator twice and the loss never falls below log 2.
-        With P = 1, "both" is `clip` and "query" `info_nce`.
+        With P = 1, "both" is `clip` and "query" `info_nce`. A query without a bag has a loss of 0 and does not count in
+        the mean, but is a negative for other bags; where no query has one, the loss is 0.
 
     >>> q, k = torch.eye(4), torch.eye(4)[:, None].expand(4, 3, 4)
     >>> mil_nce(q, k) < 1e-3
@@ -108,7 +118,11 @@ def mil_nce(query: Tensor, candidates: Tensor, *, temperature: Scalar = 0.07, di
     bag = torch.einsum("nd,npd->np", query, candidates) * scale[..., None]
     own = bag.logsumexp(1)
     flat, size = candidates.flatten(0, 1), candidates.shape[1]
-    among_candidates = row_lse(query, flat, scale)
+    left_out: dict[str, Any] = {}
+    if present is not None:  # an id that all queries share with the candidates that are not there
+        nobody = torch.zeros_like(present)
+        left_out = {"exclude": ["same"], "a_ids": nobody, "b_ids": (present > 0).long().repeat_interleave(size)}
+    among_candidates = row_lse(query, flat, scale, **left_out)
     if direction == "query":
         each = among_candidates - own
     else:
@@ -118,4 +132,7 @@ def mil_nce(query: Tensor, candidates: Tensor, *, temperature: Scalar = 0.07, di
             each = (among_candidates + among_queries) / 2 - own
         else:
             each = torch.logaddexp(among_candidates, among_queries) - own
-    return {"loss": each, "weight": bag.softmax(1)}
+    parts = {"loss": each, "weight": bag.softmax(1)}
+    if present is None:
+        return parts
+    return parts | {"loss": each.masked_fill(present == 0, 0), "anchor_weight": (present > 0).to(each)}

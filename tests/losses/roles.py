@@ -54,6 +54,7 @@ VALID: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "negatives": lambda z, y: z[:, 0].roll(3, -1),
     "synthetic": lambda z, y: z.roll(1, 0),
     "candidates": lambda z, y: z.roll(1, -1),
+    "present": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
     "passages": lambda z, y: z.roll(1, -1),
     "relevance": lambda z, y: torch.arange(z.shape[:2].numel()).view(z.shape[:2]) % 4,
     "context": lambda z, y: z[:, 0],
@@ -70,6 +71,7 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
     "z": [(lambda z: z[:1], "z must hold at least 2 samples to contrast, got 1")],
     "labels": [(lambda y: y - 9, "labels must be 0 or larger, got -9")],
     "rehearsal": [(lambda x: -x, "rehearsal must be 0 or larger, got -1")],
+    "present": [(lambda x: -x, "present must be 0 or larger, got -1")],
     "relevance": [(lambda x: x - 1, "relevance must be 0 or larger, got -1")],
     "queue_labels": [
         (lambda y: y - 1, "queue_labels must be 0 or larger, got -1"),

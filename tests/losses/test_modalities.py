@@ -1,6 +1,7 @@
 """CLIP and MIL-NCE against the authors' numbers, loops and closed forms, and CLIP's learnable scale."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -31,9 +32,10 @@ def vatt(x: Inputs, case: Case) -> Tensor:
         audio = mil_nce(x["video_va"][:, 0], x["audio_va"], temperature=p["tau"])
         text = mil_nce(x["video_vt"][:, 0], x["texts_vt"], temperature=p["tau"])
         return 2 * (p["w_va"] * audio + p["w_vt"] * text) / (p["w_va"] + p["w_vt"])
+    present = x["mask1"].detach().long() if "mask1" in x else None
     if p["kind"] == "asym":
-        return mil_nce(x["m2"][:, 0], x["m1"], temperature=p["tau"], direction="joint")
-    return 2 * mil_nce(x["m2"][:, 0], x["m1"], temperature=p["tau"])
+        return mil_nce(x["m2"][:, 0], x["m1"], present, temperature=p["tau"], direction="joint")
+    return 2 * mil_nce(x["m2"][:, 0], x["m1"], present, temperature=p["tau"])
 
 
 OF_CLIP = ("clip_B5", "cl2l_1aug_avg_nosmooth", "cl2l_0augs_equals_clip")
@@ -41,7 +43,7 @@ GOLDEN = [
     Golden("clip", clip_call),
     # Left out: sums of CLIP with label smoothing and with losses across modalities that are no entries of their own.
     Golden("vlp-baselines", vlp, lambda case: case["name"] in OF_CLIP),
-    Golden("vatt", vatt, lambda case: "masked" not in case["name"]),  # left out: clips without a text
+    Golden("vatt", vatt),
 ]
 test_golden = golden(GOLDEN)
 
@@ -118,6 +120,34 @@ def test_a_temperature_of_each_query(direction: str) -> None:
     both = {"both": (among_candidates + among_queries) / 2, "joint": torch.logaddexp(among_candidates, among_queries)}
     each = mil_nce(x["query"], x["candidates"], temperature=tau, direction=direction, reduction="none")
     torch.testing.assert_close(each, both[direction] - own)
+
+
+@pytest.mark.parametrize("direction", ["query", "both", "joint"])
+def test_what_an_empty_bag_holds_counts_nowhere(direction: str) -> None:
+    """It is as if the bag were not in the batch, while its query still is among the negatives of other bags."""
+    q, bags = random(5, 4), random(5, 3, 4, seed=1).requires_grad_()
+    present = torch.tensor([1, 1, 0, 1, 0])
+    loss = partial(mil_nce, temperature=0.3, direction=direction)
+    each = loss(q, bags, present, reduction="none")
+    assert each[present == 0].tolist() == [0, 0]
+    torch.testing.assert_close(loss(q, bags, present), each.sum() / 3)
+    other = torch.where(present[:, None, None] > 0, bags, 7.0)
+    torch.testing.assert_close(loss(q, other, present, reduction="none"), each)
+    (slope,) = torch.autograd.grad(each.sum(), bags)
+    assert slope[present == 0].abs().max() == 0
+    if direction == "query":
+        kept = present > 0
+        torch.testing.assert_close(each[kept], loss(q[kept], bags[kept], reduction="none"))
+
+
+@pytest.mark.parametrize("direction", ["query", "both", "joint"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_without_any_bag_the_loss_is_zero_and_pulls_nowhere(direction: str, dtype: torch.dtype) -> None:
+    q, bags = random(4, 3).to(dtype).requires_grad_(), random(4, 2, 3, seed=1).to(dtype).requires_grad_()
+    value = mil_nce(q, bags, torch.zeros(4, dtype=torch.int64), direction=direction)
+    assert float(value.detach()) == 0
+    for slope in torch.autograd.grad(value, (q, bags)):
+        assert slope.abs().max() == 0
 
 
 def test_landmarks() -> None:
