@@ -48,7 +48,9 @@ def test_it_describes_itself(loss: Loss) -> None:
         if isinstance(knob, Choice):
             assert default == knob.options[0], "the first option is the default"
         else:
-            assert knob.low <= default <= knob.high
+            assert knob.minimum <= knob.low <= default <= knob.high <= knob.maximum
+            for legal in (knob.low, knob.high, min(knob.maximum, 1e6)):
+                knob.check(legal, anchors=1)
     assert pickle.loads(pickle.dumps(loss)) is loss
 
 

@@ -36,7 +36,7 @@ def live(loss: Loss) -> dict[str, str]:
 
 
 def small(loss: Loss, seed: int) -> Inputs:
-    z, y, _ = batch(seed, samples=5, dimensions=4)
+    z, y, _ = batch(seed, samples=4, dimensions=4)
     return given(loss, z, y)
 
 
