@@ -28,7 +28,7 @@ from playwright.sync_api import Locator
 
 ROOT = Path(__file__).parents[1]
 PANELS = runpy.run_path(str(ROOT / "docs" / "panels.py"))
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path.insert(0, str(ROOT / "browser"))
 from hands import label, settle, share, sliders  # noqa: E402
 from lab import Lab, chromium, jupyterlab  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Here live the hands that work a panel: they find its sliders, menus, boxes and buttons, and see what each changed.
+"""Hands that work a panel: they find its sliders, menus, boxes and buttons, and see what each changed.
 
 They know no panel: whatever stands in `root`, an element of the page, is worked.
 """

@@ -1,4 +1,4 @@
-"""Here live a JupyterLab server on a folder of notebooks and a headless Chromium that looks at it."""
+"""A JupyterLab server on a folder of notebooks and a headless Chromium that looks at it."""
 
 import json
 import os
