@@ -28,6 +28,14 @@ def test_a_draw_of_all_is_the_whole_probe_and_repeats_itself():
     assert first != few_label_accuracy(h, LABELS, test, LABELS, shots=2, seed=6)
 
 
+def test_draws_differ_and_are_averaged():
+    h, test = places(), places() + 0.2 * torch.randn(80, 3, generator=torch.Generator().manual_seed(1))
+    first, second = (few_label_accuracy(h, LABELS, test, LABELS, shots=1, draws=1, seed=seed) for seed in (0, 1))
+    both = few_label_accuracy(h, LABELS, test, LABELS, shots=1, draws=2)
+    assert first.nearest != second.nearest
+    assert both.nearest == pytest.approx((first.nearest + second.nearest) / 2)
+
+
 def test_errors_name_what_is_wrong():
     h = places()
     with pytest.raises(ValueError, match="train_labels must hold 41 samples of each class, got 40 of class 0"):

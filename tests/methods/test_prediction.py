@@ -78,3 +78,15 @@ def test_neighbours_come_from_earlier_first_views():
     prediction = through(torch.nn.Sequential(whole(method), method.predictor), batch(2).x)
     expected = losses.nnclr(z, prediction, method.queue.rows)
     torch.testing.assert_close(method.step(batch(2), torch.Generator()).loss, expected)
+
+
+class Product(torch.nn.Module):
+    def forward(self, z, prediction):
+        assert not z.requires_grad
+        return (z * prediction).sum()
+
+
+def test_targets_carry_no_gradient_whatever_the_loss():
+    for decay in (0.0, 0.9):
+        step = build(Product(), decay, predictor=predictor()).step(batch(), torch.Generator())
+        assert step.loss.requires_grad

@@ -62,6 +62,13 @@ def test_logits_are_of_h_and_counts_are_the_sizes_of_the_classes():
     assert "counts" in method.state_dict()
 
 
+def test_logits_of_several_views_are_averaged():
+    method = build("logit_adjusted", classes=SIZES)
+    logits = method.classifier(method(views(batch().x, None, 2).flatten(0, 1))).unflatten(0, (9, 2)).mean(1)
+    expected = losses.logit_adjusted(logits, batch().labels, SIZES)
+    torch.testing.assert_close(method.step(batch(), torch.Generator()).loss, expected)
+
+
 def test_the_second_half_of_the_features_is_the_salient_code():
     method = build("sepclr")
     z = embedded(method, batch()).z
