@@ -427,7 +427,7 @@ assert ratio > 2
 # each loss before you compare.
 #
 # The authors' numbers are from GPUs: 78.29 % on CIFAR-100 and 79.36 % on ImageNet with a ResNet-50 after 200 epochs.
-# `recipes/varcon_tables.py` trains these experiments (`docs/varcon_tables.md`).
+# `cl_explore.papers.varcon.tables` trains these experiments (`docs/varcon_tables.md`).
 #
 # ## Exercises
 #

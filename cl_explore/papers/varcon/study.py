@@ -1,5 +1,6 @@
 """VarCon (Wang et al. 2025): class centroids as a variational posterior, against SupCon's pairs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
-from cl_explore.papers.varcon import PAPER
+from cl_explore.papers.varcon import PAPER, recipe
 from cl_explore.views import VectorViews
 
 TITLES = ("VarCon", "SupCon")
@@ -37,24 +38,22 @@ def superclass_ari(method: Method, train: Dataset, test: Dataset) -> dict[str, f
     return {ARI: evaluate.agreement(found, truth).ari}
 
 
-def plan(spoiled: Dataset, **common: Any) -> dict[str, Entry]:
-    """VarCon (epsilon a fifth of the temperature) and SupCon at equal temperatures, and trained on spoiled labels.
+def small_entry(title: str, *, temperature: float, **own: Any) -> Entry:
+    """VarCon, whose epsilon is a fifth of the temperature, or SupCon, with a small network."""
+    epsilon: dict[str, Any] = {"epsilon": 0.2 * temperature} if title == "VarCon" else {}
+    return Entry(title.lower(), temperature=temperature, **epsilon, **own)
 
-    common: of each entry.
-    """
 
-    def entry(title: str, tau: float, **own: Any) -> Entry:
-        epsilon: dict[str, Any] = {"epsilon": 0.2 * tau} if title == "VarCon" else {}
-        return Entry(title.lower(), temperature=tau, **epsilon, **own, **common)
-
-    found = baselines(**common)
+def plan(entry: Callable[..., Entry], spoiled: Dataset) -> dict[str, Entry]:
+    """VarCon and SupCon at equal temperatures, and trained on spoiled labels."""
+    found = {}
     for tau in TEMPERATURES:
         for title in TITLES:
-            found[f"{title} τ={tau:g}"] = entry(title, tau, about={"loss": title, "temperature": tau})
+            about = {"loss": title, "temperature": tau}
+            found[f"{title} τ={tau:g}"] = entry(title, temperature=tau, about=about)
     for title in TITLES:
-        found[f"{title}, wrong labels τ=0.1"] = entry(
-            title, 0.1, data=spoiled, about={"loss": f"{title}, wrong labels"}
-        )
+        about = {"loss": f"{title}, wrong labels"}
+        found[f"{title}, wrong labels τ=0.1"] = entry(title, temperature=0.1, data=spoiled, about=about)
     return found
 
 
@@ -63,22 +62,30 @@ def run(
     *,
     dataset: str = "hierarchical_gaussians",
     samples: int | None = None,
+    encoder: str | None = None,
     epochs: int = 15,
     batch_size: int = 256,
-    lr: float = 3e-3,
+    lr: float | None = 3e-3,
 ) -> list[Row]:
     """The plan, with 30 % of the labels wrong; the last rows hold what is lost at a high temperature.
 
-    Without a data set named, 100 Gaussian classes in 20 superclasses, drawn anew for each seed.
+    Without a data set named, 100 Gaussian classes in 20 superclasses, drawn anew for each seed. With an encoder
+    ("resnet18" or "resnet50") images are trained on as the authors do, at their learning rates: then lr must be None.
     """
+    if (encoder is None) == (lr is None):
+        raise ValueError(f"lr must be None with an encoder and a number without one, got {lr} and encoder {encoder!r}")
     drawn = dataset == "hierarchical_gaussians"
     train, test = splits(dataset, samples, **({"seed": seed} if drawn else {}))
-    entries = plan(
-        mislabelled(train, 0.3, seed),
-        settings={"epochs": epochs, "batch_size": batch_size, "lr": lr},
-        networks=partial(small, embedding=64),
-        augment=VectorViews(noise=0.15, dropout=0.1) if drawn else None,
-    )
+    common: dict[str, Any]
+    if encoder is None:
+        augment = VectorViews(noise=0.15, dropout=0.1) if drawn else None
+        common = {"networks": partial(small, embedding=64), "augment": augment}
+        settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+        entry = partial(small_entry, settings=settings, **common)
+    else:
+        common = {"networks": partial(recipe.networks, encoder=encoder), "augment": recipe.VIEWS}
+        entry = partial(recipe.entry, epochs=epochs, batch_size=batch_size, **common)
+    entries = {**baselines(**common), **plan(entry, mislabelled(train, 0.3, seed))}
     rows = compare(entries, train, test, [usual, superclass_ari], seed=seed).rows
     accuracy = {row["method"]: row["kNN z"] for row in rows}
     lost = {title: accuracy[f"{title} τ=0.1"] - accuracy[f"{title} τ=0.5"] for title in TITLES}
@@ -108,5 +115,8 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: curves(rows, ["kNN z", "tolerance", "−uniformity"], over="temperature", by="loss", log=True),
-    presets={"smoke": {"epochs": 1}, "real": {"dataset": "cifar100", "epochs": 200, "batch_size": 1024, "lr": 0.01}},
+    presets={
+        "smoke": {"epochs": 1},
+        "real": {"dataset": "cifar100", "encoder": "resnet18", "epochs": 200, "batch_size": 1024, "lr": None},
+    },
 )  # fmt: skip
