@@ -85,13 +85,13 @@ def _arrays(kind: Any) -> tuple[str, ...]:
     return tuple(own.name for own in fields(kind) if own.type in (Column, Column | None))
 
 
-def _floats(value: ArrayLike, name: str) -> NDArray[np.float32]:
+def _floats(value: ArrayLike, name: str) -> Any:
     array = np.asarray(value, dtype=np.float32)
     if array.ndim > 1:
         raise ValueError(f"{name} must be a number or (n,), got shape {array.shape}")
     if np.isinf(array).any():
         raise ValueError(f"{name} must not be infinite")
-    return array if array.ndim else array[()]
+    return array if array.ndim else array.item()
 
 
 def _texts(column: Any) -> bool:
@@ -151,7 +151,7 @@ class Line(Mark):
 class Edges(Mark):
     """Lines between nodes at x, y (n,): edge k joins the nodes pairs[k], (m, 2).
 
-    width: pixels, of all or (m,) of each; edges below 0.2 are left out.
+    width: pixels, of all or (m,) of each; edges below 0.2 are left out, and on a chart that turns those behind.
     curved: from left to right in an S, as the ribbons of a flow.
     """
 

@@ -75,19 +75,21 @@ class Panel(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take the panel off the page and free all that it holds."""
-        for widget in list(_parts(self)):
-            widget.unobserve_all()
-            ipywidgets.Widget.close(widget)
+        free(self)
+
+    def take(self, name: str, value: Any) -> None:
+        """Set a knob to the value that the reader has given it on the picture, or to the nearest it can have."""
+        knob = self.knobs[name]
+        if isinstance(knob, ipywidgets.FloatLogSlider):
+            value = min(max(value, knob.base**knob.min), knob.base**knob.max)
+        elif hasattr(knob, "min"):
+            steps = round((min(max(value, knob.min), knob.max) - knob.min) / knob.step)
+            value = min(knob.min + steps * knob.step, knob.max)
+        knob.value = value
 
     def _on_moved(self, change: Any) -> None:
         for name, value in change["new"]["knobs"].items():
-            knob = self.knobs[name]
-            if isinstance(knob, ipywidgets.FloatLogSlider):
-                value = min(max(value, knob.base**knob.min), knob.base**knob.max)
-            elif hasattr(knob, "min"):
-                steps = round((min(max(value, knob.min), knob.max) - knob.min) / knob.step)
-                value = min(knob.min + steps * knob.step, knob.max)
-            knob.value = value
+            self.take(name, value)
 
     def _ipython_display_(self) -> None:
         assert self.picture is not None
@@ -101,6 +103,13 @@ class Panel(ipywidgets.VBox):
         # In Colab the canvas knows which widget manager must be fetched to show it; the box around it does not.
         _, metadata = self.canvas._repr_mimebundle_() or ({}, {})
         display((self._repr_mimebundle_() or {}) | {"text/plain": ""}, raw=True, metadata=metadata)
+
+
+def free(widget: ipywidgets.Widget) -> None:
+    """Close a widget and all that it is made of."""
+    for part in list(_parts(widget)):
+        part.unobserve_all()
+        ipywidgets.Widget.close(part)
 
 
 def _parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -15,11 +16,13 @@ from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Knob, Loss
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
 from cl_explore.widgets.controls import WIDE, controls
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
-from cl_explore.widgets.film import FILM, SPAN, film, sphere_frame, sphere_scene, stops
+from cl_explore.widgets.film import FILM, SPAN, film, looks, sphere_picture, stops
 from cl_explore.widgets.knobs import one_thread
+from cl_explore.widgets.panel import Panel, free, row
+from cl_explore.widgets.picture import Picture
+from cl_explore.widgets.wire import Slider, static_block
 
 FRAME_SECONDS = 1 / 30
 AHEAD = 8  # frames that may be under way to the page
@@ -104,20 +107,20 @@ class SpherePanel(Panel):
         self._sent = self._seen = 0  # number of the last frame that was sent, and that the page has drawn
         self._history: deque[tuple[float, ...]] = deque(maxlen=SPAN)
         super().__init__(
-            "sphere",
             [
                 row(self.loss, self.surface, self.samples),
                 self._knob_box,
                 row(self.imbalance, self.duplicates),
                 row(*self.buttons.values(), self.labels, self.arrows),
             ],
+            {},
         )
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: getattr(self, name)())
         self.loss.observe(lambda _: self._on_loss(), "value")
         for control in (self.surface, self.samples, self.imbalance, self.duplicates):
             control.observe(lambda _: self.reset(), "value")
-        self.labels.observe(lambda _: self._draw(new_scene=True), "value")
+        self.labels.observe(lambda _: self._draw(new_looks=True), "value")
         self.arrows.observe(lambda _: self._draw(), "value")
         self.canvas.on_msg(self._on_message)
         self._take_knobs()
@@ -135,7 +138,7 @@ class SpherePanel(Panel):
             self._force = torch.zeros_like(self.points.z)
             self._batches, self._generator = Batches(self.samples.value, generator), generator
             self._history.clear()
-        self._draw(new_scene=True)
+        self._draw(new_looks=True)
 
     def step(self) -> None:
         """Make one step."""
@@ -155,7 +158,8 @@ class SpherePanel(Panel):
         """Stop after the step being made."""
         if self._moving is not None:
             self._moving = None
-            self.show(frame={**self.frame, "moving": 0})
+            if self.picture is not None:
+                self.show(self.picture)
 
     def close(self) -> None:
         """Stop, and take the panel off the page."""
@@ -184,23 +188,25 @@ class SpherePanel(Panel):
         return False
 
     def _take_knobs(self) -> None:
-        self.knobs = controls(self.loss.value)
+        old, self.knobs = self.knobs, controls(self.loss.value)
         self._setting = (self.loss.value, self.knobs)  # at once, or a step in between would mix two losses
         for knob in self.knobs.values():
             knob.observe(lambda _: self._draw(), "value")
         self._knob_box.children = (*self.knobs.values(), self.lr)
+        for knob in old.values():
+            free(knob)
         self._history.clear()
 
     def _on_loss(self) -> None:
         self._take_knobs()
         self._batches = Batches(self.samples.value, self._generator)
-        self._draw(new_scene=True)
+        self._draw(new_looks=True)
 
     def _chosen(self) -> tuple[Loss, dict[str, Any]]:
         loss, knobs = self._setting
         return loss, {name: knob.value for name, knob in knobs.items()}
 
-    def _draw(self, *, steps: bool = False, new_scene: bool = False) -> bool:
+    def _draw(self, *, steps: bool = False, new_looks: bool = False) -> bool:
         """Measure and show the points, after one step if `steps`; False if the loss could not be computed."""
         with self._lock, one_thread():
             loss, knobs = self._chosen()
@@ -210,19 +216,22 @@ class SpherePanel(Panel):
                 value, force = pull(points, loss, knobs, self._batches.draw())
                 self._batches.took(time.perf_counter() - began)
             except Exception as error:  # a loss being written may raise anything: say it where the reader looks
-                if not self.frame:
+                if self.picture is None:
                     raise
-                self.show(frame={**self.frame, "status": f"not computed: {error}"})
+                self.show(replace(self.picture, status=f"not computed: {error}"))
                 return False
             if self._history and not steps:
                 self._history.pop()
             self._history.append(measure(points, value))
             self.points, self._force = points, force
-            frame = sphere_frame(points, np.array(self._history), force if self.arrows.value else None)
-            frame["moving"] = self._sent if self._moving else 0
-            if self._batches.size < len(points.z):
-                frame["readout"] = [*frame["readout"], ["batch", f"{self._batches.size} of {len(points.z)} samples"]]
-            self.show(scene=sphere_scene(points, loss, self.labels.value) if new_scene else None, frame=frame)
+            if new_looks:
+                self._looks = looks(points, loss, self.labels.value)
+            some = self._batches.size < len(points.z)
+            picture = sphere_picture(
+                points, np.array(self._history), self._looks, force=force if self.arrows.value else None,
+                batch=f"{self._batches.size} of {len(points.z)} samples" if some else "",
+            )  # fmt: skip
+            self.show(picture, self._sent if self._moving else 0)
             return True
 
     def static(self) -> HTML:
@@ -233,12 +242,13 @@ class SpherePanel(Panel):
         if self._start.z[..., 0].numel() > MOST_FILMED:
             sweep = None
         settings = [{**knobs, sweep.name: value} for value in stops(sweep, knobs[sweep.name])] if sweep else [knobs]
-        films: list[list[Fields]] = []
+        look = looks(self._start, loss, self.labels.value)
+        films: list[list[Picture]] = []
         shown: list[dict[str, Any]] = []
         for setting in settings:
             with suppress(ValueError):  # a stop may be illegal beside the other knobs
                 with one_thread():
-                    films.append(film(self._start, loss, setting, self.lr.value, self.arrows.value))
+                    films.append(film(self._start, loss, setting, self.lr.value, look, self.arrows.value))
                 shown.append(setting)
         if not films:
             raise ValueError(f"{loss.name} cannot be computed with {knobs}")
@@ -246,5 +256,4 @@ class SpherePanel(Panel):
         if sweep:
             texts = [f"{setting[sweep.name]:.3g}" for setting in shown]
             sliders.insert(0, Slider(sweep.name.replace("_", " "), texts, shown.index(knobs) if knobs in shown else 0))
-        scene = sphere_scene(self._start, loss, self.labels.value) | {"span": len(FILM)}
-        return block("sphere", scene, [frame for film in films for frame in film], sliders)
+        return static_block([picture for film in films for picture in film], sliders)

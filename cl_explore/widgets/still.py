@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 THEME = {"ink": "#222222", "muted": "#5f5f5f", "grid": "#e6e6e6", "paper": "#ffffff"}
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
 POINTS = 72 / DPI  # a pixel, in points
-HEAD, FOOT, SIDE = 34, 44, 62  # pixels above, below and to the left of axes
+HEAD, SIDE = 34, 62  # pixels above and to the left of axes
 YAW, PITCH = 0.5, 0.4  # from where a scene is seen before anyone turns it
 
 
@@ -67,7 +67,8 @@ def draw(picture: "Picture") -> Figure:
             width, down = wide * share / sum(shares), top
             for chart in column:
                 down += chart.height + HEAD
-                foot, side = (8, 12) if chart.bare else (FOOT, SIDE)
+                foot = 8 if chart.bare else (6 if chart.x.ticks == () else 24) + (20 if chart.x.label else 0)
+                side = 12 if chart.bare else SIDE
                 place = (left + side, tall - down + foot, width - side - 14, chart.height - foot)
                 _chart(chart, figure.add_axes((place[0] / wide, place[1] / tall, place[2] / wide, place[3] / tall)))
             left += width

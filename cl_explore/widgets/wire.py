@@ -43,35 +43,27 @@ def encoded(picture: Picture, keep: Keep, share: Share = lambda part: part) -> d
     """The picture as plain values."""
     rows = [[[share(_chart(chart, keep, share)) for chart in column] for column in row] for row in picture.columns]
     readout = [list(pair) for pair in picture.readout]
-    return {"title": picture.title, "alt": picture.alt, "rows": rows, "readout": readout, "status": picture.status}
+    texts = {"title": share(picture.title), "alt": share(picture.alt), "status": picture.status}
+    return texts | {"rows": rows, "readout": readout}
 
 
 def _chart(chart: Chart, keep: Keep, share: Share) -> dict[str, Any]:
+    """The marks of a chart, and apart from them its look, which seldom changes."""
     x, y = chart.axes
-    return {
-        "title": chart.title,
-        "note": chart.note,
-        "x": vars(x),
-        "y": vars(y),
-        "width": chart.width,
-        "height": chart.height,
-        "equal": chart.equal,
-        "bare": chart.bare,
-        "turns": chart.turns,
-        "marks": [share(_mark(mark, keep, share)) for mark in chart.marks],
-    }
+    look = {own.name: getattr(chart, own.name) for own in fields(chart) if own.name != "marks"}
+    look |= {"x": vars(x), "y": vars(y)}
+    return {"look": share(look), "marks": [share(_mark(mark, keep, share)) for mark in chart.marks]}
 
 
 def _mark(mark: Mark, keep: Keep, share: Share) -> dict[str, Any]:
     """The arrays of a mark, and apart from them its look, which seldom changes."""
     look: dict[str, Any] = {"kind": mark.kind}
     columns = {f"fields.{name}": column for name, column in mark.fields.items()}
-    for own in fields(mark):
-        value = getattr(mark, own.name)
+    for name, value in vars(mark).items():
         if isinstance(value, np.ndarray):
-            columns[own.name] = value
-        elif own.name != "fields" and value is not None:
-            look[own.name] = value
+            columns[name] = value
+        elif name != "fields" and value is not None:
+            look[name] = value
     kept = {name: keep(part) if isinstance(part, np.ndarray) else share(part) for name, part in columns.items()}
     return {"look": share(look), **kept}
 
@@ -82,15 +74,18 @@ def to_buffer(picture: Picture) -> tuple[str, bytes]:
     Floats are float32 and start at multiples of four; bytes are uint8.
     """
     pieces: list[bytes] = []
+    known: dict[int, dict[str, Any]] = {}  # by the identity of the array: marks have columns in common
     start = 0
 
     def keep(array: NDArray[Any]) -> dict[str, Any]:
         nonlocal start
+        if id(array) in known:
+            return known[id(array)]
         single = array.dtype == np.uint8
         piece = array.tobytes() if single else array.astype("<f4", copy=False).tobytes()
         pieces.append(piece + bytes(-len(piece) % 4))
         start += len(pieces[-1])
-        return {"$": ["u1" if single else "f4", start - len(pieces[-1]), array.size]}
+        return known.setdefault(id(array), {"$": ["u1" if single else "f4", start - len(pieces[-1]), array.size]})
 
     text = json.dumps(encoded(picture, keep), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text, b"".join(pieces)

@@ -16,7 +16,6 @@ from cl_explore.train import Run
 from cl_explore.widgets import (
     EmbeddingPanel,
     LossComparePanel,
-    SpherePanel,
     SweepPanel,
     TemperaturePanel,
     TrainingPanel,
@@ -33,7 +32,6 @@ def panels(make_run: Callable[..., Run], dataset: Dataset) -> dict[str, Panel]:
     sweep.wait()
     return {
         "temperature": TemperaturePanel(torch.linspace(-0.5, 0.6, 64), 0.8, temperature=0.2),
-        "sphere": SpherePanel("alignment"),  # as large as any other loss, and quick
         "embedding": EmbeddingPanel(make_run(), dataset),
         "compare": LossComparePanel(("nt_xent", "alignment"), samples=8),
         "sweep": sweep,
@@ -76,7 +74,7 @@ def unpack(array: dict) -> np.ndarray:
     return rows[array["rows"]] if "rows" in array else rows
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare", "sweep", "training"])
+@pytest.mark.parametrize("name", ["temperature", "embedding", "compare", "sweep", "training"])
 def test_static_panel_is_one_whole_small_block_of_html_without_network(panels: dict[str, Panel], name: str) -> None:
     panel = panels[name]
     text = panel.static().data
@@ -101,20 +99,6 @@ def test_static_frames_are_the_live_ones(panels: dict[str, Panel]) -> None:
         panel.temperature.value = stops[place]
         np.testing.assert_allclose(weights[place], panel.frame["weights"], atol=2e-3)
     assert stops[data["sliders"][0]["start"]] == pytest.approx(0.2, rel=0.05)
-
-
-def test_static_sphere_descends_for_several_values_of_its_first_knob() -> None:
-    panel = SpherePanel("varcon", samples=12, classes=3)
-    for _ in range(5):
-        panel.step()
-    data = packed(Page(panel.static().data).script)
-    knob, step = data["sliders"]
-    assert knob["label"] == "temperature"
-    # five over 0.02 to 2, the nearest replaced by the present 0.1; varcon refuses 0.02 beside its epsilon
-    assert knob["stops"] == ["0.1", "0.2", "0.632", "2"]
-    place = knob["stops"].index("0.1") * len(step["stops"]) + step["stops"].index("5")
-    np.testing.assert_allclose(unpack(data["arrays"]["points"])[place], panel.frame["points"], atol=1e-4)
-    assert data["frames"][place]["readout"] == panel.frame["readout"]
 
 
 def test_static_embedding_holds_all_snapshots(panels: dict[str, Panel]) -> None:
@@ -145,15 +129,15 @@ def test_two_blocks_on_one_page_do_not_share_an_id(panels: dict[str, Panel]) -> 
 
 def test_block_keeps_text_from_ending_its_script_and_counts_frames() -> None:
     scene = {"title": "</script><b>", "alt": '<i> & "'}
-    page = Page(block("sphere", scene, [{"a": np.zeros(2)}] * 2, [Slider("s", ["0", "1"])]).data)
+    page = Page(block("temperature", scene, [{"a": np.zeros(2)}] * 2, [Slider("s", ["0", "1"])]).data)
     assert page.open == []
     assert packed(page.script)["scene"] == scene
     with pytest.raises(ValueError, match="frames must hold one frame for each of the 3 combinations of stops, got 1"):
-        block("sphere", scene, [{"a": np.zeros(2)}], [Slider("s", ["0", "1", "2"])])
+        block("temperature", scene, [{"a": np.zeros(2)}], [Slider("s", ["0", "1", "2"])])
 
 
 def test_canvas_sends_arrays_as_float32_and_the_rest_as_it_is() -> None:
-    canvas = Canvas("sphere")
+    canvas = Canvas("temperature")
     canvas.show(scene={"n": np.arange(3)}, frame={"x": np.array([0.5]), "title": "t", "none": None})
     np.testing.assert_array_equal(np.frombuffer(canvas.scene["n"], "<f4"), [0, 1, 2])
     assert canvas.frame == {"x": np.float32(0.5).tobytes(), "title": "t", "none": None}
@@ -161,7 +145,7 @@ def test_canvas_sends_arrays_as_float32_and_the_rest_as_it_is() -> None:
     assert ".clx" in canvas._css
 
 
-@pytest.mark.parametrize("name", ["temperature", "sphere", "embedding", "compare", "sweep", "training"])
+@pytest.mark.parametrize("name", ["temperature", "embedding", "compare", "sweep", "training"])
 def test_panels_display_without_a_page_and_as_html_when_asked(
     panels: dict[str, Panel], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,13 +179,13 @@ def test_arrays_are_packed_exactly_in_as_few_bytes_as_hold_them() -> None:
         {"small": np.array([k, -3]), "large": np.array([300 * k]), "huge": np.array([10**6 * k])} for k in range(3)
     ]
     scene = {"alt": "", "title": ""}
-    arrays = packed(Page(block("sphere", scene, frames, [Slider("s", ["0", "1", "2"])]).data).script)["arrays"]
+    arrays = packed(Page(block("temperature", scene, frames, [Slider("s", ["0", "1", "2"])]).data).script)["arrays"]
     assert [arrays[name]["type"] for name in ("small", "large", "huge")] == ["Int8Array", "Int16Array", "Int32Array"]
     np.testing.assert_array_equal(unpack(arrays["huge"]), [[0], [10**6], [2 * 10**6]])
 
 
 def test_canvas_sends_bytes_as_bytes() -> None:
-    canvas = Canvas("sphere")
+    canvas = Canvas("temperature")
     canvas.show(frame={"mask": np.array([1, 0, 255], dtype=np.uint8)})
     assert canvas.frame == {"mask": {"uint8": b"\x01\x00\xff"}}
 

@@ -28,7 +28,7 @@ def test_a_buffer_holds_the_arrays_of_a_picture() -> None:
 
     shown = resolved(json.loads(text), find)
     (sent,) = shown["rows"][0][0]
-    assert (shown["title"], shown["readout"], sent["x"]["label"], sent["x"]["ticks"]) == (
+    assert (shown["title"], shown["readout"], sent["look"]["x"]["label"], sent["look"]["x"]["ticks"]) == (
         "t",
         [["loss", "1"]],
         "across",

@@ -17,7 +17,7 @@ export function layout(spec, width, wide) {
   const { x, y, bare, equal } = spec, length = ({ range: [first, last] }) => Math.abs(last - first);
   const numbers = bare ? [] : ticksOf(y, spec.height / 50);
   const left = bare ? 6 : Math.ceil(Math.max(6, ...numbers.map(({ name }) => wide(name) + 9))) + (y.label ? 19 : 0);
-  const bottom = bare ? 6 : 22 + (x.label ? 19 : 0), top = 9, right = bare ? 6 : 16;
+  const bottom = bare ? 6 : (x.ticks?.length === 0 ? 6 : 22) + (x.label ? 19 : 0), top = 9, right = bare ? 6 : 16;
   const room = Math.max(40, width - left - right);
   if (!equal) return { box: { x: left, y: top, w: room, h: spec.height - top - bottom }, height: spec.height };
   const h = Math.min(spec.height - top - bottom, (room * length(y)) / length(x)), w = (h * length(x)) / length(y);
@@ -41,7 +41,8 @@ function axes(ctx, { x, y }, { box, px, py, theme }) {
     text(ctx, name, at, foot + 7, { ...muted, align: "center", base: "top" });
   }
   line(ctx, [[box.x, foot], [box.x + box.w, foot]], theme.muted);
-  text(ctx, x.label, box.x + box.w / 2, foot + 24, { colour: theme.muted, align: "center", base: "top" });
+  const below = { colour: theme.muted, align: "center", base: "top" };
+  text(ctx, x.label, box.x + box.w / 2, foot + (x.ticks?.length === 0 ? 8 : 24), below);
   ctx.save();
   ctx.translate(9, box.y + box.h / 2);
   ctx.rotate(-Math.PI / 2);
@@ -174,7 +175,7 @@ export function makeChart(home, { again, say, send }) {
   return {
     canvas,
     show(next, alt, key) {
-      spec = { ...next, marks: next.marks.map(({ look, ...columns }) => ({ ...look, ...columns })) };
+      spec = { ...next.look, marks: next.marks.map(({ look, ...columns }) => ({ ...look, ...columns })) };
       if (head.textContent !== spec.title) head.textContent = spec.title;
       if (note.textContent !== spec.note) note.textContent = spec.note;
       canvas.setAttribute("aria-label", [spec.title, alt].filter(Boolean).join(". "));
@@ -193,10 +194,11 @@ export function makeChart(home, { again, say, send }) {
       ctx.scale(ratio, ratio);
       const across = scale(spec.x), up = scale(spec.y);
       const px = (value) => box.x + box.w * across.share(value), py = (value) => box.y + box.h * (1 - up.share(value));
-      const place = spec.turns ? (x, y, z) => {
+      const place = (x, y, z) => {
+        if (z === undefined) return [px(x), py(y), 0];
         const [a, b, c] = turned(x, y, z, view);
         return [px(a), py(b), c];
-      } : (x, y) => [px(x), py(y), 0];
+      };
       plot = { box, theme, ratio, px, py, place };
       if (!spec.bare) axes(ctx, spec, plot);
       targets = [];
@@ -212,7 +214,8 @@ export function makeChart(home, { again, say, send }) {
           targets.push({ ...found, mark });
       }
       canvas.tabIndex = targets.length || spec.turns ? 0 : -1;  // only what answers to keys is on the way of Tab
-      canvas.style.touchAction = spec.turns || items().some(movable) ? "none" : "pan-y";
+      const drags = targets.some(({ mark }) => mark.drag || mark.drag_x?.length || mark.drag_y?.length);
+      canvas.style.touchAction = spec.turns || drags ? "none" : "pan-y";
       if (over) point(same(over));
     },
   };

@@ -10,7 +10,7 @@ function pixels(mark, plot) {
   const count = mark.x.length, xs = new Float32Array(count), ys = new Float32Array(count);
   const depth = mark.z ? new Float32Array(count) : null;
   for (let i = 0; i < count; i++) {
-    const at = plot.place(mark.x[i], mark.y[i], mark.z ? mark.z[i] : 0);
+    const at = plot.place(mark.x[i], mark.y[i], mark.z?.[i]);
     [xs[i], ys[i]] = at;
     if (depth) depth[i] = at[2];
   }
@@ -55,13 +55,13 @@ function stroke(ctx, mark, plot) {
 }
 
 function edges(ctx, mark, plot) {
-  const { xs, ys } = pixels(mark, plot), alone = typeof mark.width === "number";
+  const { xs, ys, depth } = pixels(mark, plot), alone = typeof mark.width === "number";
   ctx.strokeStyle = shade(mark.colour, plot.theme);
   ctx.setLineDash(DASHES[mark.dash]);
   ctx.beginPath();
   for (let k = 0; k < mark.pairs.length / 2; k++) {
     const width = alone ? mark.width : mark.width[k], from = mark.pairs[2 * k], to = mark.pairs[2 * k + 1];
-    if (width < 0.2) continue;
+    if (width < 0.2 || (depth && Math.min(depth[from], depth[to]) < 0)) continue;
     if (!alone) ctx.beginPath();
     ctx.moveTo(xs[from], ys[from]);
     const middle = (xs[from] + xs[to]) / 2;
@@ -77,9 +77,8 @@ function edges(ctx, mark, plot) {
 function arrows(ctx, mark, plot) {
   ctx.beginPath();
   for (let i = 0; i < mark.x.length; i++) {
-    const z = mark.z ? mark.z[i] : 0, dz = mark.dz ? mark.dz[i] : 0;
-    const [x, y, near] = plot.place(mark.x[i], mark.y[i], z);
-    const [u, v] = plot.place(mark.x[i] + mark.dx[i], mark.y[i] + mark.dy[i], z + dz);
+    const [x, y, near] = plot.place(mark.x[i], mark.y[i], mark.z?.[i]);
+    const [u, v] = plot.place(mark.x[i] + mark.dx[i], mark.y[i] + mark.dy[i], mark.z && mark.z[i] + mark.dz[i]);
     const length = Math.hypot(u - x, v - y), head = Math.min(3 + 2 * mark.width, length / 2);
     if (length < 1 || (mark.z && near < 0)) continue;
     const ux = (head * (u - x)) / length, uy = (head * (v - y)) / length;

@@ -42,7 +42,7 @@ export function mount(root, send, drawn = () => {}) {
       const row = add(body, "clx-row");
       return columns.flatMap((column) => {
         const home = add(row, "clx-column");
-        home.style.flexGrow = Math.max(...column.map(({ width }) => width));
+        home.style.flexGrow = Math.max(...column.map(({ look }) => look.width));
         return column.map(() => makeChart(add(home, "clx-chart"), { again, send, say: (words) => say(words) }));
       });
     });
@@ -59,7 +59,7 @@ export function mount(root, send, drawn = () => {}) {
   function show(next, moving = false) {
     picture = next;
     fresh = true;
-    const lines = picture.rows.map((columns) => columns.map((column) => column.map(({ width }) => width)));
+    const lines = picture.rows.map((columns) => columns.map((column) => column.map(({ look }) => look.width)));
     if (JSON.stringify(lines) !== shape) build();
     shape = JSON.stringify(lines);
     write(title, picture.title);
