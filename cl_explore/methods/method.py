@@ -66,6 +66,10 @@ class Method(nn.Module):
         """The embedding z (N, D) of h (N, H), before normalisation: what the loss compares."""
         return self.head(h)
 
+    def networks(self) -> list[nn.Module]:
+        """What is worth compiling: the modules whose calls do the work."""
+        return [self.encoder, self.head]
+
     def embed(self, views: Samples) -> tuple[Any, Tensor]:
         """h (b, V, H) and z (b, V, D) of views (b, V, ...), which go through the networks as one batch."""
         shape = next(iter(views.values()) if isinstance(views, dict) else iter([views])).shape[:2]

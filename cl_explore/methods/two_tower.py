@@ -80,6 +80,10 @@ class TwoTower(Skeleton):
         """One modality's networks, to be probed like a method of its own."""
         return Tower(name, self.encoder[name], self.head[name])
 
+    def networks(self) -> list[nn.Module]:
+        """Encoders and heads of all modalities."""
+        return [*self.encoder.values(), *self.head.values()]
+
     def embed(self, views: Samples) -> tuple[dict[str, Tensor], Tensor]:
         """h (b, V, H) of each modality by name, and z (b, V, D) of all, side by side."""
         assert isinstance(views, dict)

@@ -103,8 +103,8 @@ class Loop:
         self._model, self._descent = fabric.setup(method, descent)
         self._model.mark_forward_method("step")
         if chosen.compile:
-            method.encoder.compile()
-            method.head.compile()
+            for network in method.networks():
+                network.compile()
 
         order = np.random.SeedSequence(chosen.seed).generate_state(1).item()
         # each process draws views and dropout of its own; those of rank 0 are the draws of a single process

@@ -2,7 +2,7 @@ import pytest
 import torch
 from every_loss import networks
 
-from cl_explore import evaluate, losses
+from cl_explore import evaluate, losses, train
 from cl_explore.data import Batch, Dataset
 from cl_explore.methods import TwoTower
 
@@ -81,6 +81,16 @@ def test_each_tower_is_probed_like_a_method():
     image, text = embeddings(method, batch)
     torch.testing.assert_close(evaluate.embed(method, dataset).z, image)
     torch.testing.assert_close(evaluate.embed(method.tower("text"), dataset).z, text)
+
+
+def test_every_tower_is_compiled(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
+    batch = data("image", "text")
+    dataset = Dataset("pairs", batch.x, batch.labels, batch.index, ("a", "b", "c"))
+    method = build("clip", "image", "text")
+    train.Loop(method, dataset, epochs=1, batch_size=5, device="cpu", compile=True)
+    assert {*compiled} == {*method.encoder.values(), *method.head.values()}
 
 
 def test_errors_name_what_is_wrong():
