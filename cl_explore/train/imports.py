@@ -61,15 +61,16 @@ def behind(modules: Iterable[str]) -> dict[str, Module]:
 @cache
 def read(name: str) -> Module:
     """The module called `name`, as it is when it is first asked for: later edits are not what this process runs."""
-    path, tree = _file(name), _tree(name)
-    uses, links = _uses(tree), _links(name)
+    nodes, links = _nodes(name), _links(name)
+    uses = _uses(nodes)
+    tree = _without_texts(nodes)
     return Module(
-        digest=hashlib.sha256(ast.dump(_Bare().visit(ast.parse(path.read_bytes()))).encode()).hexdigest(),
+        digest=hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
         needs=frozenset(each for link in links if link.module for each in _used(link, uses)) - {name},
         packages=frozenset(link.package for link in links) - {PACKAGE},
         constants=dict(_constants(tree)),
         tables=tuple(_tables(tree)),
-        edited=path.stat().st_mtime > _STARTED,
+        edited=_file(name).stat().st_mtime > _STARTED,
     )
 
 
@@ -85,10 +86,10 @@ class _Link(NamedTuple):
 @cache
 def _links(name: str) -> list[_Link]:
     found = []
-    tree = _tree(name)
-    blocks = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    nodes = _nodes(name)
+    blocks = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     typing_only = {id(node) for block in blocks for node in block.body}
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
@@ -113,11 +114,11 @@ def _absolute(node: ast.ImportFrom, name: str) -> str:
     return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
-def _uses(tree: ast.Module) -> dict[str, set[str | None]]:
+def _uses(nodes: list[ast.AST]) -> dict[str, set[str | None]]:
     """For each name: the attributes it is asked for, and None if it is also used as it is."""
     uses: dict[str, set[str | None]] = {}
     owners = set()
-    for node in ast.walk(tree):  # a node comes before those inside it
+    for node in nodes:  # each comes before those inside it
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             owners.add(id(node.value))
             uses.setdefault(node.value.id, set()).add(node.attr)
@@ -161,8 +162,24 @@ def _is_package(name: str) -> bool:
 
 
 @cache
-def _tree(name: str) -> ast.Module:
-    return ast.parse(_file(name).read_bytes())
+def _nodes(name: str) -> list[ast.AST]:
+    """The syntax tree of a module, and all nodes in it."""
+    return list(ast.walk(ast.parse(_file(name).read_bytes())))
+
+
+def _without_texts(nodes: list[ast.AST]) -> ast.Module:
+    """The tree without the texts that stand for themselves: docstrings of modules, classes, functions, attributes."""
+    for node in nodes:
+        for block in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, block, None), list):
+                setattr(node, block, [each for each in statements if not _is_text(each)])
+    tree = nodes[0]
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _constants(tree: ast.Module) -> Iterable[tuple[str, Any]]:
@@ -178,10 +195,3 @@ def _tables(tree: ast.Module) -> Iterable[str]:
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict) and not node.value.keys:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             yield from (target.id for target in targets if isinstance(target, ast.Name))
-
-
-class _Bare(ast.NodeTransformer):
-    """Takes out texts that stand for themselves: docstrings of modules, classes, functions and attributes."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node

@@ -79,7 +79,7 @@ class Loop:
         shown = _sample(dataset) if snapshot_data is None else snapshot_data
         method.train()  # as for the first step, so that the mode it comes in plays no part
         found = key(__name__, method=method, dataset=_outline(dataset), snapshot_data=_outline(shown))
-        self.unsure = found.unsure
+        self.unsure = found.unsure  # why this run might be taken for another one; None if it cannot be
         self.config: dict[str, Any] = {
             "method": re.sub(r" at 0x[0-9a-f]+", "", repr(method)),
             "dataset": {"name": dataset.name, "samples": len(dataset), "fingerprint": dataset.fingerprint()},

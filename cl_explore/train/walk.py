@@ -27,6 +27,7 @@ DESCRIPTORS = (
     types.MemberDescriptorType,
 )
 INSIDE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    list: tuple,
     property: operator.attrgetter("fget", "fset", "fdel"),
     staticmethod: lambda x: (x.__func__,),
     classmethod: lambda x: (x.__func__,),
@@ -40,7 +41,7 @@ INSIDE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     weakref.ReferenceType: lambda x: (x(),),
     inspect.Signature: lambda x: tuple((each.name, int(each.kind), each.default) for each in x.parameters.values()),
 }
-"""What stands for objects that neither pickle nor have attributes."""
+"""What counts of objects of these types."""
 
 HEAP = 1 << 9  # the flag of classes written in Python
 
@@ -49,7 +50,7 @@ class Walk:
     """Feeds a hash with what objects are; each is entered once, later its number stands for it.
 
     hash: of all that was met. modules: those of the rooms whose code was met. packages: the installed ones.
-    unsure: what could not be compared, and why, a line each.
+    unsure: what could not be compared, and why, in a line; empty if all could.
     """
 
     def __init__(self, seen: Mapping[int, tuple[int, Any]] = types.MappingProxyType({})) -> None:
@@ -74,7 +75,9 @@ class Walk:
             self.value(things[name], name)
 
     def value(self, x: Any, name: str = "") -> None:
-        """One object and all that it leads to."""
+        """One object and all that it leads to; nothing more once something was met that cannot be compared."""
+        if self.unsure:
+            return
         self._path.append(name)
         try:
             self._value(x)
@@ -110,8 +113,6 @@ class Walk:
         kind = type(x)
         if kind in INSIDE:
             self._items(INSIDE[kind](x))
-        elif kind is list:
-            self._items(x)
         elif kind is dict:
             self.put(len(x))
             for name, value in x.items():

@@ -28,7 +28,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def forget():
-    for each in (imports.read, imports._links, imports._home, imports._tree):
+    for each in (imports.read, imports._links, imports._home, imports._nodes):
         each.cache_clear()
 
 
