@@ -40,8 +40,9 @@ class Mark:
         if len(set(lengths.values())) > 1:
             raise ValueError(f"{self.kind} need as many of each, got {lengths}")
         count = next(iter(lengths.values()), 0)
-        given = {name: [str(v) for v in column] if _texts(column) else _floats(column, f"fields[{name!r}]")
-                 for name, column in self.fields.items()}  # fmt: skip
+        given: dict[str, Any] = {}
+        for name, column in self.fields.items():
+            given[name] = [str(v) for v in column] if _texts(column) else _floats(column, f"fields[{name!r}]")
         for name, column in given.items():
             if len(column) != count:
                 raise ValueError(f"fields[{name!r}] must hold {count} items, got {len(column)}")

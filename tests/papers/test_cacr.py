@@ -1,9 +1,20 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
 
-from cl_explore.papers.cacr.panel import NEGATIVES, AttractionPanel, effective, of_anchor, scatter
+from cl_explore.papers.cacr.panel import (
+    NEGATIVES,
+    AttractionPanel,
+    attraction_picture,
+    effective,
+    of_anchor,
+    scatter,
+    weighed,
+)
+from cl_explore.widgets.marks import Edges, Points
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.7, 4.0])
@@ -46,12 +57,38 @@ def test_effective_number_counts_equal_weights_and_one_that_holds_all() -> None:
 
 def test_knobs_change_what_is_drawn_and_read_out() -> None:
     panel = AttractionPanel(0.0, 0.0)
-    assert dict(panel.frame["readout"])["effective negatives"] == "20.0 of 20"
-    assert dict(panel.frame["readout"])["effective positives"] == "4.0 of 4"
+    assert dict(panel.picture.readout)["effective negatives"] == "20.0 of 20"
+    assert dict(panel.picture.readout)["effective positives"] == "4.0 of 4"
     panel.knobs["tau_neg"].value = 10.0
-    assert float(dict(panel.frame["readout"])["effective negatives"].split()[0]) < 5
+    assert float(dict(panel.picture.readout)["effective negatives"].split()[0]) < 5
     panel.knobs["views"].value = 2
-    assert panel.frame["positives"] == 1
-    assert panel.frame["weight"][0] == pytest.approx(1)  # one positive: nothing to weigh
+    at = weighed(panel.state())
+    assert at.positives == 1
+    assert at.weight[0] == pytest.approx(1)  # one positive: nothing to weigh
     panel.knobs["weight_grad"].value = "detach"
-    assert dict(panel.frame["readout"])["negatives pulled, not pushed"] == "0 of 20"
+    assert dict(panel.picture.readout)["negatives pulled, not pushed"] == "0 of 20"
+
+
+def test_lines_are_as_thick_as_weights_and_every_point_is_drawn() -> None:
+    state = AttractionPanel(2.0, 2.0).state()
+    at, picture = weighed(state), attraction_picture(state)
+    edges = [mark for mark in picture.charts[0].marks if isinstance(mark, Edges)]
+    np.testing.assert_allclose(np.concatenate([edge.width for edge in edges]), (18 * at.weight).clamp(min=0.4))
+    for chart in picture.charts[1:]:
+        assert len(next(mark for mark in chart.marks if isinstance(mark, Points)).x) == 4 + NEGATIVES
+
+
+def test_temperatures_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"tau_pos must be between 0.0 and 5.0, got 6"):
+        AttractionPanel(tau_pos=6)
+    with pytest.raises(ValueError, match=r"tau_neg must be between 0.0 and 10.0, got -1"):
+        AttractionPanel(tau_neg=-1)
+
+
+def test_knobs_reach_every_corner_of_their_range() -> None:
+    panel = AttractionPanel()
+    knobs = ("tau_pos", "tau_neg", "spread", "views")
+    for ends in product(*((panel.knobs[name].min, panel.knobs[name].max) for name in knobs)):
+        for name, value in zip(knobs, ends, strict=True):
+            panel.knobs[name].value = value
+        assert all("nan" not in value for _, value in panel.picture.readout)

@@ -6,7 +6,6 @@ from cl_explore import losses
 from cl_explore.papers.mv_infonce_dhel import panel as module
 from cl_explore.papers.mv_infonce_dhel.panel import (
     COUNTS,
-    DIM,
     SHOWN,
     ViewsPanel,
     compared,
@@ -17,6 +16,7 @@ from cl_explore.papers.mv_infonce_dhel.panel import (
     make_views,
 )
 from cl_explore.views import ImageViews
+from cl_explore.widgets.marks import Line
 
 
 def test_all_losses_of_many_views_are_compared_with_the_pairwise_one() -> None:
@@ -58,9 +58,22 @@ def test_picture_holds_images_curves_and_the_spectrum_of_the_chosen_number(monke
     assert made.rank.shape == made.noise.shape == (len(compared()), len(COUNTS))
     np.testing.assert_allclose(made.spectrum.sum(2), 1)
     np.testing.assert_allclose(np.exp(-(made.spectrum * np.log(made.spectrum)).sum(2)), made.rank)
-    np.testing.assert_allclose(panel.frame["spectrum"].reshape(-1, DIM), made.spectrum[:, 2], rtol=1e-5)
-    pixels = panel.frame["pixels"].reshape(SHOWN, 9, 64)
+    np.testing.assert_allclose(spectra(panel), made.spectrum[:, 2], rtol=1e-5)
+    (images,) = panel.picture.charts[0].marks
+    pixels = images.pixels.reshape(SHOWN, 9, 64)
     np.testing.assert_array_equal(pixels[:, 0], (255 * digits()[:SHOWN]).round().flatten(1))
     panel.knobs["views"].value = 2
-    np.testing.assert_allclose(panel.frame["spectrum"].reshape(-1, DIM), made.spectrum[:, 0], rtol=1e-5)
-    assert "status" not in panel.frame  # nothing was made anew
+    np.testing.assert_allclose(spectra(panel), made.spectrum[:, 0], rtol=1e-5)
+    assert panel.picture.status == ""  # nothing was made anew
+
+
+def spectra(panel: ViewsPanel) -> np.ndarray:
+    """The singular values drawn, one row for each loss."""
+    return np.stack([mark.y for mark in panel.picture.charts[1].marks if isinstance(mark, Line)])
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="views must be one of 2, 4, 6, 8, got 3"):
+        ViewsPanel(views=3)
+    with pytest.raises(ValueError, match=r"strength must be between 0\.5 and 5\.0, got 0"):
+        ViewsPanel(strength=0)

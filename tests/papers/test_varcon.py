@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch.nn.functional as F
 
 from cl_explore import losses
 from cl_explore.papers.varcon.panel import EPSILONS, PROBES, SHOTS, VarConPanel, descents, target_curve, to_polygon
+from cl_explore.widgets.marks import Band, Bars, Points
 
 
 @pytest.mark.parametrize(("classes", "temperature", "epsilon"), [(3, 0.1, 0.09), (10, 0.3, 0.05), (100, 0.1, 0.0)])
@@ -23,7 +26,7 @@ def test_a_detached_target_lets_anchors_rest_half_way_between_it_and_certainty(e
 
 def test_an_anchor_of_few_classes_at_a_low_temperature_has_no_rest() -> None:
     assert np.isnan(target_curve(3, 0.1, 0.0)[1])
-    assert dict(VarConPanel(0.1, 0.0, 3).frame["readout"])["confidence at rest"] == "above 0.998"
+    assert dict(VarConPanel(0.1, 0.0, 3).picture.readout)["confidence at rest"] == "above 0.998"
 
 
 def test_free_points_come_to_rest_where_the_curve_says_and_spread_with_epsilon() -> None:
@@ -48,23 +51,39 @@ def test_classes_as_far_apart_as_can_be_lie_on_the_corners_of_a_polygon() -> Non
     np.testing.assert_allclose(points, means[labels], atol=1e-6)
 
 
+def of_kind(panel: VarConPanel, chart: int, kind: type) -> list[Any]:
+    return [mark for mark in panel.picture.charts[chart].marks if isinstance(mark, kind)]
+
+
 def test_picture_shows_the_batch_of_the_chosen_epsilon_and_step() -> None:
     panel = VarConPanel(classes=4)
     panel.knobs["epsilon"].value = 0.03
     panel.knobs["step"].value = 10
-    made, frame = descents(4, 0.2, "live"), panel.frame
+    made = descents(4, 0.2, "live")
     parts = losses.varcon.parts(made.z[2, 2], made.labels, temperature=0.2, epsilon=0.03)
-    np.testing.assert_allclose(frame["confidences"], parts["confidence"], rtol=1e-5)
-    np.testing.assert_allclose(frame["targets"], parts["target"], rtol=1e-5)
-    assert frame["histogram"].sum() == 32
-    assert frame["now"] == pytest.approx(made.within[2, 2])
-    assert frame["room"] == pytest.approx([0.17, 0.23])
-    assert dict(frame["readout"])["loss"] == f"{parts['loss'].mean():.3f}"
+    batch = of_kind(panel, 0, Points)[-1]
+    np.testing.assert_allclose(batch.x, parts["confidence"], rtol=1e-5)
+    np.testing.assert_allclose(batch.y, parts["target"], rtol=1e-5)
+    (bars,), (band,) = of_kind(panel, 1, Bars), of_kind(panel, 1, Band)
+    assert bars.height.sum() == 32
+    assert band.x == pytest.approx([0.17, 0.23], abs=2e-3)
+    assert of_kind(panel, 3, Points)[-1].y[0] == pytest.approx(made.within[2, 2])
+    assert dict(panel.picture.readout)["loss"] == f"{parts['loss'].mean():.3f}"
 
 
 def test_more_classes_are_descended_anew() -> None:
     panel = VarConPanel(classes=3)
     panel.knobs["classes"].value = 5
     panel.wait()
-    assert len(panel.frame["group"]) == 40
-    assert len(panel.frame["looks"]) == 5
+    batch = of_kind(panel, 2, Points)[0]
+    assert len(batch.group) == 40
+    assert len(batch.colour) == 5
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"temperature must be between 0\.1 and 1\.0, got 0\.05"):
+        VarConPanel(0.05)
+    with pytest.raises(ValueError, match=r"epsilon must be between 0\.0 and 0\.09, got 0\.1"):
+        VarConPanel(epsilon=0.1)
+    with pytest.raises(ValueError, match="classes must be between 3 and 10, got 11"):
+        VarConPanel(classes=11)

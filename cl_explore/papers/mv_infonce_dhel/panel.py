@@ -1,7 +1,8 @@
 """ViewsPanel: what more views of a sample do to the gradient and to the embedding, and the views themselves."""
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,10 @@ from cl_explore import data, geometry, losses
 from cl_explore.losses import Knob, Loss
 from cl_explore.plots.style import CLASS_COLOURS
 from cl_explore.views import ImageViews
-from cl_explore.widgets.knobs import KnobPanel, State, counter, dial, of
+from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.marks import Dash, Images, Line, Mark, Points, Rule
+from cl_explore.widgets.panel import KnobPanel, State
+from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 
 COUNTS = (2, 4, 6, 8)  # numbers of views that are tried
 SHOWN = 5  # images whose views are shown
@@ -106,63 +110,82 @@ def effect(strength: float, temperature: float) -> Effect:
     return Effect(np.reshape(noise, shape), np.reshape(rank, shape), np.reshape(spectrum, (*shape, DIM)))
 
 
-def views_picture(state: State, made: Effect) -> dict[str, Any]:
-    """What the knobs `views`, `strength` and `temperature` make of the panel."""
-    images = digits()[:SHOWN]
+def views_picture(state: State, made: Effect) -> Picture:
+    """What the knobs `views`, `strength` and `temperature` make of the effect."""
+    images, views = digits()[:SHOWN], state["views"]
     grid = torch.cat([images[:, None], make_views(images, state["strength"], COUNTS[-1])], dim=1)
-    place = COUNTS.index(state["views"])
-    names = [loss.title for loss in compared()]
-    return {
-        "pixels": (255 * grid).round().to(torch.uint8).ravel().numpy(),
-        "views": state["views"],
-        "noise": made.noise.ravel(),
-        "rank": made.rank.ravel(),
-        "spectrum": made.spectrum[:, place].ravel(),
-        "readout": [
-            ["views", str(state["views"])],
-            *([f"effective rank, {n}", f"{made.rank[i, place]:.1f} of {DIM}"] for i, n in enumerate(names)),
-            *([f"gradient noise, {n}", f"{made.noise[i, place]:.1%}"] for i, n in enumerate(names)),
+    place, titles = COUNTS.index(views), [loss.title for loss in compared()]
+    row, column = (part.ravel() for part in np.indices(grid.shape[:2]))
+    dashes: tuple[Dash, ...] = ("solid", "dashed", "dotted", "dashdot")
+
+    def courses(x: Sequence[float], values: NDArray[np.float64]) -> list[Mark]:
+        """A line with markers for each loss; values (L, len(x))."""
+        lines: list[Mark] = []
+        for each, name in enumerate(titles):
+            colour = CLASS_COLOURS[each]
+            lines.append(Line(x, values[each], colour=colour, dash=dashes[each % 4]))
+            lines.append(Points(x, values[each], colour=colour, marker="os^D"[each % 4], size=4, name=name))
+        return lines
+
+    shown = Chart(
+        [Images((255 * grid).round().to(torch.uint8).flatten(0, 1)[:, 0].numpy(), column + 0.3 * (column > 0), row,
+                shade=np.where(column > views, 0.12, 1.0))],  # views not used stay as ghosts
+        f"Five images, and {views} views of each", Axis(range=(-0.5, COUNTS[-1] + 0.8)),
+        Axis(range=(SHOWN - 0.5, -0.5)), equal=True, bare=True, height=250,
+    )  # fmt: skip
+    spectrum = Chart(
+        courses(range(1, DIM + 1), made.spectrum[:, place]),
+        f"Singular values of the embedding, {views} views",
+        Axis("direction, strongest first", (1, DIM), ticks=(1, 4, 8, 12, 16)),
+        Axis("share", (0, ceiling(float(made.spectrum.max()))), grid=True), height=150,
+    )  # fmt: skip
+    by_count = Axis("views of a sample, V", (1.5, 8.5), ticks=COUNTS)
+    rank = Chart(
+        [Rule(x=views), *courses(COUNTS, made.rank)], f"Effective rank of the embedding, of {DIM}", by_count,
+        Axis(range=(np.floor(made.rank.min()), min(DIM, np.ceil(made.rank.max() + 0.2))), grid=True), height=160,
+    )  # fmt: skip
+    noise = Chart(
+        [Rule(x=views), *courses(COUNTS, made.noise)], "Noise of the gradient / its length", by_count,
+        Axis(range=(0, ceiling(float(made.noise.max()))), grid=True), height=160,
+    )  # fmt: skip
+    return Picture(
+        "Views: how many, how strong, and what a loss makes of them",
+        "Five digits and their views. Curves over the number of views: the effective rank of the embedding and the "
+        "noise of the gradient for each loss; and the singular values of the embedding.",
+        [[[shown, spectrum], [rank, noise]]],
+        [
+            ("views", str(views)),
+            *((f"effective rank, {n}", f"{made.rank[i, place]:.1f} of {DIM}") for i, n in enumerate(titles)),
+            *((f"gradient noise, {n}", f"{made.noise[i, place]:.1%}") for i, n in enumerate(titles)),
         ],
-    }
+    )
 
 
 class ViewsPanel(KnobPanel):
     """Look at the views, and see what their number does to gradient and embedding.
 
-    Turn the number of views and their strength, look at the views, and see what they do to gradient and embedding.
-
     A small encoder is trained on digits in the background, for two seconds, with NT-Xent and with every multi-view loss
-    of the catalogue; one seed, so that small differences mean nothing. Raises ValueError for views other than 2, 4, 6
-    or 8, a strength outside 0.5 to 5 or a temperature outside 0.1 to 1.
+    of the catalogue; one seed, so that small differences mean nothing.
+
+    views: 2, 4, 6 or 8.
+    strength: of the views, 0.5 to 5.
+    temperature: 0.1 to 1.
+    Raises: ValueError for a number out of range.
     """
 
     def __init__(self, views: int = 4, strength: float = 3.0, temperature: float = 0.5) -> None:
         if views not in COUNTS:
             raise ValueError(f"views must be one of {', '.join(map(str, COUNTS))}, got {views}")
-        for name, value, low, high in (("strength", strength, 0.5, 5), ("temperature", temperature, 0.1, 1)):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be between {low} and {high}, got {value}")
+        strong = Knob("strength", 0.5, 5.0, help="× intensity ±10 % and noise 0.1")
+        tau = of(losses.mv_dhel, "temperature", low=0.1, high=1.0)
         knobs = {
-            "views": counter(Knob("views of a sample, V", 2, 8, help="how often an image is augmented"), views, step=2),
-            "strength": dial(
-                Knob("strength of the views", 0.5, 5.0, help="× intensity ±10 % and noise 0.1"), strength, step=0.5
-            ),
-            "temperature": dial(
-                of(losses.mv_dhel, "temperature", low=0.1, high=1.0), temperature, "temperature τ", step=0.1
-            ),
+            "views": counter(Knob("views", 2, 8, help="how often an image is augmented"), views,
+                             "views of a sample, V", step=2),
+            "strength": dial(strong, strength, "strength of the views", step=0.5),
+            "temperature": dial(tau, temperature, "temperature τ", step=0.1),
         }  # fmt: skip
-        scene = {
-            "title": "Views: how many, how strong, and what a loss makes of them",
-            "alt": "Five digits and their views. Curves over the number of views: the effective rank of the embedding "
-            "and the noise of the gradient for each loss; and the singular values of the embedding.",
-            "names": [loss.title for loss in compared()],
-            "colours": CLASS_COLOURS[: len(compared())],
-            "counts": list(COUNTS),
-            "shown": SHOWN,
-            "dim": DIM,
-        }
         super().__init__(
-            "views", knobs, scene, views_picture, experiment=effect, decides=("strength", "temperature"),
+            knobs, views_picture, experiment=effect, decides=("strength", "temperature"),
             sweeps={"views": COUNTS, "strength": [1.0, 2.0, 3.0, 4.0]},
         )  # fmt: skip
 

@@ -12,13 +12,18 @@ from torch import Generator, Tensor
 from cl_explore import geometry, losses
 from cl_explore.losses import Knob
 from cl_explore.plots.style import class_look
-from cl_explore.widgets.descent import Points, move, pull
-from cl_explore.widgets.knobs import KnobPanel, State, counter, dial, of
+from cl_explore.widgets.descent import Points as FreePoints
+from cl_explore.widgets.descent import move, pull
+from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.marks import Arrows, Band, Bars, Dash, Line, Mark, Points, circle
+from cl_explore.widgets.panel import KnobPanel, State
+from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 
 EPSILONS = np.linspace(0, 0.09, 7)  # adaptation ranges whose descents are made
 SHOTS = range(0, 61, 5)  # steps of a descent that are kept
 PER_CLASS, DIM, LR = 8, 16, 0.05
 PROBES = torch.cat([torch.linspace(0.02, 0.98, 49), torch.linspace(0.982, 0.998, 9)]).double()
+CURVE, MANY, REST = "#0072B2", "#797186", "#D55E00"
 BINS = 36  # of the histogram of tau2, over temperature ± the largest epsilon
 
 
@@ -66,7 +71,7 @@ def descents(classes: int, temperature: float, target_grad: str) -> Descents:
     start = F.normalize(centres[labels] + 0.6 * torch.randn(len(labels), DIM, generator=generator), dim=1)
     films = []
     for epsilon in EPSILONS:
-        points, film = Points(start[:, None], labels, torch.arange(len(labels))), []
+        points, film = FreePoints(start[:, None], labels, torch.arange(len(labels))), []
         knobs = {"temperature": temperature, "epsilon": float(epsilon), "target_grad": target_grad}
         for step in range(SHOTS[-1] + 1):
             if step:
@@ -92,91 +97,106 @@ def to_polygon(z: Tensor, labels: Tensor) -> tuple[NDArray[np.float32], NDArray[
     return (z @ means.T @ corners).numpy(), (means @ means.T @ corners).numpy()
 
 
-def varcon_picture(state: State, made: Descents) -> dict[str, Any]:
-    """What the knobs `temperature`, `epsilon`, `classes`, `target_grad` and `step` make of the panel."""
-    tau, epsilon, classes = state["temperature"], state["epsilon"], state["classes"]
+def varcon_picture(state: State, made: Descents) -> Picture:
+    """What the knobs `temperature`, `epsilon`, `classes`, `target_grad` and `step` make of the descents."""
+    tau, epsilon, classes, step = (state[name] for name in ("temperature", "epsilon", "classes", "step"))
     knobs = {"temperature": tau, "epsilon": epsilon, "target_grad": state["target_grad"]}
-    target, rest = target_curve(classes, **knobs)
-    many, many_rest = target_curve(100, **knobs)
-    place, shot = int(np.abs(EPSILONS - epsilon).argmin()), SHOTS.index(state["step"])
-    z, labels = made.z[place, shot], made.labels
-    parts = {name: part.detach().numpy() for name, part in losses.varcon.parts(z, labels, **knobs).items()}
+    place, shot = int(np.abs(EPSILONS - epsilon).argmin()), SHOTS.index(step)
+    z, labels, within = made.z[place, shot], made.labels, made.within[:, shot]
+    parts = {name: part.detach() for name, part in losses.varcon.parts(z, labels, **knobs).items()}
+    confidence, target = parts["confidence"], parts["target"]
+    colours, markers = zip(*map(class_look, range(int(labels.max()) + 1)), strict=True)
+    batch: dict[str, Any] = {
+        "group": labels, "colour": colours, "marker": markers, "alpha": 0.85,
+        "hover": "class {class}\nconfidence {confidence}\ntarget {target}",
+        "fields": {"class": labels, "confidence": confidence, "target": target},
+    }  # fmt: skip
+    curves: list[Mark] = [Line([0.0, 1.0], [-1.0, 1.0], colour="muted", width=1, dash="dotted", name="p = (1 + q) / 2")]
+    for count, colour, size in ((100, MANY, 5.0), (classes, CURVE, 8.0)):
+        q, at = target_curve(count, **knobs)
+        dash: Dash = "solid" if count == classes else "dashed"
+        curves.append(Line(PROBES, q, colour=colour, dash=dash, name=f"{count} classes"))
+        if not np.isnan(at):
+            look = REST if count == classes else colour
+            name = "an anchor rests" if count == classes else ""
+            curves.append(Points([at], [np.interp(at, PROBES, q)], colour=look, marker="D", size=size, name=name))
+    rest = target_curve(classes, **knobs)[1]
+    law = Chart(
+        [*curves, Points(confidence, target, size=3.2, **batch)],
+        "Target of the true class against confidence", Axis("confidence p", (0, 1)),
+        Axis("target q", (0.4, 1), grid=True), height=270, note="Dots: the batch.",
+    )  # fmt: skip
     span = (tau - EPSILONS[-1], tau + EPSILONS[-1])
-    points, means = to_polygon(z, labels)
-    looks = [class_look(label) for label in range(int(labels.max()) + 1)]
-    text = "above 0.998" if np.isnan(rest) else f"{rest:.3f}"
-    return {
-        "target": target,
-        "many": many,
-        "rest": None if np.isnan(rest) else [rest, float(np.interp(rest, PROBES, target))],
-        "manyRest": None if np.isnan(many_rest) else [many_rest, float(np.interp(many_rest, PROBES, many))],
-        "classes": classes,
-        "confidences": parts["confidence"],
-        "targets": parts["target"],
-        "histogram": np.histogram(parts["tau2"], BINS, span)[0],
-        "span": [float(end) for end in span],
-        "room": [tau - epsilon, tau + epsilon],
-        "points": points.ravel(),
-        "means": means.ravel(),
-        "group": labels.numpy(),
-        "looks": [{"colour": colour, "marker": marker} for colour, marker in looks],
-        "within": made.within[:, shot],
-        "epsilon": epsilon,
-        "now": float(made.within[place, shot]),
-        "step": state["step"],
-        "readout": [
-            ["confidence at rest", text],
-            ["confidence of the batch", f"{parts['confidence'].mean():.3f}"],
-            ["its target", f"{parts['target'].mean():.3f}"],
-            ["τ₂", f"{parts['tau2'].min():.3f} to {parts['tau2'].max():.3f}"],
-            ["within-class spread", f"{made.within[place, shot]:.3f}"],
-            ["loss", f"{parts['loss'].mean():.3f}"],
+    counts, edges = np.histogram(parts["tau2"].numpy(), BINS, span)
+    temperatures = Chart(
+        [
+            Band(x=(tau - epsilon - 1e-3, tau + epsilon + 1e-3), colour=CURVE, alpha=0.1),
+            Bars((edges[1:] + edges[:-1]) / 2, counts, width=(span[1] - span[0]) / BINS, colour=CURVE),
         ],
-    }
+        "τ₂ of the batch, between τ₁ − ε and τ₁ + ε", Axis("τ₂", span, ticks=(span[0], tau, span[1])),
+        Axis("samples", (0, len(labels)), grid=True), height=110,
+    )  # fmt: skip
+    points, means = to_polygon(z, labels)
+    origin = np.zeros(len(means))
+    scene = Chart(
+        [circle(colour="grid"), Arrows(origin, origin, *means.T), Points(*points.T, **batch)],
+        f"Points and centroids after {step} steps", Axis(range=(-1.1, 1.1)), Axis(range=(-1.1, 1.1)),
+        height=270, equal=True, bare=True, note="In 16 dimensions; corners pull by cosine to centroid.",
+    )  # fmt: skip
+    spread = Chart(
+        [
+            Line(EPSILONS, within, colour=CURVE),
+            Points(EPSILONS, within, colour=CURVE, size=3),
+            Points([epsilon], [within[place]], colour=REST, size=6),
+        ],
+        "Within-class spread after as many steps",
+        Axis("adaptation range ε", (0, EPSILONS[-1]), ticks=(0, 0.03, 0.06, 0.09)),
+        Axis(range=(0, ceiling(float(within.max()))), grid=True), height=110,
+    )  # fmt: skip
+    return Picture(
+        "VarCon: the surer a sample is, the softer its target",
+        "Four pictures. The target mass of the true class against confidence, with the confidence at rest marked and a "
+        "batch of points on the curve; the histogram of their temperatures tau2; the points around their class "
+        "centroids; within-class spread against epsilon.",
+        [[[law, temperatures], [scene, spread]]],
+        [
+            ("confidence at rest", "above 0.998" if np.isnan(rest) else f"{rest:.3f}"),
+            ("confidence of the batch", f"{confidence.mean():.3f}"),
+            ("its target", f"{target.mean():.3f}"),
+            ("τ₂", f"{parts['tau2'].min():.3f} to {parts['tau2'].max():.3f}"),
+            ("within-class spread", f"{within[place]:.3f}"),
+            ("loss", f"{parts['loss'].mean():.3f}"),
+        ],
+    )
 
 
 class VarConPanel(KnobPanel):
     """See what VarCon's target asks for, how far confidence moves it, and where classes come to rest.
 
-    Turn VarCon's temperature τ₁, its ε and the number of classes, and see where confidence comes to rest.
-
     Target mass over confidence, a batch of free points on that curve, the histogram of its τ₂, the points with their
     class centroids, and class dispersion over ε. The batch is a quick descent of free points from one seeded start,
-    made for seven ε whenever τ₁ or the number of classes changes; `step` moves through it. Raises ValueError for
-    a temperature outside 0.1 to 1, an epsilon outside 0 to 0.09, or a number of classes outside 3 to 10.
+    made for seven ε whenever τ₁ or the number of classes changes; `step` moves through it.
+
+    temperature: τ₁, 0.1 to 1.
+    epsilon: 0 to 0.09.
+    classes: 3 to 10.
+    Raises: ValueError for a number out of range.
     """
 
     def __init__(self, temperature: float = 0.2, epsilon: float = 0.06, classes: int = 6) -> None:
-        for name, value, low, high in (
-            ("temperature", temperature, 0.1, 1.0),
-            ("epsilon", epsilon, 0.0, 0.09),
-            ("classes", classes, 3, 10),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be between {low} and {high}, got {value}")
         varcon = losses.varcon
         knobs = {
             "temperature": dial(of(varcon, "temperature", low=0.1, high=1.0), temperature, "temperature τ₁", step=0.1),
             "epsilon": dial(of(varcon, "epsilon", high=EPSILONS[-1]), epsilon, "adaptation range ε", EPSILONS[1]),
             "classes": counter(Knob("classes", 3, 10, help="in the batch: the more, the softer the target"), classes),
             "step": counter(
-                Knob("descent (steps)", SHOTS[0], SHOTS[-1], help="how far the points have descended the loss"),
-                SHOTS[-1],
-                step=SHOTS.step,
+                Knob("step", SHOTS[0], SHOTS[-1], help="how far the points have descended the loss"), SHOTS[-1],
+                "descent (steps)", step=SHOTS.step,
             ),
             "target_grad": dial(of(varcon, "target_grad"), "live"),
-        }
-        scene = {
-            "title": "VarCon: the surer a sample is, the softer its target",
-            "alt": "Four pictures. The target mass of the true class against confidence, with the confidence at rest "
-            "marked and a batch of points on the curve; the histogram of their temperatures tau2; the points "
-            "around their class centroids; within-class spread against epsilon.",
-            "probes": PROBES.numpy(),
-            "epsilons": EPSILONS,
-        }
+        }  # fmt: skip
         super().__init__(
-            "varcon", knobs, scene, varcon_picture, experiment=descents,
-            decides=("classes", "temperature", "target_grad"),
+            knobs, varcon_picture, experiment=descents, decides=("classes", "temperature", "target_grad"),
             sweeps={"epsilon": EPSILONS, "step": SHOTS},
         )  # fmt: skip
 
