@@ -1,4 +1,5 @@
 import pytest
+from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Knob
