@@ -20,13 +20,14 @@ temperature: float = 0.5
 # %%
 from itertools import combinations
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
+from cl_explore import data, evaluate, geometry, losses, plots, views
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
+from cl_explore.papers.mv_infonce_dhel import study
 from cl_explore.papers.mv_infonce_dhel.panel import ViewsPanel
 
 plots.use()
@@ -103,45 +104,13 @@ for name, points in {"32 directions": matrix, "8 directions, the rest 100 times 
 
 
 # %%
-class Pairwise(methods.JointEmbedding):
-    """NT-Xent of every pair of views, and the mean of them."""
-
-    def step(self, batch: data.Batch, generator: torch.Generator) -> methods.Step:
-        views = self.augment(batch.x, generator, self.n_views)
-        z = self.project(self(views.flatten(0, 1))).unflatten(0, views.shape[:2])
-        pairs = [losses.nt_xent(z[:, pair], **self.knobs) for pair in combinations(range(self.n_views), 2)]
-        return methods.Step(torch.stack(pairs).mean(), {})
-
-
 COUNTS = (2, 6) if preset == "smoke" else (2, 4, 6)
-rows, embeddings = [], {}
-for s in seeds:
-    for count in COUNTS:
-        for name, form, loss in [
-            ("pairwise NT-Xent", Pairwise, "nt_xent"),
-            ("MV-DHEL", methods.JointEmbedding, "mv_dhel"),
-        ]:
-            torch.manual_seed(s)
-            encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-            augment = views.ImageViews.weak()
-            method = form(encoder, head, loss, augment, n_views=count, temperature=temperature)
-            epochs = 6 if preset == "smoke" else 20
-            train.fit(method, digits, epochs=epochs, batch_size=128, seed=s, snapshots=0)
-            seen, unseen = evaluate.embed(method, digits), evaluate.embed(method, test)
-            unit = F.normalize(unseen.z, dim=1)
-            embeddings[name, count, s] = unit
-            rows.append(
-                {
-                    "loss": name,
-                    "views": count,
-                    "seed": s,
-                    "effective rank": float(geometry.effective_rank(unit)),
-                    "-uniformity": -float(geometry.uniformity(unit)),
-                    "kNN accuracy (h)": evaluate.knn_accuracy(seen.h, seen.labels, unseen.h, unseen.labels),
-                }
-            )
-results = pd.DataFrame(rows)
-table = results.drop(columns="seed").groupby(["loss", "views"], sort=False).mean()
+NAMES = ("pairwise NT-Xent", "MV-DHEL")
+plan = study.plan(digits, epochs=6 if preset == "smoke" else 20, temperature=temperature)
+plan = {f"{name}, {count} weak views": plan[f"{name}, {count} weak views"] for count in COUNTS for name in NAMES}
+found = {s: bench.compare(plan, digits, test, seed=s) for s in seeds}
+results = bench.table(found)
+table = results.groupby(["loss", "views"], sort=False)[["effective rank", "−uniformity", "kNN h"]].mean()
 table.style.format("{:.3f}")
 
 # %%
@@ -149,7 +118,8 @@ figure = plots.figure("full", height=3.2, columns=2)
 for (name, of_loss), colour in zip(results.groupby("loss", sort=False), plots.style.CLASS_COLOURS, strict=False):
     mean = of_loss.groupby("views")["effective rank"].mean()
     figure.axes[0].plot(mean.index, mean, "o-", color=colour, label=name)
-    spectrum = torch.linalg.svdvals(embeddings[name, COUNTS[-1], seed])
+    most = found[seed].methods[f"{name}, {COUNTS[-1]} weak views"]
+    spectrum = torch.linalg.svdvals(F.normalize(evaluate.embed(most, test).z, dim=1))
     figure.axes[1].plot(range(1, 33), spectrum / spectrum[0], color=colour, label=name)
 figure.axes[0].set(xlabel="views of a sample", title="effective rank")
 figure.axes[0].set_xticks(COUNTS)
@@ -169,7 +139,7 @@ rank = results.set_index(["loss", "views", "seed"])["effective rank"]
 for s in seeds:
     for count in COUNTS:
         assert rank["MV-DHEL", count, s] > rank["pairwise NT-Xent", count, s]
-    gain = {name: rank[name, COUNTS[-1], s] - rank[name, 2, s] for name in ("MV-DHEL", "pairwise NT-Xent")}
+    gain = {name: rank[name, COUNTS[-1], s] - rank[name, 2, s] for name in NAMES}
     assert gain["MV-DHEL"] > gain["pairwise NT-Xent"]
     print(f"seed {s}: from 2 to {COUNTS[-1]} views, MV-DHEL gains {gain['MV-DHEL']:.1f} of 32 directions,", end=" ")
     print(f"pairs {gain['pairwise NT-Xent']:.1f}")

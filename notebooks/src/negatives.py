@@ -19,15 +19,18 @@ seed: int = 0
 
 # %%
 import time
+from functools import partial
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, losses, plots, widgets
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
+from cl_explore.papers.decoupled_contrastive_learning import study as decoupled
 from cl_explore.papers.mochi.panel import MixPanel
 
 plots.use()
@@ -75,37 +78,16 @@ plots.show(
 # Train both with batches of 8 and of 256, about as many steps each, and see how near the two views of a test digit get.
 
 # %%
-weak = views.ImageViews.weak()
-PLAN = {8: {"epochs": 2, "lr": 0.001}, 256: {"epochs": 40, "lr": 0.006}}
-
-
-def build(seed: int) -> tuple[nn.MLP, nn.MLP]:
-    torch.manual_seed(seed)
-    return nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-
-
-@torch.no_grad()
-def two_views(method: methods.Method) -> Tensor:
-    """Embeddings (N, 2, D) of two views of the test digits."""
-    two = weak(test.batch(torch.arange(len(test))).x, torch.Generator().manual_seed(0), 2)
-    return method.project(method(two.flatten(0, 1))).unflatten(0, two.shape[:2])
-
-
-rows = []
-for s in seeds:
-    for batch, plan in PLAN.items():
-        for name in ("nt_xent", "dcl"):
-            method = methods.JointEmbedding(*build(s), name, weak, temperature=0.1)
-            train.fit(method, digits, batch_size=batch, optimizer="sgd", seed=s, snapshots=0, **plan)
-            apart = float(geometry.alignment(two_views(method)))
-            rows.append({"seed": s, "batch": batch, "loss": name, "distance of views": apart})
-small = pd.DataFrame(rows)
-small.pivot_table(index="batch", columns="loss", values="distance of views").style.format("{:.3f}")
+plan = {name: of for name, of in decoupled.plan().items() if of.about.get("batch") in (8, 256)}
+plan = {name: of for name, of in plan.items() if of.about["loss"] in ("NT-Xent", "DCL")}
+runs = {s: bench.compare(plan, digits, test, [partial(decoupled.alignment, seed=s)], seed=s) for s in seeds}
+small = bench.table(runs)
+small.pivot_table(index="batch", columns="loss", values="alignment").style.format("{:.3f}")
 
 # %% tags=["claim"]
-apart = small.set_index(["seed", "batch", "loss"])["distance of views"]
+apart = small.set_index(["seed", "batch", "loss"])["alignment"]
 for s in seeds:
-    gain = {batch: float(apart[s, batch, "nt_xent"] - apart[s, batch, "dcl"]) for batch in PLAN}
+    gain = {batch: float(apart[s, batch, "NT-Xent"] - apart[s, batch, "DCL"]) for batch in (8, 256)}
     assert gain[8] > 0.05, "in batches of 8, DCL brings the views nearer"
     assert abs(gain[256]) < 0.03, "in batches of 256 there is nothing left to gain"
     print(f"seed {s}: DCL brings views nearer by {gain[8]:.3f} with batches of 8, by {gain[256]:.3f} with 256")
@@ -115,7 +97,8 @@ for s in seeds:
 # The panel shows $q$ beside the weights: lower τ, or take the positive nearer, and see it vanish.
 
 # %%
-widgets.TemperaturePanel(z=two_views(method).double()[:64], temperature=0.2)
+z = evaluate.embed_views(runs[seed].methods["DCL, batch 256"], test)
+widgets.TemperaturePanel(z=z.double()[:64], temperature=0.2)
 
 # %% [markdown]
 # ## 2 · "A negative is something else": of the nearest ones, most are not
@@ -124,8 +107,8 @@ widgets.TemperaturePanel(z=two_views(method).double()[:64], temperature=0.2)
 # many of them show the same digit:
 
 # %%
-method = methods.JointEmbedding(*build(seed), "nt_xent", weak, temperature=0.5)
-train.fit(method, digits, epochs=25, batch_size=256, seed=seed, snapshots=0)
+entry = partial(bench.Entry, settings={"epochs": 25, "batch_size": 256}, temperature=0.5)
+method = bench.compare({"NT-Xent": entry("nt_xent")}, digits, test, [], seed=seed).methods["NT-Xent"]
 unseen = evaluate.embed(method, test)
 unit = F.normalize(unseen.z, dim=1)
 order = (unit @ unit.T).fill_diagonal_(-2).argsort(1, descending=True)[:, :-1]
@@ -164,37 +147,23 @@ print("debiased: a share of the positive taken off; hard: the same, near negativ
 # What does each do to an embedding? And what would an oracle do, that knows the labels and leaves false negatives out?
 
 # %%
-LOSSES = {
-    "NT-Xent": ("nt_xent", {}),
-    "debiased, τ⁺ = 0.1": ("debiased", {"tau_plus": 0.1}),
-    "hard, β = 1": ("hard", {"tau_plus": 0.0, "beta": 1.0}),
-    "hard, β = 3": ("hard", {"tau_plus": 0.0, "beta": 3.0}),
-    "oracle: no false negatives": ("g_simclr", {}),
+plan = {
+    **bench.baselines(),
+    "NT-Xent": entry("nt_xent"),
+    "debiased, τ⁺ = 0.1": entry("debiased", tau_plus=0.1),
+    "hard, β = 1": entry("hard", tau_plus=0.0, beta=1.0),
+    "hard, β = 3": entry("hard", tau_plus=0.0, beta=3.0),
+    "oracle: no false negatives": entry("g_simclr"),
 }
-rows = []
-for s in seeds:
-    for title, (name, knobs) in LOSSES.items():
-        method = methods.JointEmbedding(*build(s), name, weak, temperature=0.5, **knobs)
-        train.fit(method, digits, epochs=25, batch_size=256, seed=s, snapshots=0)
-        seen, unseen = evaluate.embed(method, digits), evaluate.embed(method, test)
-        rows.append(
-            {
-                "loss": title,
-                "seed": s,
-                "-uniformity": -float(geometry.uniformity(unseen.z)),
-                "tolerance": float(geometry.tolerance(unseen.z, unseen.labels)),
-                "kNN accuracy (z)": evaluate.knn_accuracy(seen.z, seen.labels, unseen.z, unseen.labels),
-            }
-        )
-doubt = pd.DataFrame(rows)
-doubt.drop(columns="seed").groupby("loss", sort=False).mean().style.format("{:.3f}")
+doubt = bench.table({s: bench.compare(plan, digits, test, seed=s) for s in seeds})
+doubt.groupby("method", sort=False)[["−uniformity", "tolerance", "kNN z"]].mean().style.format("{:.3f}")
 
 # %% [markdown]
 # **Asserted:** weighing near negatives more spreads the embedding, the more so the larger β; leaving the false ones out
 # draws the classes together. Both pull at the same rope as the temperature did in the lesson on [temperature](slug:temperature).
 
 # %% tags=["claim"]
-spread, near = (doubt.set_index(["seed", "loss"])[column] for column in ("-uniformity", "tolerance"))
+spread, near = (doubt.set_index(["seed", "method"])[column] for column in ("−uniformity", "tolerance"))
 for s in seeds:
     assert spread[s, "NT-Xent"] < spread[s, "hard, β = 1"] < spread[s, "hard, β = 3"]
     assert near[s, "oracle: no false negatives"] > near[s, "NT-Xent"] + 0.1

@@ -25,12 +25,13 @@ from dataclasses import replace
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.cluster.hierarchy import dendrogram, fcluster, linkage
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from scipy.cluster.hierarchy import dendrogram, linkage
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views
+from cl_explore import data, evaluate, geometry, losses, methods, plots, views
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
+from cl_explore.papers.varcon import study
 from cl_explore.papers.varcon.panel import VarConPanel
 
 plots.use()
@@ -166,32 +167,24 @@ VarConPanel(temperature=0.3, epsilon=0.06, classes=10)
 
 
 # %%
-def parts(seed: int) -> tuple[data.Dataset, data.Dataset]:
-    return tuple(data.load("hierarchical_gaussians", split, seed=seed) for split in ("train", "test"))
+def state(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
+    """How wide the classes are, and the anatomy of the loss on the test part."""
+    unseen = evaluate.embed(method, test)
+    anatomy = losses.varcon.parts(unseen.z, unseen.labels, **method.knobs)
+    within = float(geometry.dispersion(unseen.z, unseen.labels).within)
+    return {"within a class": within} | {name: float(anatomy[name].mean()) for name in ("confidence", "tau2", "target")}
 
 
-def learn(seen: data.Dataset, loss: str, seed: int, strength: float = 1.0, **knobs: float) -> methods.JointEmbedding:
-    torch.manual_seed(seed)
-    encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 64)
-    augment = views.VectorViews(noise=0.15, dropout=0.1, strength=strength)
-    method = methods.JointEmbedding(encoder, head, loss, augment, **knobs)
-    return train.fit(method, seen, epochs=15, batch_size=256, lr=3e-3, seed=seed, snapshots=0, progress=False).method
-
-
-rows = []
-for s in seeds:
-    seen, unseen = parts(s)
-    for tau in (0.1, 0.3):
-        for share in (0.0, 0.25, 0.5):
-            knobs = {"temperature": tau, "epsilon": share * tau}
-            method = learn(seen, "varcon", s, **knobs)
-            embedded = evaluate.embed(method, unseen)
-            state = losses.varcon.parts(embedded.z, embedded.labels, **knobs)
-            within = float(geometry.dispersion(embedded.z, embedded.labels).within)
-            row = {"τ₁": tau, "ε / τ₁": share, "seed": s, "within a class": within}
-            rows.append(row | {name: float(state[name].mean()) for name in ("confidence", "tau2", "target")})
-moved = pd.DataFrame(rows)
-table = moved.drop(columns="seed").groupby(["τ₁", "ε / τ₁"]).mean()
+parts = {s: bench.splits("hierarchical_gaussians", seed=s) for s in seeds}
+plan = {
+    f"{tau:g}, {share:g}": study.entry(
+        "VarCon", temperature=tau, epsilon=share * tau, about={"τ₁": tau, "ε / τ₁": share}
+    )
+    for tau in (0.1, 0.3)
+    for share in (0.0, 0.25, 0.5)
+}
+moved = bench.table({s: bench.compare(plan, *parts[s], [state], seed=s) for s in seeds})
+table = moved.drop(columns=["seed", "method", "seconds"]).groupby(["τ₁", "ε / τ₁"]).mean()
 table.style.format("{:.3f}").format_index("{:g}")
 
 # %% tags=["claim"]
@@ -212,24 +205,17 @@ for s in seeds:
 
 # %%
 TAUS = (0.05, 0.1, 0.5)
-models, rows = {}, []
-for s in seeds:
-    seen, unseen = parts(s)
-    for tau in TAUS:
-        for name in ("VarCon", "SupCon"):
-            knobs = {"temperature": tau} | ({"epsilon": 0.2 * tau} if name == "VarCon" else {})
-            models[name, tau, s] = method = learn(seen, name.lower(), s, **knobs)
-            before, after = evaluate.embed(method, seen), evaluate.embed(method, unseen)
-            measured = {
-                "kNN accuracy (z)": evaluate.knn_accuracy(before.z, before.labels, after.z, after.labels),
-                "tolerance": float(geometry.tolerance(after.z, after.labels)),
-                "−uniformity": -float(geometry.uniformity(after.z)),
-            }
-            rows.append({"loss": name, "τ": tau, "seed": s} | measured)
-results = pd.DataFrame(rows)
+NAMES = ("VarCon", "SupCon")
+plan = {
+    f"{name} τ={tau:g}": study.entry(name, temperature=tau, about={"loss": name, "τ": tau})
+    for tau in TAUS
+    for name in NAMES
+}
+found = {s: bench.compare(plan, *parts[s], seed=s) for s in seeds}
+results = bench.table(found)
 
 figure = plots.figure("full", height=3.0, columns=3)
-for axes, measure in zip(figure.axes, ("kNN accuracy (z)", "tolerance", "−uniformity"), strict=True):
+for axes, measure in zip(figure.axes, ("kNN z", "tolerance", "−uniformity"), strict=True):
     for number, (name, of_loss) in enumerate(results.groupby("loss", sort=False)):
         colour, marker = plots.style.class_look(number)
         axes.plot(of_loss["τ"], of_loss[measure], marker, color=colour, alpha=0.4)
@@ -256,7 +242,7 @@ for s in seeds:
     for tau in (0.05, 0.1):
         assert by["tolerance"]["VarCon", tau, s] < by["tolerance"]["SupCon", tau, s] - 0.02
         assert by["−uniformity"]["VarCon", tau, s] > by["−uniformity"]["SupCon", tau, s] + 0.02
-    better = by["kNN accuracy (z)"].loc["VarCon"] - by["kNN accuracy (z)"].loc["SupCon"]
+    better = by["kNN z"].loc["VarCon"] - by["kNN z"].loc["SupCon"]
     assert better[0.5, s] > 0.02
     assert abs(better[0.1, s]) < 0.03, "a tie"
     print(f"seed {s}: VarCon − SupCon in kNN", {tau: f"{100 * better[tau, s]:+.1f} points" for tau in TAUS})
@@ -269,15 +255,15 @@ for s in seeds:
 
 
 # %%
-def unit(method: methods.JointEmbedding, dataset: data.Dataset) -> Tensor:
+def unit(method: methods.Method, dataset: data.Dataset) -> Tensor:
     return F.normalize(evaluate.embed(method, dataset).z, dim=1)
 
 
-seen, unseen = parts(seed)
+seen, unseen = parts[seed]
 superclass = torch.arange(100) // 5
 figure = plots.figure("full", height=4.6, rows=2)
 for axes, name in zip(figure.axes, ("VarCon", "SupCon"), strict=True):
-    points = unit(models[name, 0.1, seed], unseen)
+    points = unit(found[seed].methods[f"{name} τ=0.1"], unseen)
     means = torch.stack([points[unseen.labels == label].mean(0) for label in range(100)])
     tree = linkage(means.numpy(), "ward")
     held = [{int(group)} for group in superclass]
@@ -291,7 +277,7 @@ for axes, name in zip(figure.axes, ("VarCon", "SupCon"), strict=True):
             plots.style.CLASS_COLOURS[min(held[node]) % 10] if len(held[node]) == 1 else "0.7"
         ),
     )
-    whole = sum(len(found) == 1 for found in held[100:])
+    whole = sum(len(group) == 1 for group in held[100:])
     axes.set(title=f"{name}: {whole} of 80 joins within a superclass", ylabel="distance")
     axes.grid(visible=False)
 plots.show(
@@ -306,15 +292,16 @@ plots.show(
 
 # %%
 rows = []
-for (name, tau, s), method in models.items():
-    _, unseen = parts(s)
-    tree = linkage(unit(method, unseen).numpy(), "ward")
-    row = {"loss": name, "τ": tau, "seed": s}
-    for groups, truth in {20: unseen.factors["superclass"], 100: unseen.labels}.items():
-        found = fcluster(tree, groups, "maxclust")
-        row[f"ARI, {groups} clusters"] = adjusted_rand_score(truth.numpy(), found)
-        row[f"NMI, {groups} clusters"] = normalized_mutual_info_score(truth.numpy(), found)
-    rows.append(row)
+for s in seeds:
+    _, unseen = parts[s]
+    for name, method in found[s].methods.items():
+        row = {"seed": s, **plan[name].about}
+        cuts = evaluate.ward(evaluate.embed(method, unseen).z, 20, 100)
+        for cut, truth in zip(cuts, (unseen.factors["superclass"], unseen.labels), strict=True):
+            agreement = evaluate.agreement(cut, truth)
+            row[f"ARI, {len(truth.unique())} clusters"] = agreement.ari
+            row[f"NMI, {len(truth.unique())} clusters"] = agreement.nmi
+        rows.append(row)
 clusters = pd.DataFrame(rows)
 clusters.drop(columns="seed").groupby(["τ", "loss"]).mean().style.format("{:.3f}").format_index("{:g}", level="τ")
 
@@ -329,24 +316,18 @@ clusters.drop(columns="seed").groupby(["τ", "loss"]).mean().style.format("{:.3f
 # samples of each (mean over five draws), then the nearest labelled sample, or a logistic regression, on $h$.
 
 # %%
-AT = {"VarCon": {"temperature": 0.1, "epsilon": 0.02}, "SupCon": {"temperature": 0.1}}
 rows = []
 for s in seeds:
-    seen, unseen = parts(s)
+    seen, unseen = parts[s]
     known = seen.factors["superclass"] < 16
-    for name, knobs in AT.items():
-        method = learn(seen.subset(known), name.lower(), s, **knobs)
+    plan = {name: study.entry(name, temperature=0.1) for name in NAMES}
+    trained = bench.compare(plan, seen.subset(known), unseen, [], seed=s)
+    for name, method in trained.methods.items():
         support = evaluate.embed(method, seen.subset(~known))
         query = evaluate.embed(method, unseen.subset(unseen.factors["superclass"] >= 16))
         for shots in (1, 2, 5):
-            for draw in range(5):
-                order = torch.randperm(len(support.h), generator=torch.Generator().manual_seed(draw))
-                chosen = torch.cat([order[support.labels[order] == label][:shots] for label in range(80, 100)])
-                few = support.h[chosen], support.labels[chosen], query.h, query.labels
-                row = {"labels a class": shots, "loss": name}
-                rows.append(
-                    row | {"nearest": evaluate.knn_accuracy(*few, k=1), "logistic": evaluate.linear_accuracy(*few)}
-                )
+            few = evaluate.few_label_accuracy(support.h, support.labels, query.h, query.labels, shots=shots, draws=5)
+            rows.append({"labels a class": shots, "loss": name, **few._asdict()})
 pd.DataFrame(rows).groupby(["labels a class", "loss"]).mean().unstack().style.format("{:.3f}")
 
 # %% [markdown]
@@ -355,22 +336,29 @@ pd.DataFrame(rows).groupby(["labels a class", "loss"]).mean().unstack().style.fo
 
 # %%
 rows = []
+STRENGTHS = (4.0,) if preset == "smoke" else (0.0, 2.0, 4.0)
 for s in seeds:
-    seen, unseen = parts(s)
-    for name, knobs in AT.items():
-        before = evaluate.embed(models[name, 0.1, s], seen)
+    seen, unseen = parts[s]
+    for name in NAMES:
+        before = evaluate.embed(found[s].methods[f"{name} τ=0.1"], seen)
         for noise, dropout in [(0.0, 0.0), (0.3, 0.0), (0.6, 0.0), (0.0, 0.2), (0.0, 0.4)]:
             spoil = views.VectorViews(noise=noise, dropout=dropout)
             spoiled = replace(unseen, x=spoil(unseen.x, torch.Generator().manual_seed(s), 1)[:, 0])
-            after = evaluate.embed(models[name, 0.1, s], spoiled)
+            after = evaluate.embed(found[s].methods[f"{name} τ=0.1"], spoiled)
             score = evaluate.knn_accuracy(before.h, before.labels, after.h, after.labels)
             what = f"noise {noise:g}, {dropout:.0%} of features lost"
             rows.append({"tested on": what, "loss": name, "accuracy": score})
-        for strength in (4.0,) if preset == "smoke" else (0.0, 2.0, 4.0):
-            method = learn(seen, name.lower(), s, strength, **knobs)
-            before, after = evaluate.embed(method, seen), evaluate.embed(method, unseen)
-            score = evaluate.knn_accuracy(before.h, before.labels, after.h, after.labels)
-            rows.append({"tested on": f"clean, trained on views × {strength:g}", "loss": name, "accuracy": score})
+    plan = {
+        f"{name} × {strength:g}": study.entry(
+            name,
+            temperature=0.1,
+            augment=replace(study.AUGMENT, strength=strength),
+            about={"tested on": f"clean, trained on views × {strength:g}", "loss": name},
+        )
+        for name in NAMES
+        for strength in STRENGTHS
+    }
+    rows += [{**row, "accuracy": row["kNN h"]} for row in bench.compare(plan, seen, unseen, seed=s).rows]
 robust = pd.DataFrame(rows).groupby(["tested on", "loss"], sort=False)["accuracy"].mean().unstack()
 robust.assign(difference=robust["VarCon"] - robust["SupCon"]).style.format("{:.3f}").format(
     "{:+.3f}", subset="difference"
@@ -403,7 +391,7 @@ def milliseconds(loss: losses.Loss, size: int) -> float:
 
 
 sizes = (256, 512, 1024, 2048, 4096)
-cost = {name: [milliseconds(losses.get(name.lower()), size) for size in sizes] for name in AT}
+cost = {name: [milliseconds(losses.get(name.lower()), size) for size in sizes] for name in NAMES}
 figure = plots.figure("half", height=3.0)
 (axes,) = figure.axes
 for number, (name, taken) in enumerate(cost.items()):

@@ -18,6 +18,7 @@ from cl_explore.methods import Method
 from cl_explore.papers.varcon import PAPER, recipe
 from cl_explore.views import VectorViews
 
+NETWORKS, AUGMENT = partial(small, embedding=64), VectorViews(noise=0.15, dropout=0.1)
 TITLES = ("VarCon", "SupCon")
 TEMPERATURES = (0.05, 0.1, 0.3, 0.5)
 ARI, LOST = "ARI of superclasses", "kNN z lost from τ=.1 to .5"
@@ -38,22 +39,25 @@ def superclass_ari(method: Method, train: Dataset, test: Dataset) -> dict[str, f
     return {ARI: evaluate.agreement(found, truth).ari}
 
 
-def small_entry(title: str, *, temperature: float, **own: Any) -> Entry:
-    """VarCon, whose epsilon is a fifth of the temperature, or SupCon, with a small network."""
-    epsilon: dict[str, Any] = {"epsilon": 0.2 * temperature} if title == "VarCon" else {}
-    return Entry(title.lower(), temperature=temperature, **epsilon, **own)
+def entry(
+    title: str, *, temperature: float, epochs: int = 15, batch_size: int = 256, lr: float = 3e-3, **own: Any
+) -> Entry:
+    """VarCon (epsilon a fifth of the temperature) or SupCon, with a small network; own: of `Entry`, if different."""
+    epsilon = {"epsilon": 0.2 * temperature} if title == "VarCon" else {}
+    common: dict[str, Any] = {"networks": NETWORKS, "augment": AUGMENT, "temperature": temperature, **epsilon, **own}
+    return Entry(title.lower(), settings={"epochs": epochs, "batch_size": batch_size, "lr": lr}, **common)
 
 
-def plan(entry: Callable[..., Entry], spoiled: Dataset) -> dict[str, Entry]:
+def plan(make: Callable[..., Entry], spoiled: Dataset) -> dict[str, Entry]:
     """VarCon and SupCon at equal temperatures, and trained on spoiled labels."""
     found = {}
     for tau in TEMPERATURES:
         for title in TITLES:
             about = {"loss": title, "temperature": tau}
-            found[f"{title} τ={tau:g}"] = entry(title, temperature=tau, about=about)
+            found[f"{title} τ={tau:g}"] = make(title, temperature=tau, about=about)
     for title in TITLES:
         about = {"loss": f"{title}, wrong labels"}
-        found[f"{title}, wrong labels τ=0.1"] = entry(title, temperature=0.1, data=spoiled, about=about)
+        found[f"{title}, wrong labels τ=0.1"] = make(title, temperature=0.1, data=spoiled, about=about)
     return found
 
 
@@ -72,20 +76,18 @@ def run(
     Without a data set named, 100 Gaussian classes in 20 superclasses, drawn anew for each seed. With an encoder
     ("resnet18" or "resnet50") images are trained on as the authors do, at their learning rates: then lr must be None.
     """
-    if (encoder is None) == (lr is None):
-        raise ValueError(f"lr must be None with an encoder and a number without one, got {lr} and encoder {encoder!r}")
     drawn = dataset == "hierarchical_gaussians"
-    train, test = splits(dataset, samples, **({"seed": seed} if drawn else {}))
     common: dict[str, Any]
-    if encoder is None:
-        augment = VectorViews(noise=0.15, dropout=0.1) if drawn else None
-        common = {"networks": partial(small, embedding=64), "augment": augment}
-        settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-        entry = partial(small_entry, settings=settings, **common)
-    else:
+    if encoder is None and lr is not None:
+        common = {"networks": NETWORKS, "augment": AUGMENT if drawn else None}
+        make = partial(entry, epochs=epochs, batch_size=batch_size, lr=lr, **common)
+    elif encoder is not None and lr is None:
         common = {"networks": partial(recipe.networks, encoder=encoder), "augment": recipe.VIEWS}
-        entry = partial(recipe.entry, epochs=epochs, batch_size=batch_size, **common)
-    entries = {**baselines(**common), **plan(entry, mislabelled(train, 0.3, seed))}
+        make = partial(recipe.entry, epochs=epochs, batch_size=batch_size, **common)
+    else:
+        raise ValueError(f"lr must be None with an encoder and a number without one, got {lr} and encoder {encoder!r}")
+    train, test = splits(dataset, samples, **({"seed": seed} if drawn else {}))
+    entries = {**baselines(**common), **plan(make, mislabelled(train, 0.3, seed))}
     rows = compare(entries, train, test, [usual, superclass_ari], seed=seed).rows
     accuracy = {row["method"]: row["kNN z"] for row in rows}
     lost = {title: accuracy[f"{title} τ=0.1"] - accuracy[f"{title} τ=0.5"] for title in TITLES}
