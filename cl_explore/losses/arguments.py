@@ -84,7 +84,8 @@ def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
         found = dict(reversed(axes)) | {letter: sizes[letter] for letter in letters if letter in sizes}
         if len(letters) == tensor.ndim and all(found[letter] == size > 0 for letter, size in axes):
             return found
-        known = [f"{letter} = {found[letter]}" for letter in found if letter in sizes or letters.count(letter) > 1]
+        bound = [letter for letter in dict.fromkeys(letters) if letter in sizes or letters.count(letter) > 1]
+        known = [f"{letter} = {found[letter]}" for letter in bound if letter in found]
         needed.append(f"({', '.join(letters)})" + (f" with {' and '.join(known)}" if known else ""))
     raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(tensor.shape)}")
 
