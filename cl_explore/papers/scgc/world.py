@@ -1,0 +1,143 @@
+"""Graphs whose nodes have features: blocks with noisy edges, nearest neighbours of digits, citations."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cl_explore import data
+from cl_explore.data import Dataset, Published
+from cl_explore.data.published import Layout
+from cl_explore.geometry.distances import distance_factors
+from cl_explore.geometry.neighbours import nearest
+from cl_explore.names import unknown
+
+UNSEEN = 4
+"""One node in so many is left out of the graph."""
+
+
+def world(name: str, seed: int, samples: int | None = None, k: int = 3) -> tuple[Dataset, Dataset]:
+    """A graph, and nodes that it lacks, without edges; both count from 0.
+
+    name: "blocks" (drawn by `seed`), "cora" or "citeseer", or "digits" or "usps", whose graph joins each image with the
+        k nearest.
+    seed: also says which nodes are left out.
+    samples: so many nodes at most, of which one in four is left out.
+    Raises: ValueError for an unknown name, FileNotFoundError naming all places if the data are missing
+    """
+    if name not in SOURCES:
+        raise unknown("graph", name, SOURCES)
+    source = SOURCES[name](seed)
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:samples]
+    left, kept = (source.subset(rows.sort().values) for rows in order.tensor_split([len(order) // UNSEEN]))
+    none = torch.empty(2, 0, dtype=torch.int64)
+    x = kept.x.flatten(1)
+    edges = kept.edges if kept.edges is not None else neighbours(x, k)
+    graph = replace(kept, x=x, kind=None, index=torch.arange(len(x)), edges=edges)
+    return graph, replace(left, x=left.x.flatten(1), kind=None, index=torch.arange(len(left)), edges=none)
+
+
+def blocks(seed: int, nodes: int = 480, inside: float = 8.0, outside: float = 4.0) -> Dataset:
+    """An attributed stochastic block model of 4 equal classes: one edge in three joins two classes.
+
+    inside, outside: mean number of neighbours of the own class, and of others.
+    x: a class mean of length 2 in 16 dimensions, with unit noise, and 16 dimensions of noise alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(nodes) % 4
+    means = 2 * F.normalize(torch.randn(4, 16, generator=generator), dim=1)
+    x = torch.randn(nodes, 32, generator=generator) + F.pad(means, (0, 16))[labels]
+    chance = torch.where(labels[:, None] == labels, inside / (nodes / 4 - 1), outside / (0.75 * nodes))
+    edges = (torch.rand(nodes, nodes, generator=generator) < chance).triu(1).nonzero().T
+    return Dataset("blocks", x, labels, torch.arange(nodes), ("A", "B", "C", "D"), edges=edges)
+
+
+def neighbours(x: Tensor, k: int) -> Tensor:
+    """Edges (2, N k) from each of the points x (N, D) to the k that are nearest to it."""
+    own = torch.arange(len(x))
+    found = nearest(*distance_factors(x), k, own=own).rows
+    return torch.stack([own.repeat_interleave(k), found.flatten()])
+
+
+def citations(name: str) -> Dataset:
+    """Papers as nodes, the words in them as features (0 or 1), their fields as labels; citations join them.
+
+    name: "cora" (2,708 papers, 1,433 words, 7 fields) or "citeseer" (3,312 or more papers, 3,703 words, 6 fields).
+    Source: Sen et al. 2008, the files NAME.content and NAME.cites of LINQS; no licence is stated, cite the authors.
+    Raises: FileNotFoundError naming all places if it is missing, ValueError naming the line if a file is damaged
+    Note: citations of papers without words are left out, as are those of a paper by itself.
+    """
+    return CITATIONS[name].load("all")
+
+
+def usps() -> Dataset:
+    """9,298 handwritten digits (1, 16, 16) from envelopes, in [0, 1]: the 7,291 of the training part first.
+
+    Source: Hull 1994, the files of Hastie, Tibshirani and Friedman; no licence is stated.
+    Raises: FileNotFoundError naming all places if it is missing, ValueError naming the file if one is damaged
+    """
+    return USPS.load("all")
+
+
+def _read_citations(folder: Path, split: str, name: str) -> Dataset:
+    content, cites = (folder / f"{name}.{part}" for part in ("content", "cites"))
+    papers = [line.split() for line in content.read_text().splitlines()]
+    width = len(papers[0])
+    for number, paper in enumerate(papers, start=1):
+        if len(paper) != width or width < 3:
+            raise ValueError(f"{content}, line {number}, must have {width} columns, got {len(paper)}: get it again")
+    row = {paper[0]: place for place, paper in enumerate(papers)}
+    fields = sorted({paper[-1] for paper in papers})
+    pairs = [line.split() for line in cites.read_text().splitlines()]
+    edges = [(row[a], row[b]) for a, b in pairs if a in row and b in row and a != b]
+    x = torch.from_numpy(np.array([paper[1:-1] for paper in papers]).astype(np.float32))
+    labels = torch.tensor([fields.index(paper[-1]) for paper in papers])
+    return Dataset(name, x, labels, torch.arange(len(x)), tuple(fields), edges=torch.tensor(edges).T)
+
+
+def _read_usps(folder: Path, split: str) -> Dataset:
+    """Lines of a digit and its 256 grey levels in [-1, 1]."""
+    parts = []
+    for file in USPS_FILES:
+        try:
+            parts.append(np.loadtxt(folder / file, dtype=np.float32, ndmin=2))
+        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{folder / file} is damaged, get it again: {error}") from error
+        if parts[-1].shape[1] != 257:
+            raise ValueError(f"{folder / file} must have 257 numbers a line, got {parts[-1].shape[1]}: get it again")
+    table = torch.from_numpy(np.concatenate(parts))
+    x = ((table[:, 1:] + 1) / 2).view(-1, 1, 16, 16)
+    return Dataset("USPS", x, table[:, 0].long(), torch.arange(len(x)), tuple("0123456789"))
+
+
+def _published(name: str) -> Published:
+    files = {"all": (f"{name}.content", f"{name}.cites")}
+    read = partial(_read_citations, name=name)
+    advice = f"unpack https://linqs-data.soe.ucsc.edu/public/lbc/{name}.tgz"
+    return Published(name, (Layout(read, files),), (name, ""), advice=advice)
+
+
+CITATIONS = {name: _published(name) for name in ("cora", "citeseer")}
+USPS_FILES = ("zip.train.gz", "zip.test.gz")
+USPS = Published(
+    "usps",
+    (Layout(_read_usps, {"all": USPS_FILES}),),
+    ("usps", ""),
+    advice="fetch both from https://hastie.su.domains/ElemStatLearn/data.html (ZIP code)",
+)
+
+
+SOURCES: dict[str, Callable[[int], Dataset]] = {
+    "blocks": blocks,
+    "cora": lambda seed: citations("cora"),
+    "citeseer": lambda seed: citations("citeseer"),
+    "digits": lambda seed: data.load("digits", "train"),
+    "usps": lambda seed: usps(),
+}
