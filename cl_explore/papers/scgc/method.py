@@ -1,5 +1,7 @@
 """SCGC: an encoder without a graph, trained so that nodes which influence each other share a direction."""
 
+from typing import Any
+
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
@@ -110,7 +112,7 @@ class SCGC(JointEmbedding):
         alpha: float = 4.0,
         beta: float = 0.1,
         decoder: nn.Module | None = None,
-        **knobs: float | str,
+        **knobs: Any,
     ) -> None:
         """What SCGC has beside a loss.
 
