@@ -3,102 +3,27 @@
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import ipywidgets
 import numpy as np
 from IPython.display import HTML
-from numpy.typing import NDArray
 from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
+from cl_explore.widgets.comparison import VIEWS, Case, compare_picture
 from cl_explore.widgets.controls import WIDE, controls
-from cl_explore.widgets.descent import Points, scatter
+from cl_explore.widgets.descent import scatter
 from cl_explore.widgets.film import stops
-from cl_explore.widgets.forces import AXIS, Forces, forces, law
+from cl_explore.widgets.forces import AXIS, forces, law
+from cl_explore.widgets.panel import Panel, free, row
+from cl_explore.widgets.picture import Picture
+from cl_explore.widgets.wire import Slider, static_block
 
-MOST_LOSSES, VIEWS = 4, 2
-SAME_SAMPLE, SAME_CLASS, OTHER_CLASS, ANCHOR = range(4)  # what a point is to the anchor
+MOST_LOSSES = 4
 ANCHORS = 8  # anchors shown where there is no kernel
-
-
-class Case(NamedTuple):
-    """One loss on the points, its values collapsed and perfect, and what it does."""
-
-    loss: Loss
-    bounds: tuple[float, float]
-    forces: Forces
-
-
-def roles(points: Points, anchor: int) -> NDArray[np.int64]:
-    """What every point (N,) is to the anchor: 0 of its sample, 1 of its class, 2 of another class, 3 the anchor."""
-    labels = points.labels.repeat_interleave(VIEWS).numpy()
-    found = np.where(labels == labels[anchor], SAME_CLASS, OTHER_CLASS)
-    found[anchor // VIEWS * VIEWS : (anchor // VIEWS + 1) * VIEWS] = SAME_SAMPLE
-    found[anchor] = ANCHOR
-    return found
-
-
-def compare_scene(points: Points, anchor: int) -> dict[str, Any]:
-    """What all losses share: the points, what they are to the anchor, and how similar."""
-    z = points.z.flatten(0, 1).double().numpy()
-    ground = "circle" if z.shape[1] == 2 else "sphere"
-    return {
-        "title": "The same points under several losses",
-        "alt": f"{len(z)} points on a {ground}; from one of them, the anchor, an arrow for each loss. Beside them, for "
-        "each loss, the force on the anchor's positive and negatives over their similarity: attraction above zero, "
-        "repulsion below.",
-        "dim": z.shape[1],
-        "views": VIEWS,
-        "points": z.ravel(),
-        "anchor": anchor,
-        "roles": roles(points, anchor),
-        "similarities": z @ z[anchor],
-        "axis": AXIS,
-    }
-
-
-def compare_frame(cases: Sequence[Case], laws: Sequence[NDArray[np.float64]], anchor: int) -> dict[str, Any]:
-    """What each loss makes of the points: texts, arrows (L, D), pair forces on the anchor (L, N) and laws (L, 2, 13).
-
-    Arrows have unit length, and the forces of a loss are divided by its `scale`: weak ones keep their digits where
-    numbers are packed in 16 bits. `collapse` is where the value lies between perfect (0) and collapsed (1); it may
-    leave them.
-    """
-    texts, readout, arrows, marks, curves = [], [], [], [], []
-    for (loss, (collapsed, perfect), (value, force, pairs)), curve in zip(cases, laws, strict=True):
-        arrow = force.flatten(0, 1)[anchor].numpy()
-        felt = np.zeros(force[..., 0].numel()) if pairs is None else pairs[anchor]
-        span, strength = collapsed - perfect, float(np.linalg.norm(arrow))
-        scale = float(max(np.abs(felt).max(), np.abs(curve).max())) or 1.0
-        arrows.append(arrow / (strength or 1.0))
-        marks.append(felt / scale)
-        curves.append(curve / scale)
-        texts.append({
-            "title": loss.title,
-            "value": _signed(value, 3),
-            "collapse": (value - perfect) / span if abs(span) > 1e-9 else None,
-            "perfect": _signed(perfect, 2),
-            "collapsed": _signed(collapsed, 2),
-            "force": strength,
-            "scale": scale,
-            "labelled": "labels" in loss.needs,
-            "paired": pairs is not None,
-        })  # fmt: skip
-        readout.append([loss.title, f"{_signed(value, 3)}, force on the anchor {strength:.2f}"])
-    return {
-        "cases": texts,
-        "arrows": np.concatenate(arrows),
-        "pairs": np.concatenate(marks),
-        "laws": np.stack(curves).ravel(),
-        "readout": readout,
-    }
-
-
-def _signed(number: float, digits: int) -> str:
-    return f"{number:z.{digits}f}".replace("-", "−")
 
 
 class LossComparePanel(Panel):
@@ -152,20 +77,20 @@ class LossComparePanel(Panel):
             value=True, description="turn shared knobs together", indent=False, layout={"width": "220px"}
         )
         self._silent = False  # while one knob turns others
-        self.knobs: list[dict[str, ipywidgets.Widget]] = [{} for _ in chosen]
-        self._cases: dict[int, Case] = {}
-        self._laws = {place: np.zeros((2, len(AXIS))) for place in range(len(chosen))}
+        self.cases: list[Case] = []
         self._columns = [ipywidgets.VBox([menu]) for menu in self.losses]
-        super().__init__("compare", [row(*self._columns), row(self.surface, self.anchor, self.noise, self.together)])
+        super().__init__([row(*self._columns), row(self.surface, self.anchor, self.noise, self.together)], {})
+        self.knobs: list[dict[str, ipywidgets.Widget]] = [{} for _ in chosen]  # type: ignore[assignment]
         for place, menu in enumerate(self.losses):
             self._take_knobs(place)
             menu.observe(lambda _, place=place: self._on_loss(place), "value")
-        self.anchor.observe(lambda _: self._draw(new_scene=True), "value")
+        self.anchor.observe(lambda _: self._draw(), "value")
         for control in (self.surface, self.noise):
             control.observe(lambda _: self._on_points(), "value")
         self._on_points()
 
     def _take_knobs(self, place: int) -> None:
+        former = self.knobs[place].values()
         self.knobs[place] = controls(self.losses[place].value)
         for knob in self.losses[place].value.knobs:
             control = self.knobs[place][knob.name]
@@ -173,6 +98,8 @@ class LossComparePanel(Panel):
                 control.value = self.knobs[twin][knob.name].value
             control.observe(lambda _, knob=knob: self._on_knob(place, knob), "value")
         self._columns[place].children = (self.losses[place], *self.knobs[place].values())
+        for control in former:
+            free(control)
 
     def _twins(self, place: int, knob: Knob | Choice) -> list[int]:
         """Where other losses have the same knob, if knobs are turned together."""
@@ -201,40 +128,37 @@ class LossComparePanel(Panel):
         self.points = scatter(
             self._samples, VIEWS, self.surface.value, self._classes, generator, noise=self.noise.value
         )
-        self._draw(new_scene=True)
+        self._draw()
 
     def _chosen(self, place: int) -> tuple[Loss, dict[str, Any]]:
         return self.losses[place].value, {name: knob.value for name, knob in self.knobs[place].items()}
 
     def _case(self, loss: Loss, knobs: dict[str, Any]) -> Case:
         bounds = loss.bounds(self._samples, VIEWS, self._classes, **knobs)
-        return Case(loss, bounds, forces(self.points, loss, knobs))
+        return Case(loss, bounds, forces(self.points, loss, knobs), np.zeros((2, len(AXIS))))
 
-    def _law(self, case: Case, knobs: dict[str, Any], anchor: int) -> NDArray[np.float64]:
+    def _with_law(self, case: Case, knobs: dict[str, Any], anchor: int) -> Case:
         if case.forces.pairs is None:
-            return np.zeros((2, len(AXIS)))
-        return law(self.points, case.loss, knobs, anchor)
+            return case
+        return case._replace(law=law(self.points, case.loss, knobs, anchor))
 
-    def _draw(self, *places: int, new_scene: bool = False) -> None:
+    def _draw(self, *places: int) -> None:
         """Show what the losses at these places, or all, do: at once what is quick, then the laws, which take longer."""
-        anchor = self.anchor.value
+        anchor, cases = self.anchor.value, {**dict(enumerate(self.cases))}
         for place in places or range(len(self.losses)):
             loss, knobs = self._chosen(place)
             try:
-                self._cases[place] = self._case(loss, knobs)
+                made = self._case(loss, knobs)
             except Exception as error:  # a loss being written may raise anything: say it where the reader looks
-                if not self.frame:
+                if self.picture is None:
                     raise
-                return self.show(frame={**self.frame, "status": f"{loss.title} not computed: {error}"})
-        scene = compare_scene(self.points, anchor) if new_scene else None
-        self.show(scene=scene, frame=self._frame(anchor))
+                return self.show(replace(self.picture, status=f"{loss.title} not computed: {error}"))
+            cases[place] = made._replace(law=cases[place].law) if place in cases else made
+        self.cases = [cases[place] for place in sorted(cases)]
+        self.show(compare_picture(self.points, anchor, self.cases))
         for place in places or range(len(self.losses)):
-            self._laws[place] = self._law(self._cases[place], self._chosen(place)[1], anchor)
-        self.show(frame=self._frame(anchor))
-
-    def _frame(self, anchor: int) -> Fields:
-        places = range(len(self.losses))
-        return compare_frame([self._cases[place] for place in places], [self._laws[place] for place in places], anchor)
+            self.cases[place] = self._with_law(cases[place], self._chosen(place)[1], anchor)
+        self.show(compare_picture(self.points, anchor, self.cases))
 
     def static(self) -> HTML:
         """Five values of the first loss's first sliding knob, which all losses that have it share, for eight anchors,
@@ -243,16 +167,16 @@ class LossComparePanel(Panel):
         sweep = next((knob for knob in settings[0][0].knobs if isinstance(knob, Knob)), None)
         values = stops(sweep, settings[0][1][sweep.name]) if sweep else [0.0]
         anchors = sorted({*range(0, self._samples * VIEWS, self._samples * VIEWS // ANCHORS), self.anchor.value})
-        frames: list[Fields] = []
+        frames: list[Picture] = []
         for value in values:
             swept = {sweep.name: value} if sweep else {}
             turned = [(loss, knobs | swept if sweep in loss.knobs else knobs) for loss, knobs in settings]
             cases = [self._case(loss, knobs) for loss, knobs in turned]
             for anchor in anchors:
-                laws = [self._law(case, knobs, anchor) for case, (_, knobs) in zip(cases, turned, strict=True)]
-                frames.append(compare_scene(self.points, anchor) | compare_frame(cases, laws, anchor))
+                whole = [self._with_law(case, knobs, anchor) for case, (_, knobs) in zip(cases, turned, strict=True)]
+                frames.append(compare_picture(self.points, anchor, whole))
         sliders = [Slider("anchor", [str(anchor) for anchor in anchors], anchors.index(self.anchor.value))]
         if sweep:
             start = values.index(settings[0][1][sweep.name])
             sliders.insert(0, Slider(sweep.name.replace("_", " "), [f"{value:.3g}" for value in values], start))
-        return block("compare", self.scene, frames, sliders)
+        return static_block(frames, sliders)

@@ -1,7 +1,7 @@
 """TemperaturePanel: what the temperature does to the weights that one anchor gives its negatives."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets
 import numpy as np
@@ -12,10 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 from torch import Tensor
 
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block
 from cl_explore.widgets.controls import WIDE
+from cl_explore.widgets.marks import Band, Bars, Dash, Line, Mark, Points, Rule, Text
+from cl_explore.widgets.panel import Panel
+from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
+from cl_explore.widgets.wire import Slider, static_block
 
 LOW, HIGH = 0.03, 3.0
+POSITIVE, NEGATIVE, HARD, INVERSE = "#009E73", "#0072B2", "#D55E00", "#8638D2"
+CURVES: tuple[tuple[str, str, Dash, str], ...] = (
+    ("entropy / its maximum", NEGATIVE, "solid", "o"),
+    ("hard negatives’ share", HARD, "dashed", "D"),
+    ("positive’s share of the pull", POSITIVE, "dotted", "^"),
+    ("q = 1 − P(positive)", INVERSE, "dashdot", "s"),
+)
 HARDEST = 0.1  # share of the negatives that are called hard
 COUNTS = np.geomspace(2, 10_000, 49)  # numbers of negatives at which q is drawn
 CURVE = np.geomspace(LOW, HIGH, 61)  # temperatures at which the curves are drawn
@@ -96,26 +106,30 @@ def decoupling(positive: float, negatives: NDArray[np.float64], temperature: flo
     return expit(np.log(COUNTS) + mean - positive / temperature)
 
 
-def temperature_scene(positive: float, negatives: NDArray[np.float64], hardest: float = HARDEST) -> dict[str, Any]:
-    """What does not change with the temperature: sorted similarities and the measures over all temperatures."""
+class Anchor(NamedTuple):
+    """One anchor's similarities, negatives (K,) in falling order, and what all temperatures make of them.
+
+    hard: how many of the negatives are called hard, of a share of `hardest`.
+    curves: (4, T) at the T temperatures of CURVE, see `_shares`; ends: (4, 2), their limits.
+    """
+
+    positive: float
+    negatives: NDArray[np.float64]
+    hardest: float
+    hard: int
+    curves: NDArray[np.float64]
+    ends: NDArray[np.float64]
+
+
+def anchor_of(positive: float, negatives: NDArray[np.float64], hardest: float = HARDEST) -> Anchor:
+    """An anchor with these similarities."""
     curves, ends = (
         _shares(of, len(negatives))
         for of in (measures(positive, negatives, CURVE, hardest), limits(positive, negatives, hardest))
     )
-    count = math.ceil(hardest * len(negatives))
-    return {
-        "title": "What the temperature does to the negatives",
-        "alt": f"Bars: the softmax weight of each of {len(negatives)} negatives, hardest first. Curves over the "
-        f"temperature: entropy of the weights, share of the hardest {count}, the positive's share of the pull, and q, "
-        "one minus the probability of the positive; below, q against the number of negatives, where DCL has 1.",
-        "positive": positive,
-        "similarities": np.sort(negatives)[::-1],
-        "hard": count,
-        "temperatures": CURVE,
-        "curves": curves.ravel(),
-        "limits": ends.ravel(),
-        "counts": COUNTS,
-    }
+    return Anchor(
+        positive, np.sort(negatives)[::-1], hardest, math.ceil(hardest * len(negatives)), curves, ends
+    )  # fmt: skip
 
 
 def _shares(of: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float64]:
@@ -123,26 +137,83 @@ def _shares(of: dict[str, NDArray[np.float64]], count: int) -> NDArray[np.float6
     return np.stack([of["entropy"] / np.log(count), of["hard"], of["pull"], of["q"]])
 
 
-def temperature_frame(
-    positive: float, negatives: NDArray[np.float64], temperature: float, hardest: float = HARDEST
-) -> dict[str, Any]:
-    """What changes with the temperature: the sorted weights, the measures and the read-out."""
+def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
+    """The weights of the anchor's negatives at a temperature, and the same numbers over all temperatures."""
+    positive, negatives, hardest, hard, curves, ends = anchor
+    count = len(negatives)
     at = measures(positive, negatives, [temperature], hardest)
     now = {name: value[0] for name, value in at.items()}
-    return {
-        "temperature": temperature,
-        "weights": np.sort(now["weights"])[::-1],
-        "now": _shares(at, len(negatives)).ravel(),
-        "decoupling": decoupling(positive, negatives, temperature),
-        "readout": [
-            ["entropy", f"{now['entropy']:.2f} of {np.log(len(negatives)):.2f} nats"],
-            ["effective negatives", f"{np.exp(now['entropy']):.1f} of {len(negatives)}"],
-            ["largest share", f"{now['largest']:.1%}"],
-            [f"hardest {math.ceil(hardest * len(negatives))} bear", f"{now['hard']:.1%}"],
-            ["positive's share of the pull", f"{now['pull']:.1%}"],
-            ["q = 1 − P(positive)", f"{now['q']:.3f}"],
-        ],
+    shares, weights = _shares(at, count)[:, 0], now["weights"]
+    place, group = np.arange(count) + 0.5, (np.arange(count) >= hard).astype(int)
+    looks: dict[str, Any] = {"colour": (HARD, NEGATIVE), "group": group}
+    about: dict[str, Any] = looks | {
+        "hover": f"negative {{number}} of {count}\nsimilarity {{similarity}}\nweight {{weight}}",
+        "fields": {"number": np.arange(1, count + 1), "similarity": negatives, "weight": weights},
     }
+    low, high = min(positive, negatives[-1]), max(positive, negatives[0])
+    pad = 0.12 * (high - low) or 0.1
+    cosines = Chart(
+        [
+            Rule(y=positive, colour=POSITIVE, dash="dashed", width=1.5, label="positive"),
+            Points(place, negatives, marker=("D", "o"), size=2 if count > 80 else 3.5, **about),
+        ],
+        "Cosine similarity to the anchor", Axis(range=(0, count), ticks=()), Axis(range=(low - pad, high + pad)),
+        height=96,
+    )  # fmt: skip
+    shared = Chart(
+        [
+            Band(x=(0, hard), colour=HARD, alpha=0.08),
+            Bars(place, weights, **about),
+            Rule(x=hard, colour=HARD, dash="dotted", width=1),
+            Rule(y=1 / count, dash="dashed", width=1, label=f"equal shares, 1/{count}"),
+        ],
+        "Share of the repulsion each negative gets", Axis(f"{count} negatives, hardest first", (0, count), ticks=()),
+        Axis(range=(0, min(1.0, ceiling(float(weights[0])))), grid=True), height=240,
+        note=f"Shaded: the hardest {hard}, which bear {now['hard']:.0%}.",
+    )  # fmt: skip
+    beyond = np.array([CURVE[0] / 1.16, CURVE[-1] * 1.16])  # where the curves go beyond the slider
+    over: list[Mark] = [
+        *(Band(x=(end / 1.1, end * 1.1), alpha=0.12) for end in beyond),
+        *(Text([end], [0.05], [name], colour="muted", size=11) for end, name in zip(beyond, ("0", "∞"), strict=True)),
+        Rule(x=temperature, drag="temperature"),
+    ]
+    for row, (name, colour, dash, marker) in enumerate(CURVES):
+        over.append(Line(CURVE, curves[row], colour=colour, dash=dash))
+        over.append(Points([temperature], shares[row : row + 1], colour=colour, marker=marker, size=5, name=name))
+        over.append(Points(beyond, ends[row], colour=colour, marker=marker, size=4, alpha=0.75))
+    temperatures = Chart(
+        over, "The same over all temperatures",
+        Axis("temperature τ (log scale)", (LOW / 1.3, 1.3 * HIGH), log=True, ticks=(0.03, 0.1, 0.3, 1, 3)),
+        Axis(range=(0, 1), grid=True), height=178,
+    )  # fmt: skip
+    here, q = min(count, COUNTS[-1]), float(now["q"])
+    batch = Chart(
+        [
+            Rule(y=1, dash="dashed", width=1.5, label="DCL: 1 for any batch"),
+            Line(COUNTS, decoupling(positive, negatives, temperature), colour=INVERSE, dash="dashdot"),
+            Line([here, here], [q, 1], colour=INVERSE, width=1),
+            Points([here], [q], colour=INVERSE, marker="s", size=5),
+            Text([here], [q], [f"here {q:.2f}"], anchor="left", bold=True, dx=9, dy=-8 if q < 0.25 else 10),
+        ],
+        "q: what NT-Xent keeps of DCL’s gradient",
+        Axis("number of negatives (log scale)", (COUNTS[0], COUNTS[-1]), log=True, ticks=(2, 10, 100, 1000)),
+        Axis(range=(0, 1.1), ticks=(0, 0.5, 1), grid=True), height=90,
+    )  # fmt: skip
+    return Picture(
+        "What the temperature does to the negatives",
+        f"Bars: the softmax weight of each of {count} negatives, hardest first. Curves over the temperature: entropy "
+        f"of the weights, share of the hardest {hard}, the positive's share of the pull, and q, one minus the "
+        "probability of the positive; below, q against the number of negatives, where DCL has 1.",
+        [[[cosines, shared], [temperatures, batch]]],
+        [
+            ("entropy", f"{now['entropy']:.2f} of {np.log(count):.2f} nats"),
+            ("effective negatives", f"{np.exp(now['entropy']):.1f} of {count}"),
+            ("largest share", f"{now['largest']:.1%}"),
+            (f"hardest {hard} bear", f"{now['hard']:.1%}"),
+            ("positive’s share of the pull", f"{now['pull']:.1%}"),
+            ("q = 1 − P(positive)", f"{q:.3f}"),
+        ],
+    )
 
 
 def _vector(negatives: Any) -> NDArray[np.float64]:
@@ -205,24 +276,24 @@ class TemperaturePanel(Panel):
             tooltip="which point is the anchor",
         )
         controls = [self.temperature, self.hardest]
-        super().__init__("temperature", controls if z is None else [*controls, self.anchor])
+        super().__init__(controls if z is None else [*controls, self.anchor], {"temperature": self.temperature})
         self._row = (lambda: fixed) if z is None else (lambda: similarities(z, self.anchor.value))
-        self.temperature.observe(lambda _: self.show(frame=self._frame(self.temperature.value)), "value")
+        self.temperature.observe(lambda _: self._draw(), "value")
         for control in (self.hardest, self.anchor):
             control.observe(lambda _: self._redraw(), "value")
         self._redraw()
 
     def _redraw(self) -> None:
-        self._similarities = self._row()
-        scene = temperature_scene(*self._similarities, self.hardest.value)
-        self.show(scene=scene, frame=self._frame(self.temperature.value))
+        self._of = anchor_of(*self._row(), self.hardest.value)
+        self._draw()
 
-    def _frame(self, temperature: float) -> Fields:
-        return temperature_frame(*self._similarities, temperature, self.hardest.value)
+    def _draw(self) -> None:
+        self.show(temperature_picture(self._of, self.temperature.value))
 
     def static(self) -> HTML:
         """The panel for the anchor it shows, with a slider over 61 temperatures, as one HTML block."""
-        frames = [self._frame(float(value)) for value in CURVE]
+        frames = [temperature_picture(self._of, float(value)) for value in CURVE]
         start = int(np.abs(np.log(CURVE / self.temperature.value)).argmin())
-        slider = Slider("temperature τ", [f"{value:.3f}" for value in CURVE], start)
-        return block("temperature", self.scene, frames, [slider])
+        stops = [f"{value:.3f}" for value in CURVE]
+        slider = Slider("temperature τ", stops, start, name="temperature", values=[float(value) for value in CURVE])
+        return static_block(frames, [slider])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,11 @@ from torch import Generator, Tensor
 
 from cl_explore import losses
 from cl_explore.widgets import LossComparePanel
-from cl_explore.widgets.compare import roles
+from cl_explore.widgets.comparison import roles
 from cl_explore.widgets.descent import Points, pull, scatter
 from cl_explore.widgets.forces import AXIS, TURN, forces, law
+from cl_explore.widgets.marks import Arrows, Line
+from cl_explore.widgets.marks import Points as Dots
 
 FITTING = [loss for loss in losses.catalogue.values() if loss.fits(2)]
 
@@ -95,27 +99,46 @@ def test_roles_are_those_of_the_anchor() -> None:
             assert (role == 1) == (points.labels[point // 2] == points.labels[2])
 
 
+def drawn(panel: LossComparePanel, chart: int, kind: type) -> list[Any]:
+    return [mark for mark in panel.picture.charts[chart].marks if isinstance(mark, kind)]
+
+
 def test_panel_shows_what_each_loss_makes_of_the_same_points() -> None:
     panel = LossComparePanel(("dcl", "supcon"), samples=8)
     panel.anchor.value = 5
-    for place, (name, _) in enumerate(panel.frame["readout"]):
+    role, z = roles(panel.points, 5), panel.points.z.double().flatten(0, 1).numpy()
+    for place, (name, text) in enumerate(panel.picture.readout):
         loss = panel.losses[place].value
         knobs = {knob: control.value for knob, control in panel.knobs[place].items()}
         found = forces(panel.points, loss, knobs)
         assert name == loss.title
-        assert panel.frame["cases"][place]["value"] == f"{found.value:.3f}".replace("-", "−")
-        case, force = panel.frame["cases"][place], found.force.flatten(0, 1)[5]
-        np.testing.assert_allclose(panel.frame["pairs"].reshape(2, -1)[place] * case["scale"], found.pairs[5])
-        np.testing.assert_allclose(panel.frame["arrows"].reshape(2, -1)[place] * case["force"], force)
-        by_law = law(panel.points, loss, knobs, 5)
-        np.testing.assert_allclose(panel.frame["laws"].reshape(2, 2, -1)[place] * case["scale"], by_law)
-        assert max(np.abs(panel.frame["pairs"]).max(), np.abs(panel.frame["laws"]).max()) <= 1
+        strength = found.force.flatten(0, 1)[5].norm()
+        assert text == f"{found.value:.3f}, force on the anchor {strength:.2f}".replace("-", "−")
+        by_law, near = law(panel.points, loss, knobs, 5), int("labels" in loss.needs)
+        for kind in (0, 1):  # charts: scene, values, positives of both losses, negatives of both
+            chart = 2 + 2 * kind + place
+            (course,), (dots,) = drawn(panel, chart, Line), drawn(panel, chart, Dots)
+            np.testing.assert_allclose(course.y, by_law[kind], rtol=1e-6)
+            mine = ((role <= near) if kind == 0 else (role > near)) & (role != 3)
+            np.testing.assert_allclose(dots.y, found.pairs[5][mine], rtol=1e-5)
+            np.testing.assert_allclose(dots.x, (z @ z[5])[mine], rtol=1e-5)
         bounds = loss.bounds(8, 2, 3, **knobs)
-        assert panel.frame["cases"][place]["collapse"] == pytest.approx(
-            (found.value - bounds[1]) / (bounds[0] - bounds[1])
+        assert panel.cases[place].collapse == pytest.approx((found.value - bounds[1]) / (bounds[0] - bounds[1]))
+        np.testing.assert_allclose(
+            drawn(panel, 1, Dots)[place].x, np.clip(panel.cases[place].collapse, 0, 1), rtol=1e-6
         )
-    assert panel.scene["anchor"] == 5
-    assert panel.scene["similarities"][5] == pytest.approx(1)
+
+
+def test_arrows_go_the_way_of_the_force_and_grow_with_it() -> None:
+    panel = LossComparePanel(("nt_xent", "dcl"), samples=8)
+    arcs = drawn(panel, 0, Line)[-2:]
+    for case, arc in zip(panel.cases, arcs, strict=True):
+        force, at = case.forces.force.flatten(0, 1)[0].numpy(), panel.points.z.flatten(0, 1)[0].numpy()
+        turn = np.unwrap(np.arctan2(arc.y, arc.x))
+        assert np.sign(turn[-1] - turn[0]) == np.sign(at[0] * force[1] - at[1] * force[0])
+    strength = [float(case.forces.force.flatten(0, 1)[0].norm()) for case in panel.cases]
+    length = [abs(np.ptp(np.unwrap(np.arctan2(arc.y, arc.x)))) for arc in arcs]
+    assert (length[0] < length[1]) == (strength[0] < strength[1])
 
 
 def test_a_knob_that_losses_share_is_turned_for_all_unless_told_otherwise() -> None:
@@ -125,41 +148,40 @@ def test_a_knob_that_losses_share_is_turned_for_all_unless_told_otherwise() -> N
     second["temperature"].value = 0.2
     assert first["temperature"].value == pytest.approx(0.2)
     value = forces(panel.points, losses.get("nt_xent"), {"temperature": 0.2}).value
-    assert panel.frame["cases"][0]["value"] == f"{value:.3f}"
+    assert panel.cases[0].forces.value == pytest.approx(value)
     assert "temperature" not in third
     panel.together.value = False
     first["temperature"].value = 0.9
     assert second["temperature"].value == pytest.approx(0.2)
     both = [forces(panel.points, losses.get(n), {"temperature": t}).value for n, t in (("nt_xent", 0.9), ("dcl", 0.2))]
-    assert [case["value"] for case in panel.frame["cases"]][:2] == [f"{value:.3f}" for value in both]
+    assert [case.forces.value for case in panel.cases][:2] == pytest.approx(both)
 
 
 def test_menus_and_sliders_draw_anew_and_a_refused_setting_is_said() -> None:
     panel = LossComparePanel(("nt_xent", "dcl"), samples=8)
     panel.losses[1].value = losses.get("varcon")
-    assert panel.frame["cases"][1]["title"] == losses.varcon.title
+    assert panel.cases[1].loss is losses.varcon
     panel.knobs[1]["epsilon"].value = 0.09
     panel.knobs[1]["temperature"].value = 0.05
-    assert "epsilon" in panel.frame["status"]
+    assert "epsilon" in panel.picture.status
     panel.knobs[1]["temperature"].value = 0.5
-    assert "status" not in panel.frame
+    assert panel.picture.status == ""
     panel.losses[1].value = losses.get("vicreg")
-    assert not panel.frame["cases"][1]["paired"]
+    assert panel.cases[1].forces.pairs is None
     points = panel.points
     panel.noise.value = 1.0
     assert not torch.equal(points.z, panel.points.z)
     panel.surface.value = 3
-    assert panel.scene["dim"] == 3
-    assert panel.frame["arrows"].shape == (6,)
+    assert panel.picture.charts[0].turns
+    assert len(drawn(panel, 0, Arrows)) == 2
 
 
 @pytest.mark.parametrize("place", range(0, len(FITTING), 4))
 def test_every_loss_of_the_catalogue_can_be_compared(place: int) -> None:
     compared = (FITTING + FITTING[:3])[place : place + 4]
     panel = LossComparePanel(compared, samples=6, classes=2)
-    assert [case["title"] for case in panel.frame["cases"]] == [loss.title for loss in compared]
-    assert np.isfinite(panel.frame["laws"]).all()
-    assert np.isfinite(panel.frame["pairs"]).all()
+    assert [case.loss for case in panel.cases] == compared
+    assert all(np.isfinite(case.law).all() and np.isfinite(case.pairs(0)).all() for case in panel.cases)
 
 
 @pytest.mark.parametrize(

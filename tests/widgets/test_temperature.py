@@ -7,6 +7,7 @@ from scipy.special import softmax
 
 from cl_explore import losses
 from cl_explore.widgets import TemperaturePanel
+from cl_explore.widgets.marks import Bars, Points, Rule
 from cl_explore.widgets.temperature import (
     COUNTS,
     CURVE,
@@ -14,7 +15,6 @@ from cl_explore.widgets.temperature import (
     limits,
     measures,
     similarities,
-    temperature_frame,
 )
 
 cosine = st.floats(-1, 1)
@@ -97,33 +97,44 @@ def test_similarities_of_an_anchor_leave_out_its_own_sample() -> None:
     np.testing.assert_allclose(others, expected, atol=1e-6)
 
 
-def test_frame_sorts_the_weights_hardest_first() -> None:
-    frame = temperature_frame(0.5, np.array([0.1, 0.9, -0.3]), 0.2)
-    np.testing.assert_allclose(frame["weights"], softmax(np.array([0.9, 0.1, -0.3]) / 0.2))
-    assert dict(frame["readout"])["largest share"] == f"{frame['weights'][0]:.1%}"
+def weights_of(panel: TemperaturePanel) -> np.ndarray:
+    return next(mark for mark in panel.picture.charts[1].marks if isinstance(mark, Bars)).height
+
+
+def test_weights_are_drawn_hardest_first() -> None:
+    panel = TemperaturePanel([0.1, 0.9, -0.3], 0.5, temperature=0.2)
+    np.testing.assert_allclose(weights_of(panel), softmax(np.array([0.9, 0.1, -0.3]) / 0.2), rtol=1e-6)
+    assert dict(panel.picture.readout)["largest share"] == f"{weights_of(panel)[0]:.1%}"
 
 
 def test_sliders_set_from_code_change_what_is_drawn() -> None:
     z = torch.randn(8, 2, 4, generator=torch.Generator().manual_seed(2))
     panel = TemperaturePanel(z=z, temperature=1.0)
-    flat = panel.frame["weights"]
+    flat = weights_of(panel)
     panel.temperature.value = 0.1
-    sharp = panel.frame["weights"]
+    sharp = weights_of(panel)
     assert sharp[0] > flat[0]
-    sent = np.frombuffer(panel.canvas.frame["weights"], dtype="<f4")
-    np.testing.assert_allclose(sent, sharp, rtol=1e-6)
     panel.anchor.value = 9
-    np.testing.assert_allclose(panel.scene["similarities"], np.sort(similarities(z, 9)[1])[::-1])
+    (points,) = (mark for mark in panel.picture.charts[0].marks if isinstance(mark, Points))
+    np.testing.assert_allclose(points.y, np.sort(similarities(z, 9)[1])[::-1], rtol=1e-6)
     assert panel.anchor.max == 15
-    before = panel.frame["now"]
+    before = dict(panel.picture.readout)["hardest 2 bear"]
     panel.hardest.value = 0.5
-    assert panel.scene["hard"] == 7
-    assert panel.frame["now"][1] > before[1]
+    after = dict(panel.picture.readout)["hardest 7 bear"]
+    assert float(after.rstrip("%")) > float(before.rstrip("%"))
+
+
+def test_the_line_at_the_temperature_is_dragged() -> None:
+    panel = TemperaturePanel([0.1, 0.2], 0.5)
+    (rule,) = (mark for mark in panel.picture.charts[2].marks if isinstance(mark, Rule))
+    assert (rule.x, rule.drag) == (0.5, "temperature")
+    panel.canvas.moved = {"knobs": {"temperature": 0.1}, "count": 1}
+    assert panel.temperature.value == pytest.approx(0.1)
 
 
 def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -> None:
     drawn = [
-        TemperaturePanel(kind, 0.7).frame["weights"]
+        weights_of(TemperaturePanel(kind, 0.7))
         for kind in ([0.5, 0.25], np.array([0.5, 0.25]), torch.tensor([0.5, 0.25], requires_grad=True))
     ]
     np.testing.assert_allclose(drawn, [drawn[0]] * 3)
