@@ -94,7 +94,9 @@ def compare_picture(points: Points, anchor: int, cases: Sequence[Case]) -> Pictu
         return Chart([Rule(y=0), course, points], title, x, Axis(range=ends, grid=True), height=110)
 
     everyone = role != ANCHOR
-    scene = _scene(z, anchor, cases, dots(everyone, *z.T, size=4.6, name=ROLES), dots(~everyone, *z.T, size=8, alpha=1.0))
+    scene = _scene(
+        z, anchor, cases, dots(everyone, *z.T, size=4.6, name=ROLES), dots(~everyone, *z.T, size=8, alpha=1.0)
+    )
     numbers = range(len(cases))
     return Picture(
         "The same points under several losses",

@@ -1,23 +1,18 @@
 import base64
 import json
 import re
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from IPython.core.formatters import DisplayFormatter
 
 from cl_explore.data import Dataset, load
 from cl_explore.train import Run
 from cl_explore.widgets import (
     EmbeddingPanel,
-    LossComparePanel,
     SweepPanel,
-    TemperaturePanel,
     TrainingPanel,
 )
 from cl_explore.widgets.canvas import Canvas, Panel, Slider, block, drawing, source
@@ -89,17 +84,6 @@ def test_static_panel_is_one_whole_small_block_of_html_without_network(panels: d
     assert panel.scene["alt"]
 
 
-def test_static_frames_are_the_live_ones(panels: dict[str, Panel]) -> None:
-    panel = panels["temperature"]
-    data = packed(Page(panel.static().data).script)
-    weights = unpack(data["arrays"]["weights"])
-    stops = [float(stop) for stop in data["sliders"][0]["stops"]]
-    for place in (0, 20, 60):
-        panel.temperature.value = stops[place]
-        np.testing.assert_allclose(weights[place], panel.frame["weights"], atol=2e-3)
-    assert stops[data["sliders"][0]["start"]] == pytest.approx(0.2, rel=0.05)
-
-
 def test_static_embedding_holds_all_snapshots(panels: dict[str, Panel]) -> None:
     panel = panels["embedding"]
     data = packed(Page(panel.static().data).script)
@@ -121,22 +105,17 @@ def test_static_embedding_holds_all_snapshots(panels: dict[str, Panel]) -> None:
     np.testing.assert_array_equal(unpack(data["arrays"]["labels"])[0], np.arange(30) % 3)
 
 
-def test_two_blocks_on_one_page_do_not_share_an_id(panels: dict[str, Panel]) -> None:
-    first, second = (Page(panels["temperature"].static().data).ids for _ in range(2))
-    assert first != second
-
-
 def test_block_keeps_text_from_ending_its_script_and_counts_frames() -> None:
     scene = {"title": "</script><b>", "alt": '<i> & "'}
-    page = Page(block("temperature", scene, [{"a": np.zeros(2)}] * 2, [Slider("s", ["0", "1"])]).data)
+    page = Page(block("sweep", scene, [{"a": np.zeros(2)}] * 2, [Slider("s", ["0", "1"])]).data)
     assert page.open == []
     assert packed(page.script)["scene"] == scene
     with pytest.raises(ValueError, match="frames must hold one frame for each of the 3 combinations of stops, got 1"):
-        block("temperature", scene, [{"a": np.zeros(2)}], [Slider("s", ["0", "1", "2"])])
+        block("sweep", scene, [{"a": np.zeros(2)}], [Slider("s", ["0", "1", "2"])])
 
 
 def test_canvas_sends_arrays_as_float32_and_the_rest_as_it_is() -> None:
-    canvas = Canvas("temperature")
+    canvas = Canvas("sweep")
     canvas.show(scene={"n": np.arange(3)}, frame={"x": np.array([0.5]), "title": "t", "none": None})
     np.testing.assert_array_equal(np.frombuffer(canvas.scene["n"], "<f4"), [0, 1, 2])
     assert canvas.frame == {"x": np.float32(0.5).tobytes(), "title": "t", "none": None}
@@ -159,32 +138,18 @@ def test_panels_display_without_a_page_and_as_html_when_asked(
     assert data["text/plain"] == panel.scene["alt"]
 
 
-def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Colab's own part is played here: it knows where its manager of third-party widgets was installed from."""
-    enabled: list[bool] = []
-    output = ModuleType("google.colab.output")
-    output.enable_custom_widget_manager = lambda: enabled.append(True)  # type: ignore[attr-defined]
-    output._widgets = SimpleNamespace(_installed_url="https://widgets")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "google.colab.output", output)
-    panel = TemperaturePanel([0.1, 0.2], 0.5)
-    data, metadata = DisplayFormatter().format(panel)
-    assert enabled
-    manager = {"colab": {"custom_widget_manager": {"url": "https://widgets"}}}
-    assert metadata[next(kind for kind in data if "widget-view" in kind)] == manager
-
-
 def test_arrays_are_packed_exactly_in_as_few_bytes_as_hold_them() -> None:
     frames = [
         {"small": np.array([k, -3]), "large": np.array([300 * k]), "huge": np.array([10**6 * k])} for k in range(3)
     ]
     scene = {"alt": "", "title": ""}
-    arrays = packed(Page(block("temperature", scene, frames, [Slider("s", ["0", "1", "2"])]).data).script)["arrays"]
+    arrays = packed(Page(block("sweep", scene, frames, [Slider("s", ["0", "1", "2"])]).data).script)["arrays"]
     assert [arrays[name]["type"] for name in ("small", "large", "huge")] == ["Int8Array", "Int16Array", "Int32Array"]
     np.testing.assert_array_equal(unpack(arrays["huge"]), [[0], [10**6], [2 * 10**6]])
 
 
 def test_canvas_sends_bytes_as_bytes() -> None:
-    canvas = Canvas("temperature")
+    canvas = Canvas("sweep")
     canvas.show(frame={"mask": np.array([1, 0, 255], dtype=np.uint8)})
     assert canvas.frame == {"mask": {"uint8": b"\x01\x00\xff"}}
 
