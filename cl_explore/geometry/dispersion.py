@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.geometry.inputs import Array, floats, groups, points
+from cl_explore.losses.similarity import group_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,7 @@ def class_means(x: Array, labels: Array) -> Tensor:
 
 def means_of_groups(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
     """Means (C, ...) of x (N, ...), given the class number of each row, group (N,), and the class sizes (C,)."""
-    sums = x.new_zeros(len(sizes), *x.shape[1:]).index_add(0, group, x)
-    return sums / sizes.view(-1, *(1 for _ in x.shape[1:]))
+    return group_sums(x, group, len(sizes)) / sizes.view(-1, *(1 for _ in x.shape[1:]))
 
 
 def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion:
@@ -68,7 +68,7 @@ def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion
     squared = (x - means[group]).square().sum(1)
     within = squared.mean()
     between = (sizes.double() / len(x) * (means - x.mean(0)).square().sum(1)).sum()
-    per_class = squared.new_zeros(len(sizes)).index_add(0, group, squared) / sizes
+    per_class = group_sums(squared, group, len(sizes)) / sizes
     return Dispersion(within, between, within / between, per_class)
 
 

@@ -5,15 +5,8 @@ A name imported as itself is exported. The order of the modules is that of the c
 
 # ruff: noqa: I001
 
-from cl_explore.losses.catalogue import (
-    Choice as Choice,
-    Knob as Knob,
-    Loss as Loss,
-    catalogue as catalogue,
-    get as get,
-    loss as loss,
-    means as means,
-)
+from cl_explore.losses.knob import Choice as Choice, Knob as Knob
+from cl_explore.losses.catalogue import Loss as Loss, catalogue as catalogue, get as get, loss as loss, means as means
 from cl_explore.losses.infonce import cpc as cpc, info_nce as info_nce, nt_xent as nt_xent
 from cl_explore.losses.assignment import SwAV as SwAV, sinkhorn as sinkhorn, swav as swav
 from cl_explore.losses.attraction import cacr as cacr, cacr_momentum as cacr_momentum

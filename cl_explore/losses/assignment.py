@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
 
 
 def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
 
 
 def _weights(logits: Tensor, weight_grad: str) -> Tensor:

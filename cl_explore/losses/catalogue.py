@@ -6,70 +6,18 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import prepare, values_are_at_hand
+from cl_explore.losses.arguments import prepare
+from cl_explore.losses.knob import READERS, Choice, Knob
 
 Parts = dict[str, Tensor]
 
-if TYPE_CHECKING:
-    Scalar = Any  # in the body of a loss it is a tensor, while its default in the signature is a number
-else:
-    Scalar = float | Tensor
-
 SIDES = {"query", "key", "context", "candidates"}
 """Arguments that can be taken from the views of a sample."""
-
-
-@dataclass(frozen=True)
-class Knob:
-    """A number that a learner may turn: `low` and `high` span its slider, `log` makes the slider logarithmic.
-
-    Values outside the slider are legal as long as they are finite and from `minimum` to `maximum`, both included; a
-    `log` knob is positive. With `per_anchor` the knob may also be a tensor of one number for each anchor.
-    """
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    help: str = ""
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    per_anchor: bool = False
-
-    @property
-    def range(self) -> str:
-        """The legal values in words."""
-        least = "positive" if self.log else f"at least {self.minimum:g}" if self.minimum > -math.inf else ""
-        most = f"at most {self.maximum:g}" if self.maximum < math.inf else ""
-        return " and ".join(filter(None, (least, most, "finite")))
-
-    def check(self, value: Any, anchors: int) -> None:
-        """Raise `TypeError` or `ValueError` unless `value` is a legal number, or a tensor of 1 or `anchors` of them."""
-        if isinstance(value, Tensor):
-            if not value.is_floating_point():
-                raise TypeError(f"{self.name} must be floating point, got a tensor of {value.dtype}")
-            own = f" or one for each of the {anchors} anchors" if self.per_anchor else ""
-            if value.ndim and not (own and value.shape == (anchors,)):
-                raise ValueError(f"{self.name} must be one number{own}, got a tensor of shape {tuple(value.shape)}")
-            if not values_are_at_hand(value):
-                return
-            least, most = map(float, torch.aminmax(value.detach()))
-        elif isinstance(value, Real) and not isinstance(value, bool):
-            least = most = float(value)
-        else:
-            raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
-        legal = (least > 0 if self.log else least >= self.minimum) and most <= self.maximum
-        if not (legal and math.isfinite(least) and math.isfinite(most)):
-            wrong = most if most > self.maximum else least
-            raise ValueError(f"{self.name} must be {self.range}, got {wrong:g}")
-
 
 TEMPERATURE = Knob(
     "temperature",
@@ -81,20 +29,6 @@ TEMPERATURE = Knob(
 )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A switch between named variants of a loss."""
-
-    name: str
-    options: tuple[str, ...]
-    help: str = ""
-
-    def check(self, value: Any, anchors: int) -> None:
-        """Raise `ValueError` unless `value` is one of the options (`anchors` plays no part)."""
-        if value not in self.options:
-            raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}")
-
-
 def means(parts: Parts) -> Parts:
     """Each part of a loss averaged to a scalar: those of shape (N,) over the anchors that count, others over all."""
     weight = parts.get("anchor_weight")
@@ -102,33 +36,10 @@ def means(parts: Parts) -> Parts:
         return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
     total = weight.sum().clamp(min=1)
     return {
-        name: (part * weight).sum() / total if part.shape == weight.shape else part.mean(dtype=weight.dtype)
+        name: part.dot(weight) / total if part.shape == weight.shape else part.mean(dtype=weight.dtype)
         for name, part in parts.items()
         if name != "anchor_weight"
     }
-
-
-def as_tensor(name: str, value: float | Tensor, like: Tensor) -> Tensor:
-    """A knob as a tensor of the dtype and device of `like`. A number is written there: no copy waits for the device."""
-    if isinstance(value, Tensor):
-        return value.to(like)
-    return torch.full((), float(value), dtype=like.dtype, device=like.device)
-
-
-def as_number(name: str, value: float | Tensor, like: Tensor) -> float:
-    """A knob as a Python number. `TypeError` for a tensor: it would lose its gradient and wait for the device."""
-    if isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a Python number, got a tensor")
-    return float(value)
-
-
-def as_whole_number(name: str, value: float | Tensor, like: Tensor) -> int:
-    """A knob as the nearest whole number, which is what a slider means."""
-    return round(as_number(name, value, like))
-
-
-READERS: dict[Any, Callable[..., Any]] = {Scalar: as_tensor, float: as_number, int: as_whole_number}
-"""What the annotation of a knob in the signature of a loss makes of the value it is called with."""
 
 
 def without_autocast(device: str, function: Callable[..., Tensor | Parts], **arguments: Any) -> Tensor | Parts:
@@ -181,7 +92,8 @@ class Loss:
             inspect.Parameter("normalize", inspect.Parameter.KEYWORD_ONLY, default=not raw, annotation=bool),
         )
         self.__signature__ = inspect.Signature([*parameters, *shared], return_annotation=Tensor)
-        self._readers = {knob.name: READERS[p[knob.name].annotation] for knob in knobs if isinstance(knob, Knob)}
+        self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+        self._readers = [(knob, READERS[p[knob.name].annotation] if isinstance(knob, Knob) else None) for knob in knobs]
 
     @property
     def summary(self) -> str:
@@ -258,8 +170,7 @@ class Loss:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}; it is called as {self.name}{self._signature}") from None
-        bound.apply_defaults()
-        given = bound.arguments
+        given = self._defaults | bound.arguments
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
             normalize=not self.raw if normalize is None else normalize,
@@ -268,10 +179,11 @@ class Loss:
         )
         embeddings = tensors[self.arguments[0]]
         anchors = embeddings.shape[:-1].numel()
-        for knob in self.knobs:
-            knob.check(given[knob.name], anchors)
-        for name, read in self._readers.items():
-            given[name] = read(name, given[name], embeddings)
+        for knob, read in self._readers:
+            value = given[knob.name]
+            knob.check(value, anchors)
+            if read is not None:
+                given[knob.name] = read(knob.name, value, embeddings)
         result = without_autocast(embeddings.device.type, self._function, **given | tensors)
         return result if isinstance(result, dict) else {"loss": result}
 

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Scalar
 from cl_explore.losses.similarity import class_sums, row_lse
 
 

@@ -3,18 +3,16 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import other_samples, row_lse
 
 
 def _decoupled(z: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Positive cosines (B,), positive logits (N,) and the log-sum-exp over the other samples (N,) of z (B, 2, D)."""
-    x = z.flatten(0, 1)
     scale = 1 / temperature
-    sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
     positive = (z[:, 0] * z[:, 1]).sum(-1)
-    negatives = row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
-    return positive, scale * positive.repeat_interleave(2), negatives
+    return positive, scale * positive.repeat_interleave(2), other_samples(z, scale)
 
 
 @loss(

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.arguments import values_are_at_hand
-from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
 
 FLOOR = 1e-8
 """Added to a probability before its logarithm, as the authors do: no anchor costs more than 18.4."""

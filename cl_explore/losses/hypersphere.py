@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.similarity import row_lse
 
 ALPHA = Knob("alpha", 1.0, 4.0, minimum=1, help="exponent of the distance between positives")

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Parts, Scalar, loss
-from cl_explore.losses.similarity import row_lse, view_agreement
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Scalar
+from cl_explore.losses.similarity import row_lse, view_contrast
 
 
 def require_in_batch_negatives(name: str, rows: Tensor) -> None:
@@ -104,7 +105,5 @@ def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     >>> nt_xent(torch.ones(8, 2, 3)).exp().round()
     tensor(15.)
     """
-    x = z.flatten(0, 1)
-    scale = 1 / temperature
-    positive = view_agreement(z, z)
-    return {"loss": row_lse(x, x, scale, exclude=["self"]) - scale * positive, "positive": positive}
+    each, positive = view_contrast(z, 1 / temperature)
+    return {"loss": each, "positive": positive}

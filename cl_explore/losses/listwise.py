@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
 
 LABEL_SCALE = Knob("label_scale", 0.5, 3.0, log=True, help="multiplies the levels: large = the best document takes all")
 

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
-from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.queued import Queue
-from cl_explore.losses.similarity import class_sums, row_lse
+from cl_explore.losses.similarity import class_sums, points, row_lse
 
 
 def _log_prior(counts: Tensor, x: Tensor) -> Tensor:
@@ -75,11 +76,11 @@ def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 
     tensor(5.)
     """
     require_known(labels, len(prototypes), "prototypes (C)")
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     scale, columns = 1 / temperature, torch.cat([x, prototypes])
     classes = torch.cat([y, torch.arange(len(prototypes), device=y.device)])
-    sums, counts = (part[: len(x)] for part in class_sums(columns, classes))
-    number = torch.zeros_like(columns[:, 0]).index_add(0, classes, torch.ones_like(columns[:, 0]))[classes]
+    sums, number = class_sums(columns, classes)
+    sums, counts = sums[: len(x)], number[: len(x)]
     # One more coordinate, tau on the left and -log n on the right, takes log n off every logit.
     rows = torch.cat([x, temperature.expand(len(x))[:, None]], 1)
     averaged = torch.cat([columns, -number.log()[:, None]], 1)

@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import distances
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import distances, points
 
 TABLE = 2**22
 """Entries of the largest (anchors, positives, negatives) table formed at once."""
@@ -32,7 +33,7 @@ def contrastive_margin(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0) -> Te
     >>> contrastive_margin(torch.eye(2), torch.tensor([0, 0]))
     tensor(1.0000)
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     d = distances(x, squared=False)
     each = torch.where(y[:, None] == y, d, (margin - d).relu()).square() / 2
     others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
@@ -119,7 +120,7 @@ def triplet(
         raise ValueError(f"swap must be 'off' unless mining is 'all', got swap 'on' with mining {mining!r}")
     if mining == "semi-hard" and hinge == "softplus":
         raise ValueError("hinge must be 'relu' when mining is 'semi-hard', got 'softplus'")
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     d = distances(x, distance == "squared")
     same = y[:, None] == y
     positive, negative = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device), ~same

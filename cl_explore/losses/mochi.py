@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
 
 

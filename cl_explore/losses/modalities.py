@@ -6,8 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
+from cl_explore.losses.knob import Choice, Scalar
 from cl_explore.losses.similarity import row_column_lse, row_lse
 
 

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.decoupled import view_energies
+from cl_explore.losses.knob import Choice, Scalar
 from cl_explore.losses.similarity import row_lse
 
 

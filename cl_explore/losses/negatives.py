@@ -5,17 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import class_members, row_lse, view_agreement
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import class_members, other_samples, points, row_lse, samples, view_agreement
 
 TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, maximum=0.99, help="chance that a negative is of the anchor's class")
-
-
-def _rest(z: Tensor, scale: Tensor) -> Tensor:
-    """Log-sum-exp of each anchor over the points of the other samples, (N,) of z (B, V, D)."""
-    x = z.flatten(0, 1)
-    sample = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-    return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
 
 
 def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: Tensor) -> Parts:
@@ -61,7 +55,7 @@ def debiased(z: Tensor, *, temperature: Scalar = 0.5, tau_plus: Scalar = 0.1) ->
     True
     """
     scale = 1 / temperature
-    return _debias(z, scale, _rest(z, scale), tau_plus)
+    return _debias(z, scale, other_samples(z, scale), tau_plus)
 
 
 @loss(
@@ -102,8 +96,8 @@ def hard(
     True
     """
     scale = 1 / temperature
-    nearer = _rest(z, (1 + beta) * scale)
-    rest = nearer - _rest(z, beta * scale) + math.log(2 * len(z) - 2)
+    nearer = other_samples(z, (1 + beta) * scale)
+    rest = nearer - other_samples(z, beta * scale) + math.log(2 * len(z) - 2)
     if weight_grad == "detach":
         # With the weights held, d rest / d s_ij is the softmax at (1 + beta) / tau, over tau: nearer / (1 + beta) has
         # that derivative.
@@ -135,10 +129,9 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     >>> float(g_simclr(torch.eye(3)[:, None].expand(3, 2, 3), torch.zeros(3, dtype=torch.long)))
     0.0
     """
-    samples, views, _ = z.shape
     scale = 1 / temperature
-    x, y = z.flatten(0, 1), labels.repeat_interleave(views)
-    sample = torch.arange(samples, device=z.device).repeat_interleave(views)
+    x, y = points(z, labels)
+    sample = samples(z)
     positive = view_agreement(z, z)
     own = row_lse(x, x, scale, exclude=["self", "other"], a_ids=sample, b_ids=sample)
     others = row_lse(x, x, scale, exclude=["same"], a_ids=y, b_ids=y)
@@ -146,5 +139,5 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     return {
         "loss": torch.logaddexp(own, others) - scale * positive,
         "positive": positive,
-        "masked": (members - views).to(x.dtype),
+        "masked": (members - z.shape[1]).to(x.dtype),
     }

@@ -7,16 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
-from cl_explore.losses.similarity import distances, row_lse
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import distances, points, row_lse
 
 BOTH_KINDS = "a positive (another point of its class) and a negative (a point of another class)"
 
 
 def _pairs(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points (N, D) of z (B, V, D), and which pairs of them (N, N) share a class and which do not."""
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     same = y[:, None] == y
     return x, same & ~torch.eye(len(x), dtype=torch.bool, device=x.device), ~same
 
@@ -151,7 +152,7 @@ def multi_similarity(
     tensor(0.)
     """
     if mining == "all":
-        x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+        x, y = points(z, labels)
         near = row_lse(x, -x, alpha, exclude=["self", "other"], a_ids=y, b_ids=y) + alpha * base
         far = row_lse(x, x, beta, exclude=["same"], a_ids=y, b_ids=y) - beta * base
     else:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import as_products, row_lse
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import as_products, group_sums, points, row_lse
 
 SHARP = Knob(
     "temperature",
@@ -23,7 +24,7 @@ SHARP = Knob(
 def _sides(z: Tensor, labels: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
     """Points (N, D) and the prototype of each (N,)."""
     require_known(labels, len(prototypes), "prototypes (C)")
-    return z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    return points(z, labels)
 
 
 def _others(x: Tensor, y: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
@@ -262,7 +263,7 @@ def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smoo
     require_known(labels, len(prototypes), "prototypes (C)")
     distance = torch.linalg.vector_norm(z - prototypes.index_select(0, labels), dim=1)
     count = torch.bincount(labels, minlength=len(prototypes)).to(distance.dtype)
-    total = torch.zeros_like(count).index_add(0, labels, distance) * (count > 1)
+    total = group_sums(distance, labels, len(count)) * (count > 1)
     spread = total / count.clamp(min=1) / (count + smooth).log()
     spread = torch.where(spread > 0, spread, spread.max())
     spread = spread.clamp(spread.quantile(0.1), spread.quantile(0.9))

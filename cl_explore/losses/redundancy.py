@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
 
 
 @loss(

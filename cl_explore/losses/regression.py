@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import values_are_at_hand
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
 
 TABLE = 2**22
 """Entries of the largest (anchors, lower, upper) table formed at once."""

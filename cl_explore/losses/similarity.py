@@ -10,6 +10,11 @@ from cl_explore.losses import stored, tiles
 from cl_explore.losses.tiles import Rule, Rules
 
 
+def _few(x: Tensor) -> bool:
+    """Whether a mask of the positives of all pairs of rows costs less than sums over the classes."""
+    return len(x) ** 2 <= min(128 * 128, _dense_limit(x.device))
+
+
 def _dense_limit(device: torch.device) -> int:
     """Tables of at most so many pairs are stored: tiles gain little there, and a table can be differentiated twice.
 
@@ -45,8 +50,9 @@ def row_lse(
     tensor([2., 2., 2.])
     """
     square = a is b and a_ids is b_ids
-    dtype = torch.promote_types(a.dtype, torch.float32)
-    a, b = (a.to(dtype),) * 2 if a is b else (a.to(dtype), b.to(dtype))
+    if a.dtype != b.dtype or a.dtype in (torch.float16, torch.bfloat16):
+        dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+        a, b = (a.to(dtype),) * 2 if a is b else (a.to(dtype), b.to(dtype))
     scale = _as_tensor(scale, a)
     if len(a) * len(b) > _dense_limit(a.device):
         if "other" not in exclude or a_ids is not b_ids or a_ids is None:
@@ -80,7 +86,39 @@ def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor,
     scale = _as_tensor(scale, a)
     if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
         return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
+    if scale.ndim == 0 and len(a) * len(b) <= _dense_limit(a.device):
+        logits = (a * scale) @ b.T
+        return logits.logsumexp(1), logits.logsumexp(0)
     return row_lse(a, b, scale), row_lse(b, a, scale)
+
+
+def contrast(x: Tensor, ids: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Minus the mean log-softmax of each row's positives among all other rows, their mean similarity and number.
+
+    x (N, D), ids (N,): positives are the other rows of the same id; scale of no dimension or (N,). Returns three (N,);
+    a row without a positive has only its log-sum-exp. Of a large table neither similarities nor positives are stored.
+    """
+    if _few(x):
+        same = (ids[:, None] == ids).fill_diagonal_(False).to(x.dtype)
+        number = same.sum(1)
+        lse, mean = stored.rows_and_means(x, scale, same / number.clamp(min=1)[:, None])
+        return lse - mean, mean / scale, number
+    sums, counts = class_sums(x, ids)
+    positive = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1)
+    return row_lse(x, x, scale, exclude=["self"]) - scale * positive, positive, counts - 1
+
+
+def view_contrast(z: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the mean log-softmax of the other views of each point of z (B, V, D), V >= 2, among all other points, and
+    their mean similarity, both (N,): `contrast` where each sample is a class of its own.
+    """
+    x = z.flatten(0, 1)
+    if z.shape[1] == 2 and _few(x):
+        pull = torch.eye(len(x), dtype=x.dtype, device=x.device).view(-1, 2, len(x)).flip(1).flatten(0, 1)
+        lse, mean = stored.rows_and_means(x, scale, pull)
+        return lse - mean, mean / scale
+    positive = view_agreement(z, z)
+    return row_lse(x, x, scale, exclude=["self"]) - scale * positive, positive
 
 
 def row_softplus(a: Tensor, b: Tensor) -> Tensor:
@@ -91,6 +129,27 @@ def row_softplus(a: Tensor, b: Tensor) -> Tensor:
     if len(a) * len(b) > _dense_limit(a.device):
         return tiles.softplus(a, b, Rules.of(["self"], None, None))
     return -F.logsigmoid(-(a @ b.T)).fill_diagonal_(0).sum(1)
+
+
+def points(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The points (N, D) of z (B, V, D) and the label of each (N,), sample after sample."""
+    return z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+
+
+def samples(z: Tensor) -> Tensor:
+    """The number (N,) of the sample of each point of z (B, V, D)."""
+    return torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
+
+
+def other_samples(z: Tensor, scale: Tensor) -> Tensor:
+    """For each point of z (B, V, D), the `row_lse` over the points of all other samples, (N,)."""
+    x, sample = points(z, torch.arange(len(z), device=z.device))
+    return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
+
+
+def group_sums(x: Tensor, group: Tensor, groups: int) -> Tensor:
+    """The sum of the rows of each group: x (N, ...), group (N,) in [0, groups); returns (groups, ...)."""
+    return x.new_zeros(groups, *x.shape[1:]).index_add(0, group, x)
 
 
 def class_members(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +169,7 @@ def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     x (N, D), labels (N,) int64; returns (N, D) and (N,), of the dtype of x.
     """
     group, counts = class_members(labels)
-    sums = torch.zeros_like(x).index_add(0, group, x)
+    sums = group_sums(x, group, len(x))
     # `sums[group]` would be the same; its derivative is summed one entry at a time.
     return sums.index_select(0, group), counts.to(x.dtype)
 

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
 
 Layers = list[tuple[Tensor, Tensor]]
 

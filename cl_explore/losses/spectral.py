@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
+from cl_explore.losses.knob import Choice, Knob, Scalar
 
 
 @loss(

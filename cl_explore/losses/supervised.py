@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import as_products, class_members, class_sums, row_lse
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import as_products, class_members, contrast, points, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
 
@@ -36,14 +37,11 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     >>> torch.allclose(supcon(z, labels), nt_xent(z, temperature=0.1))
     True
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
-    scale = 1 / temperature
-    sums, counts = class_sums(x, y)
-    counted = counts > 1
-    require_anchor(counted, A_POSITIVE)
-    positive = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1)
-    each = row_lse(x, x, scale, exclude=["self"]) - scale * positive
-    return {"loss": each * counted, "positive": positive * counted, "anchor_weight": counted.to(x.dtype)}
+    x, y = points(z, labels)
+    each, positive, number = contrast(x, y, 1 / temperature)
+    require_anchor(number > 0, A_POSITIVE)
+    counted = number.clamp(max=1)
+    return {"loss": each * counted, "positive": positive * counted, "anchor_weight": counted}
 
 
 @loss(
@@ -71,7 +69,7 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     >>> bool(supcon_in(z, labels) <= supcon(z, labels))
     True
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     scale = 1 / temperature
     _, counts = class_members(y)
     counted = counts > 1
@@ -118,7 +116,7 @@ def soft_nn(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
     >>> (supcon_in(z, labels, temperature=0.2) - soft_nn(z, labels, temperature=0.4)).exp().round()
     tensor(3.)
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     scale = 2 / temperature
     _, counts = class_members(y)
     counted = counts > 1
@@ -172,7 +170,7 @@ def focal_supcon(
     >>> torch.allclose(focal_supcon(z, labels, gamma=0, temperature=0.1), supcon(z, labels))
     True
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     scale = 1 / temperature
     own = torch.eye(len(x), dtype=torch.bool, device=x.device)
     columns, match = [x @ x.T], [(y[:, None] == y) & ~own]

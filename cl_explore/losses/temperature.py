@@ -7,23 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.losses.arguments import values_are_at_hand
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import other_samples
 
 GAMMA = Knob("gamma", 0.1, 1.0, log=True, maximum=1, help="weight of this batch in the moving average")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
 
 
-def _softmax_mean(x: Tensor, scale: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-sum-exp (N,) of each row of x (N, D) over those of other samples, and their softmax mean similarity (N,).
+def _softmax_mean(z: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-sum-exp (N,) of each point of z over those of other samples, and their softmax mean similarity (N,).
 
     The second, without gradient, is the derivative of the first by its scale: no table of either is ever stored.
     """
     with torch.enable_grad():
-        points, scales = x.detach(), scale.expand(len(x)).clone().requires_grad_()
-        total = row_lse(points, points, scales, exclude=["same"], a_ids=sample, b_ids=sample)
-        (similarity,) = torch.autograd.grad(total.sum(), scales)
-    return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample), similarity
+        scales = scale.expand(2 * len(z)).clone().requires_grad_()
+        (similarity,) = torch.autograd.grad(other_samples(z.detach(), scales).sum(), scales)
+    return other_samples(z, scale), similarity
 
 
 def _global_contrast(
@@ -35,10 +35,9 @@ def _global_contrast(
     first_visit: str,
 ) -> Parts:
     """The parts of `isogclr`. The weights exp(s_ij / tau) / mean_i of the negatives carry no gradient."""
-    x, count = z.flatten(0, 1), 2 * len(z) - 2
-    sample = torch.arange(len(z), device=z.device).repeat_interleave(2)
+    count = 2 * len(z) - 2
     positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
-    lse, similarity = _softmax_mean(x, 1 / temperature.detach(), sample)
+    lse, similarity = _softmax_mean(z, 1 / temperature.detach())
     with torch.no_grad():
         mean = now = lse - math.log(count)
         if log_mean is not None:

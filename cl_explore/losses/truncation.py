@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.catalogue import TEMPERATURE, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Knob, Scalar
+from cl_explore.losses.similarity import samples
 
 ALPHA = Knob("alpha", 0.01, 1.0, log=True, maximum=1, help="share of the negatives that is kept, the nearest")
 SIMPLE_WEIGHT = Knob("weight", 0.0, 4.0, minimum=0, help="how much repulsion counts beside attraction")
@@ -24,7 +26,7 @@ def _nearest(z: Tensor, negatives: Tensor | None, alpha: float) -> Tensor:
     """Cosines of each anchor with the share `alpha` of its negatives that is nearest, at least one: (N, k)."""
     x = z.flatten(0, 1)
     if negatives is None:
-        sample = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
+        sample = samples(z)
         cosine = (x @ x.T).masked_fill(sample[:, None] == sample, -torch.inf)
         count = len(x) - z.shape[1]
     else:

@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-SMALL = 2**14
-"""Numbers in a tensor whose derivative is left to autograd: temporaries that small cost less than a call in Python."""
-
 
 def transformed() -> bool:
     """Whether a compiler, a transform of `torch.func` or a forward derivative is at work, which take plain formulas."""
@@ -29,12 +26,16 @@ class _Unit(torch.autograd.Function):
         norm = _length(x)
         unit = x / norm
         ctx.save_for_backward(unit, norm)
+        ctx.set_materialize_grads(False)  # that of the length is 0 unless the derivative is itself differentiated
         return unit, norm
 
     @staticmethod
-    def backward(ctx: Any, to_unit: Tensor, to_norm: Tensor) -> Tensor:
+    def backward(ctx: Any, to_unit: Tensor | None, to_norm: Tensor | None) -> Tensor:
         unit, norm = ctx.saved_tensors
-        along = (unit * to_unit).sum(-1, keepdim=True) - norm * to_norm
+        to_unit = torch.zeros_like(unit) if to_unit is None else to_unit
+        along = (unit * to_unit).sum(-1, keepdim=True)
+        if to_norm is not None:
+            along = along - norm * to_norm
         return torch.addcmul(to_unit, unit, along, value=-1).div_(norm)
 
 
@@ -45,4 +46,4 @@ def unit(x: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return x / _length(x) if x.numel() <= SMALL or transformed() else _Unit.apply(x)[0]
+    return x / _length(x) if transformed() else _Unit.apply(x)[0]

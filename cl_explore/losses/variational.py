@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor, values_are_at_hand
-from cl_explore.losses.catalogue import TEMPERATURE, Choice, Knob, Parts, Scalar, loss
+from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import group_sums, points
 
 
 @loss(
@@ -59,13 +61,13 @@ def varcon(
     >>> float(varcon(torch.eye(4), torch.zeros(4, dtype=torch.long)))
     0.0
     """
-    x, y = z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+    x, y = points(z, labels)
     if values_are_at_hand(temperature) and (temperature <= epsilon).any():
         least = float(temperature.min())
         raise ValueError(f"epsilon must be smaller than temperature ({least:g}), got {float(epsilon):g}")
     classes, own = torch.unique(y, return_inverse=True)
     count = len(classes)
-    sums = x.new_zeros(count, x.shape[1]).index_add(0, own, x)
+    sums = group_sums(x, own, count)
     members = torch.bincount(own, minlength=count)
     centroids = F.normalize(sums.detach() if centroid_grad == "detach" else sums, dim=1)
     similarity = x @ centroids.T

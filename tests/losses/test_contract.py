@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cl_explore import losses
 from cl_explore.losses import Choice, Loss
 from cl_explore.losses.arguments import ROLES
-from cl_explore.losses.catalogue import Scalar
+from cl_explore.losses.knob import Scalar
 
 
 def test_every_loss_and_every_module_with_state_is_exported() -> None:

@@ -2,19 +2,11 @@
 
 import itertools
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses import unit as module
 from cl_explore.losses.unit import unit
-
-
-@pytest.fixture(autouse=True, params=["few numbers", "many numbers"])
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small tensor's derivative is autograd's, a large one's our own: here any size counts as one or the other."""
-    monkeypatch.setattr(module, "SMALL", 2**14 if request.param == "few numbers" else 0)
 
 
 def batch(dtype: torch.dtype = torch.float64) -> Tensor:
