@@ -18,13 +18,16 @@ seed: int = 0
 view_strength: float = 1.0  # 1 is weak: intensity ±10 %, noise 0.1
 
 # %%
-import pandas as pd
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, geometry, losses, methods, plots, views, widgets
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
+from cl_explore.claims.measures import usual
 
 plots.use()
 check = checker("alignment_and_uniformity")
@@ -111,42 +114,28 @@ widgets.SpherePanel("align_uniform", seed=seed)
 digits, test = data.load("digits"), data.load("digits", split="test")
 
 
-def train_with(loss: str, seed: int, **knobs: float) -> train.Run:
-    torch.manual_seed(seed)
-    encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-    method = methods.JointEmbedding(encoder, head, loss, views.ImageViews.weak(view_strength), **knobs)
-    return train.fit(method, digits, epochs=20, batch_size=128, lr=2e-3, seed=seed)
+def alignment(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
+    return {"alignment": float(geometry.alignment(evaluate.embed_views(method, test)))}
 
 
-def measure(run: train.Run) -> dict[str, float]:
-    seen, unseen = evaluate.embed(run.method, digits), evaluate.embed(run.method, test)
-    with torch.no_grad():
-        pairs = views.ImageViews.weak(view_strength)(test.x, torch.Generator().manual_seed(0))
-        z = run.method.project(run.method(pairs.flatten(0, 1))).unflatten(0, pairs.shape[:2])
-    return {
-        "alignment": float(geometry.alignment(z)),
-        "-uniformity": -float(geometry.uniformity(unseen.z)),
-        "kNN accuracy (z)": evaluate.knn_accuracy(seen.z, seen.labels, unseen.z, unseen.labels),
-    }
-
-
-recipes = {
-    "alignment alone": ("alignment", {}),
-    "uniformity alone": ("uniformity", {}),
-    "both": ("align_uniform", {"weight": 1.0}),
-    "NT-Xent, τ = 0.5": ("nt_xent", {"temperature": 0.5}),
+weak = views.ImageViews.weak(view_strength)
+entry = partial(bench.Entry, settings={"epochs": 20, "batch_size": 128}, augment=weak)
+plan = {
+    "alignment alone": entry("alignment"),
+    "uniformity alone": entry("uniformity"),
+    "both": entry("align_uniform", weight=1.0),
+    "NT-Xent, τ = 0.5": entry("nt_xent", temperature=0.5),
 }
-runs = {(name, s): train_with(loss, s, **knobs) for name, (loss, knobs) in recipes.items() for s in seeds}
-results = pd.DataFrame([{"loss": name, "seed": s} | measure(run) for (name, s), run in runs.items()])
-table = results.drop(columns="seed").groupby("loss", sort=False).mean()
+results = bench.table({s: bench.compare(plan, digits, test, [alignment, usual], seed=s) for s in seeds})
+table = results.groupby("method", sort=False)[["alignment", "−uniformity", "kNN z"]].mean()
 table.style.format("{:.3f}")
 
 # %%
 figure = plots.figure("half", height=3.8)
 (axes,) = figure.axes
-for number, (name, of_loss) in enumerate(results.groupby("loss", sort=False)):
+for number, (name, of_loss) in enumerate(results.groupby("method", sort=False)):
     colour, marker = plots.style.class_look(number)
-    axes.plot(of_loss["alignment"], of_loss["-uniformity"], marker, color=colour, label=name, markersize=8)
+    axes.plot(of_loss["alignment"], of_loss["−uniformity"], marker, color=colour, label=name, markersize=8)
 axes.set(
     xlabel="alignment (lower = views closer)",
     ylabel="−uniformity (higher = more even)",
@@ -161,10 +150,10 @@ plots.show(
 
 # %% tags=["claim"]
 for _, of_seed in results.groupby("seed"):
-    row = of_seed.set_index("loss")
-    assert row.loc["alignment alone", "-uniformity"] < 0.5, "alignment alone collapses"
+    row = of_seed.set_index("method")
+    assert row.loc["alignment alone", "−uniformity"] < 0.5, "alignment alone collapses"
     assert row.loc["both", "alignment"] < row.loc["uniformity alone", "alignment"], "alignment does its part"
-    assert row.loc["NT-Xent, τ = 0.5", "-uniformity"] > 2, "NT-Xent spreads points without being asked"
+    assert row.loc["NT-Xent, τ = 0.5", "−uniformity"] > 2, "NT-Xent spreads points without being asked"
 print(f"holds for {len(seeds)} of {len(seeds)} seeds")
 
 # %% [markdown]
@@ -180,42 +169,38 @@ print(f"holds for {len(seeds)} of {len(seeds)} seeds")
 # them; their ratio is the **class dispersion**. Three losses: one that knows no labels, SupCon, and VarCon, whose
 # target relaxes once it is sure.
 
-# %%
-supervised = {
-    "NT-Xent (no labels)": ("nt_xent", {"temperature": 0.2}),
-    "SupCon": ("supcon", {"temperature": 0.2}),
-    "VarCon": ("varcon", {"temperature": 0.2, "epsilon": 0.04}),
-}
-dispersions = {}
-for name, (loss, knobs) in supervised.items():
-    for s in seeds:
-        unseen = evaluate.embed(train_with(loss, s, **knobs).method, test)
-        dispersions[name, s] = geometry.dispersion(unseen.z, unseen.labels)
-pd.DataFrame(
-    [
-        {"loss": name, "within": float(d.within), "between": float(d.between), "ratio": float(d.ratio)}
-        for (name, _), d in dispersions.items()
-    ]
-).groupby("loss", sort=False).mean().style.format("{:.3f}")
 
 # %%
-for name, (loss, knobs) in list(supervised.items())[:2]:
-    unseen = evaluate.embed(train_with(loss, seed, **knobs).method, test)
+def dispersion(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
+    unseen = evaluate.embed(method, test)
+    spread = geometry.dispersion(unseen.z, unseen.labels)
+    return {"within": float(spread.within), "between": float(spread.between), "ratio": float(spread.ratio)}
+
+
+supervised = {
+    "NT-Xent (no labels)": entry("nt_xent", temperature=0.2),
+    "SupCon": entry("supcon", temperature=0.2),
+    "VarCon": entry("varcon", temperature=0.2, epsilon=0.04),
+}
+found = {s: bench.compare(supervised, digits, test, [dispersion], seed=s) for s in seeds}
+spreads = bench.table(found).set_index(["method", "seed"])
+spreads.groupby("method", sort=False)[["within", "between", "ratio"]].mean().style.format("{:.3f}")
+
+# %%
+for name in list(supervised)[:2]:
+    unseen = evaluate.embed(found[seed].methods[name], test)
     figure = plots.dispersion(unseen.z, unseen.labels, class_names=digits.class_names, title=name)
     plots.show(
         figure,
-        alt=f"Spread within and between the ten digit classes, {name}: ratio {dispersions[name, seed].ratio:.2f}.",
+        alt=f"Spread within and between the ten digit classes, {name}: ratio {spreads['ratio'][name, seed]:.2f}.",
     )
 
 # %% tags=["claim"]
 for s in seeds:
-    free, out, variational = (float(dispersions[name, s].ratio) for name in supervised)
+    free, out, variational = (spreads["ratio"][name, s] for name in supervised)
     assert out < free, "labels make classes compact"
     assert variational < free
-print(
-    f"ratio within / between, seed {seed}: "
-    + ", ".join(f"{n} {float(dispersions[n, seed].ratio):.3f}" for n in supervised)
-)
+print(f"ratio within / between, seed {seed}: " + ", ".join(f"{n} {spreads['ratio'][n, seed]:.3f}" for n in supervised))
 
 # %% [markdown]
 # ## Exercises

@@ -20,14 +20,16 @@ seed: int = 0
 
 # %%
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, geometry, losses, methods, plots, train, widgets
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
 
 plots.use()
 check = checker("labels_and_class_dispersion")
@@ -118,16 +120,9 @@ digits, test = data.load("digits"), data.load("digits", split="test")
 coarse = replace(digits, labels=digits.labels // 2, class_names=("0 or 1", "2 or 3", "4 or 5", "6 or 7", "8 or 9"))
 
 
-def train_with(loss: str, dataset: data.Dataset, temperature: float, seed: int) -> train.Run:
-    torch.manual_seed(seed)
-    encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-    method = methods.JointEmbedding(encoder, head, loss, views.ImageViews.weak(), temperature=temperature)
-    return train.fit(method, dataset, epochs=25, batch_size=256, lr=2e-3, seed=seed)
-
-
-def measure(run: train.Run) -> dict[str, float]:
+def measure(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
     """Dispersion and neighbours, always with the ten true labels."""
-    seen, unseen = evaluate.embed(run.method, digits), evaluate.embed(run.method, test)
+    seen, unseen = evaluate.embed(method, train), evaluate.embed(method, test)
     spread = geometry.dispersion(seen.z, seen.labels)
     return {
         "within": float(spread.within),
@@ -139,26 +134,26 @@ def measure(run: train.Run) -> dict[str, float]:
     }
 
 
-def twins(run: train.Run) -> float:
+def twins(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
     """Mean cosine of the centroids of the two digits that share a coarse label."""
-    unseen = evaluate.embed(run.method, test)
-    return float(geometry.centroid_similarity(unseen.z, unseen.labels)[range(0, 10, 2), range(1, 10, 2)].mean())
+    unseen = evaluate.embed(method, test)
+    cosines = geometry.centroid_similarity(unseen.z, unseen.labels)[range(0, 10, 2), range(1, 10, 2)]
+    return {"cosine of the two digits": float(cosines.mean())}
 
 
-VARIANTS = {"L_out": ("supcon", 0.1), "L_in": ("supcon_in", 0.1), "L_in, τ = 0.3": ("supcon_in", 0.3)}
-rows, coarse_runs = [], {}
-for s in seeds:
-    for name, (loss, tau) in VARIANTS.items():
-        run = coarse_runs[name, s] = train_with(loss, coarse, tau, s)
-        figures = measure(run)
-        found = {"cosine of the two digits": twins(run), "digits, kNN (z)": figures["kNN (z)"]}
-        rows.append({"loss": name, "seed": s} | found | {"digits, kNN (h)": figures["kNN (h)"]})
-hidden = pd.DataFrame(rows)
-hidden.drop(columns="seed").groupby("loss", sort=False).mean().style.format("{:.3f}")
+entry = partial(bench.Entry, settings={"epochs": 25, "batch_size": 256, "snapshots": 12})
+plan = {
+    "L_out": entry("supcon", temperature=0.1, data=coarse),
+    "L_in": entry("supcon_in", temperature=0.1, data=coarse),
+    "L_in, τ = 0.3": entry("supcon_in", temperature=0.3, data=coarse),
+}
+coarsely = {s: bench.compare(plan, digits, test, [twins, measure], seed=s) for s in seeds}
+hidden = bench.table(coarsely)[["seed", "method", "cosine of the two digits", "kNN (z)", "kNN (h)"]]
+hidden.drop(columns="seed").groupby("method", sort=False).mean().style.format("{:.3f}")
 
 # %%
 for name in ("L_out", "L_in"):
-    unseen = evaluate.embed(coarse_runs[name, seed].method, test)
+    unseen = evaluate.embed(coarsely[seed].methods[name], test)
     title = f"{name}, τ = 0.1, five coarse labels"
     figure = plots.centroid_similarity(unseen.z, unseen.labels, class_names=digits.class_names, title=title)
     finding = {"L_out": "five blocks of cosine 1", "L_in": "the two of a class near or far, as they look"}[name]
@@ -174,10 +169,10 @@ for name in ("L_out", "L_in"):
 # In $h$, before the head, the digits are there in all three.
 
 # %% tags=["claim"]
-for s, of_seed in hidden.set_index("loss").groupby("seed"):
+for s, of_seed in hidden.set_index("method").groupby("seed"):
     assert of_seed.loc["L_out", "cosine of the two digits"] > 0.97, f"seed {s}"
     assert of_seed.loc["L_in", "cosine of the two digits"] < 0.7, f"seed {s}"
-    assert of_seed.loc["L_in", "digits, kNN (z)"] - of_seed.loc["L_out", "digits, kNN (z)"] > 0.02, f"seed {s}"
+    assert of_seed.loc["L_in", "kNN (z)"] - of_seed.loc["L_out", "kNN (z)"] > 0.02, f"seed {s}"
     assert of_seed.loc["L_in, τ = 0.3", "cosine of the two digits"] > 0.97, f"seed {s}"
 print(hidden.round(3).to_string(index=False))
 
@@ -192,8 +187,9 @@ print(hidden.round(3).to_string(index=False))
 # $-1/(C-1)$. For SupCon that is provably where the minimum lies (Graf et al., 2021). Follow a run towards it:
 
 # %%
-free = {s: train_with("nt_xent", digits, 0.3, s) for s in seeds}
-supervised = {s: train_with("supcon", digits, 0.3, s) for s in seeds}
+plan = {"NT-Xent": entry("nt_xent", temperature=0.3), "SupCon": entry("supcon", temperature=0.3)}
+runs = {s: bench.compare(plan, digits, test, [], seed=s).runs for s in seeds}
+free, supervised = ({s: runs[s][name] for s in seeds} for name in plan)
 
 
 def collapse(run: train.Run) -> pd.DataFrame:
@@ -292,13 +288,19 @@ def mislabel(dataset: data.Dataset, share: float, seed: int) -> data.Dataset:
 
 
 NOISE = (0.0, 0.2, 0.4)
-noisy = {(share, s): train_with("supcon", mislabel(digits, share, s), 0.1, s) for share in NOISE for s in seeds}
-noise = pd.DataFrame([{"wrong labels": share, "seed": s} | measure(run) for (share, s), run in noisy.items()])
+noisy = {}
+for s in seeds:
+    plan = {
+        f"{share:.0%}": entry("supcon", temperature=0.1, data=mislabel(digits, share, s), about={"wrong labels": share})
+        for share in NOISE
+    }
+    noisy[s] = bench.compare(plan, digits, test, [measure], seed=s)
+noise = bench.table(noisy).drop(columns=["method", "seconds"])
 noise.drop(columns="seed").groupby("wrong labels").mean().style.format("{:.3f}").format_index("{:.0%}")
 
 # %%
 for share in (0.0, 0.4):
-    seen = evaluate.embed(noisy[share, seed].method, digits)
+    seen = evaluate.embed(noisy[seed].methods[f"{share:.0%}"], digits)
     figure = plots.dispersion(seen.z, seen.labels, class_names=digits.class_names, title=f"{share:.0%} wrong labels")
     figure.axes[0].set_ylim(0, 1.05)
     finding = {0.0: "classes are small and far apart", 0.4: "centroids have moved together"}[share]
@@ -329,13 +331,13 @@ print(noise.round(3).to_string(index=False))
 
 # %%
 TEMPERATURES = (0.05, 0.1, 0.3, 1.0)
-rows = []
-for s in seeds:
-    for tau in TEMPERATURES:
-        run = train_with("supcon", digits, tau, s)
-        rows.append({"τ": tau, "seed": s} | measure(run) | {"NC2, angles": collapse(run)["NC2, angles"].iloc[-1]})
-warmth = pd.DataFrame(rows)
-table = warmth.drop(columns="seed").groupby("τ").mean()
+plan = {f"τ={tau:g}": entry("supcon", temperature=tau, about={"τ": tau}) for tau in TEMPERATURES}
+found = {s: bench.compare(plan, digits, test, [measure], seed=s) for s in seeds}
+warmth = bench.table(found).drop(columns="seconds")
+warmth["NC2, angles"] = [
+    collapse(found[row.seed].runs[row.method])["NC2, angles"].iloc[-1] for row in warmth.itertuples()
+]
+table = warmth.drop(columns=["seed", "method"]).groupby("τ").mean()
 table.style.format("{:.3f}").format_index("{:g}")
 
 # %%

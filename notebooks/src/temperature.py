@@ -20,14 +20,16 @@ view_strength: float = 1.0  # 1 is weak: intensity ±10 %, noise 0.1
 
 # %%
 import math
+from functools import partial
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import data, evaluate, geometry, losses, methods, nn, plots, train, views, widgets
+from cl_explore import data, evaluate, losses, plots, views, widgets
 from cl_explore.app.exercises import checker
+from cl_explore.claims import bench
 
 plots.use()
 check = checker("temperature")
@@ -116,33 +118,17 @@ assert abs(boiling - simple) < 1e-6
 digits, test = data.load("digits"), data.load("digits", split="test")
 
 
-def train_at(temperature: float, seed: int, strength: float = view_strength) -> train.Run:
-    torch.manual_seed(seed)
-    encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-    augment = views.ImageViews.weak(strength)
-    method = methods.JointEmbedding(encoder, head, "nt_xent", augment, temperature=temperature)
-    return train.fit(method, digits, epochs=25, batch_size=256, lr=2e-3, seed=seed)
-
-
-def measure(run: train.Run) -> dict[str, float]:
-    seen, unseen = evaluate.embed(run.method, digits), evaluate.embed(run.method, test)
-    return {
-        "-uniformity": -float(geometry.uniformity(unseen.z)),
-        "tolerance": float(geometry.tolerance(unseen.z, unseen.labels)),
-        "effective rank": float(geometry.effective_rank(F.normalize(unseen.z, dim=1))),
-        "kNN accuracy (z)": evaluate.knn_accuracy(seen.z, seen.labels, unseen.z, unseen.labels),
-        "linear accuracy (h)": evaluate.linear_accuracy(seen.h, seen.labels, unseen.h, unseen.labels),
-    }
-
-
-runs = {(tau, s): train_at(tau, s) for tau in TEMPERATURES for s in seeds}
-results = pd.DataFrame([{"τ": tau, "seed": s} | measure(run) for (tau, s), run in runs.items()])
-table = results.drop(columns="seed").groupby("τ").mean()
+weak = views.ImageViews.weak(view_strength)
+entry = partial(bench.Entry, "nt_xent", settings={"epochs": 25, "batch_size": 256, "snapshots": 12})
+plan = {f"τ = {tau:g}": entry(augment=weak, temperature=tau, about={"τ": tau}) for tau in TEMPERATURES}
+found = {s: bench.compare(plan, digits, test, seed=s) for s in seeds}
+results = bench.table(found)
+table = results.groupby("τ")[["−uniformity", "tolerance", "effective rank", "kNN z", "linear h"]].mean()
 table.style.format("{:.3f}").format_index("{:g}")
 
 # %%
 figure = plots.figure("full", height=3.4, columns=2)
-for axes, name, colour in zip(figure.axes, ["-uniformity", "tolerance"], plots.style.CLASS_COLOURS, strict=False):
+for axes, name, colour in zip(figure.axes, ["−uniformity", "tolerance"], plots.style.CLASS_COLOURS, strict=False):
     axes.plot(table.index, table[name], "-", color=colour)
     axes.plot(results["τ"], results[name], "o", color=colour, alpha=0.5)
     axes.set(xscale="log", xlabel="temperature τ", title=name)
@@ -159,9 +145,9 @@ plots.show(
 
 # %% tags=["claim"]
 for s, of_seed in results.groupby("seed"):
-    assert of_seed["-uniformity"].is_monotonic_decreasing, f"seed {s}: {of_seed['-uniformity'].tolist()}"
+    assert of_seed["−uniformity"].is_monotonic_decreasing, f"seed {s}: {of_seed['−uniformity'].tolist()}"
     assert of_seed["tolerance"].is_monotonic_increasing, f"seed {s}: {of_seed['tolerance'].tolist()}"
-spread = table["kNN accuracy (z)"].max() - table["kNN accuracy (z)"].min()
+spread = table["kNN z"].max() - table["kNN z"].min()
 print(f"holds for {len(seeds)} of {len(seeds)} seeds; meanwhile kNN accuracy moves by {spread:.3f} only")
 
 # %% [markdown]
@@ -173,15 +159,15 @@ print(f"holds for {len(seeds)} of {len(seeds)} seeds; meanwhile kNN accuracy mov
 
 # %%
 for tau, finding in [(0.07, "spread around low cosines"), (3.0, "piled up near 1")]:
-    z = evaluate.embed(runs[tau, seed].method, test).z
+    z = evaluate.embed(found[seed].methods[f"τ = {tau:g}"], test).z
     figure = plots.similarity_histogram(z, test.labels, title=f"τ = {tau}: pairs of the same and of different digits")
     plots.show(figure, alt=f"Histogram of cosines at temperature {tau}: pairs of the same digit are {finding}.")
 
 # %%
-widgets.EmbeddingPanel(runs[0.07, seed], digits)
+widgets.EmbeddingPanel(found[seed].runs["τ = 0.07"], digits)
 
 # %%
-widgets.EmbeddingPanel(runs[3.0, seed], digits)
+widgets.EmbeddingPanel(found[seed].runs["τ = 3"], digits)
 
 # %% [markdown]
 # ## 4 · "A small τ is always sharper, hence better": it depends on the views
@@ -193,21 +179,17 @@ widgets.EmbeddingPanel(runs[3.0, seed], digits)
 
 # %%
 crops = views.ImageViews(crop_area=0.1, crop_ratio=4 / 3, brightness=0.4, contrast=0.4, noise=0.5)
-hard = {}
-for tau in (0.07, 0.5):
-    torch.manual_seed(seed)
-    encoder, head = nn.MLP([64, 128, 64]), nn.projection_head(64, 64, 32)
-    method = methods.JointEmbedding(encoder, head, "nt_xent", crops, temperature=tau)
-    hard[tau] = measure(train.fit(method, digits, epochs=25, batch_size=256, lr=2e-3, seed=seed))
-columns = {("weak views", f"τ = {tau}"): table.loc[tau] for tau in hard}
-columns |= {("hard views", f"τ = {tau}"): pd.Series(row) for tau, row in hard.items()}
+plan = {f"τ = {tau:g}": entry(augment=crops, temperature=tau) for tau in (0.07, 0.5)}
+hard = bench.table({seed: bench.compare(plan, digits, test, seed=seed)}).set_index("method")[table.columns]
+columns = {("weak views", f"τ = {tau:g}"): table.loc[tau] for tau in (0.07, 0.5)}
+columns |= {("hard views", name): row for name, row in hard.iterrows()}
 pd.DataFrame(columns).style.format("{:.3f}")
 
 # %% tags=["claim"]
-weak = {tau: table.loc[tau, "-uniformity"] for tau in hard}
-assert weak[0.07] > weak[0.5], "weak views: the colder loss spreads points more evenly"
-assert hard[0.07]["-uniformity"] < hard[0.5]["-uniformity"], "hard views: the colder loss draws them together"
-print(f"-uniformity at τ 0.07: {weak[0.07]:.2f} with weak views, {hard[0.07]['-uniformity']:.2f} with hard ones")
+weakly, hardly = ([of.iloc[place]["−uniformity"] for place in (0, 1)] for of in (table.loc[[0.07, 0.5]], hard))
+assert weakly[0] > weakly[1], "weak views: the colder loss spreads points more evenly"
+assert hardly[0] < hardly[1], "hard views: the colder loss draws them together"
+print(f"−uniformity at τ 0.07: {weakly[0]:.2f} with weak views, {hardly[0]:.2f} with hard ones")
 
 # %% [markdown]
 # ## Exercises
