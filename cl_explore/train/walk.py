@@ -49,8 +49,7 @@ HEAP = 1 << 9  # the flag of classes written in Python
 class Walk:
     """Feeds a hash with what objects are; each is entered once, later its number stands for it.
 
-    hash: of all that was met. modules: those of the rooms whose code was met. packages: the installed ones.
-    unsure: what could not be compared, and why, in a line; empty if all could.
+    modules (of rooms) and packages (installed): whose code was met. unsure: what cannot be compared, and why.
     """
 
     def __init__(self, seen: Mapping[int, tuple[int, Any]] = types.MappingProxyType({})) -> None:

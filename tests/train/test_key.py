@@ -40,7 +40,9 @@ def parts(x):
 def build(augment=None, encoder=None, **options):
     torch.manual_seed(0)
     augment = views.VectorViews() if augment is None else augment
-    return JointEmbedding(encoder or nn.MLP([6, 8]), nn.projection_head(8, 8, 4), "nt_xent", augment, **options)
+    return JointEmbedding(
+        encoder() if encoder else nn.MLP([6, 8]), nn.projection_head(8, 8, 4), "nt_xent", augment, **options
+    )
 
 
 class Bare(Method):
@@ -211,21 +213,21 @@ def pair(name, make, *values):
 
 RETRAIN = [
     pair("the loss's knob", lambda by: build(temperature=by), 0.1, 0.2),
-    pair("frozen or trainable", lambda change: build(encoder=change(nn.MLP([6, 8]))), frozen, lambda encoder: encoder),
+    pair("frozen or trainable", lambda change: build(encoder=lambda: change(nn.MLP([6, 8]))), frozen, lambda x: x),
     pair("a tensor knob of equal repr", lambda by: build(temperature=torch.tensor(by)), 0.0710001, 0.0710002),
     pair("a tensor attribute", lambda by: Bare(weights=torch.tensor([by, 1, 1])), 1.0, 9.0),
     pair("the type of a tensor", lambda dtype: Bare(weights=torch.zeros(3, dtype=dtype)), torch.half, torch.bfloat16),
     pair("the shape of a tensor", lambda shape: Bare(weights=torch.zeros(shape)), (2, 3), (3, 2)),
     pair("a sparse tensor", lambda by: Bare(graph=(by * torch.eye(3)).to_sparse()), 1, 2),
-    pair("a buffer that is not persistent", lambda by: build(encoder=Scale(by)), 1.0, 9.0),
-    pair("a gradient left over", lambda make: build(encoder=make()), with_gradient, lambda: torch.nn.Linear(6, 8)),
+    pair("a buffer that is not persistent", lambda by: build(encoder=lambda: Scale(by)), 1.0, 9.0),
+    pair("a gradient left over", lambda make: build(encoder=make), with_gradient, lambda: torch.nn.Linear(6, 8)),
     pair("tied weights", tied, True, False),
     pair("shared memory", memory, True, False),
-    pair("a forward hook", lambda by: build(encoder=hooked("forward_hook", by)), 0.0, 5.0),
-    pair("a forward pre-hook", lambda by: build(encoder=hooked("forward_pre_hook", by)), 0.0, 5.0),
-    pair("a backward hook", lambda by: build(encoder=hooked("full_backward_hook", by)), 0.0, 5.0),
-    pair("a hook of a parameter", lambda by: build(encoder=hooked_parameter(by)), 1.0, 5.0),
-    pair("the order of hooks", lambda order: build(encoder=with_hooks(*order)), (1, 2), (2, 1)),
+    pair("a forward hook", lambda by: build(encoder=lambda: hooked("forward_hook", by)), 0.0, 5.0),
+    pair("a forward pre-hook", lambda by: build(encoder=lambda: hooked("forward_pre_hook", by)), 0.0, 5.0),
+    pair("a backward hook", lambda by: build(encoder=lambda: hooked("full_backward_hook", by)), 0.0, 5.0),
+    pair("a hook of a parameter", lambda by: build(encoder=lambda: hooked_parameter(by)), 1.0, 5.0),
+    pair("the order of hooks", lambda order: build(encoder=lambda: with_hooks(*order)), (1, 2), (2, 1)),
     pair("a forward put in from outside", patched, 1.0, 2.0),
     pair("a private attribute", lambda by: Bare(_size=by), 1, 2),
     pair("a number and a truth value", lambda by: Bare(size=by), 1, True),
@@ -233,6 +235,7 @@ RETRAIN = [
     pair("a number deep in containers", lambda by: Bare(sizes={"a": [(1, {"b": by})]}), 1, 2),
     pair("a member of a set", lambda by: Bare(names={"a", by}), "b", "c"),
     pair("the order of a dictionary", lambda names: Bare(plan=dict.fromkeys(names)), "ab", "ba"),
+    pair("a queue", lambda by: Bare(plan=collections.deque([by])), 1, 2),
     pair("an ordered dictionary", lambda by: Bare(plan=collections.OrderedDict(a=by)), 1, 2),
     pair("a NumPy number", lambda by: Bare(size=np.float32(by)), 0.1, 0.2),
     pair("a NumPy and a plain number", lambda kind: Bare(size=kind(0.5)), np.float64, float),
@@ -263,7 +266,7 @@ RETRAIN = [
         ),
         1.0, 2.0,
     ),
-    pair("an installed module's dropout", lambda p: build(encoder=torch.nn.LSTM(6, 8, 2, dropout=p)), 0.0, 0.9),
+    pair("an installed module's dropout", lambda p: build(encoder=lambda: torch.nn.LSTM(6, 8, 2, dropout=p)), 0.0, 0.9),
     pair("a global setting of torch", lambda dtype: torch.zeros(1, dtype=dtype), torch.float32, torch.float64),
 ]  # fmt: skip
 
@@ -650,7 +653,7 @@ def test_what_cannot_be_told_apart_is_named_in_one_line(name):
 
 
 def test_a_key_costs_little():
-    method = build(encoder=nn.MLP([64, 128, 64]))
+    method = build(encoder=lambda: nn.MLP([64, 128, 64]))
     key(training.__name__, method=method)
     seconds = []
     for _ in range(5):
