@@ -132,16 +132,16 @@ def _scene(z: NDArray[np.float64], anchor: int, cases: Sequence[Case], *dots: Do
         if flat:  # all arrows go along the circle: each loss has a ring of its own
             radius, (x, y) = 1.12 + 0.1 * number, z[anchor]
             angle = np.arctan2(y, x) + np.linspace(0, 0.9 * np.sign(x * force[1] - y * force[0]) * length, 25)
-            along = radius * np.stack([np.cos(angle), np.sin(angle)])
-            marks += [Line(*along, width=2.5, **look), Text(*along[:, :1], badge, bold=True, **look)]
+            u, v = radius * np.cos(angle), radius * np.sin(angle)
+            marks += [Line(u, v, width=2.5, **look), Text(u[:1], v[:1], badge, bold=True, **look)]
             if length > 0.05:
-                marks.append(Arrows(*along[:, -5:-4], *(along[:, -1:] - along[:, -5:-4]), width=2.5, **look))
+                head = {"x": u[-5:-4], "y": v[-5:-4], "dx": u[-1:] - u[-5:-4], "dy": v[-1:] - v[-5:-4]}
+                marks.append(Arrows(**head, width=2.5, **look))
         else:
             tip = 0.7 * length * force / max(float(np.linalg.norm(force)), 1e-9)
-            start, by = z[anchor][:, None], tip[:, None]
-            end = start + 1.12 * by
-            marks.append(Arrows(*start[:2], *by[:2], start[2], by[2], width=2.5, **look))
-            marks.append(Text(*end[:2], badge, end[2], bold=True, **look))
+            (x, y, depth), (dx, dy, dz) = z[anchor][:, None], tip[:, None]
+            marks.append(Arrows(x, y, dx, dy, depth, dz, width=2.5, **look))
+            marks.append(Text(x + 1.12 * dx, y + 1.12 * dy, badge, depth + 1.12 * dz, bold=True, **look))
     limit = Axis(range=(-1.15 - 0.1 * len(cases), 1.15 + 0.1 * len(cases)))
     return Chart(
         marks, "Where each loss moves the anchor", limit, limit, width=1.2, height=380, equal=True, bare=True,

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from cl_explore.papers.contrastive_ucb import method, world
+from cl_explore.papers.contrastive_ucb.panel import ExplorePanel
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "contrastive-ucb.json").read_text())
 
@@ -111,3 +112,15 @@ def test_the_bonus_of_learned_features_finds_the_secret() -> None:
     assert found.values.max() == pytest.approx(1.0)
     again = method.explore(lock, 0, rounds=30)
     assert torch.equal(found.values, again.values)
+
+
+def test_the_panel_shows_the_decoy_without_bonus_and_the_good_states_with_it() -> None:
+    panel = ExplorePanel(gamma=0.0)
+    readout = dict(panel.picture.readout)
+    assert readout["value of this round’s policy"] == "0.10 of 1"
+    assert readout["visits of the last level in a good state"] == "0%"
+    panel.knobs["gamma"].value = 2.0
+    panel.wait()
+    assert int(dict(panel.picture.readout)["visits of the last level in a good state"].rstrip("%")) > 10
+    with pytest.raises(ValueError, match=r"gamma must be between 0\.0 and 5\.0, got 6"):
+        ExplorePanel(gamma=6.0)

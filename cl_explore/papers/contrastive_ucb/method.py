@@ -162,9 +162,12 @@ def explore(
                 here = (torch.full_like(at, level), at, did, played[:, level + 1, 0])
                 counts.index_put_(here, torch.ones(episodes, dtype=counts.dtype), accumulate=True)
         visits.append(met.clone())
-        for _ in range(steps if features and descent else 0):
+        for _ in range(steps):
+            if not features or not descent:
+                break
             descent.zero_grad()
-            expected_contrast(*features(), counts / counts.sum() * len(counts), negatives).backward()
+            phi, psi = features()
+            expected_contrast(phi, psi, counts / counts.sum() * len(counts), negatives).backward()
             descent.step()
     transition = (learned(features, negatives) if features else counted(counts)).transition
     return Exploration(
@@ -176,7 +179,8 @@ def explore(
 def learned(features: Features, negatives: Tensor) -> Model:
     """The model that the features stand for."""
     with torch.no_grad():
-        return on_simplex(normalise(*features(), negatives))
+        phi, psi = features()
+        return on_simplex(normalise(phi, psi, negatives))
 
 
 def counted(counts: Tensor) -> Model:

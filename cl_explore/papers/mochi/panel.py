@@ -95,7 +95,8 @@ def mixed(state: State) -> Mixed:
     hard[near[: state["hardest"]]] = True
     best, positive = float(cosines.values[0]), float(parts["positive"][0])
     return Mixed(
-        *(seen_from(query, points)[0] for points in (query, key)),
+        seen_from(query, query)[0],
+        seen_from(query, key)[0],
         seen_from(query, queue),
         hard,
         seen_from(query, made),
@@ -130,7 +131,7 @@ def mix_picture(state: State) -> Picture:
     parents = torch.stack([at.first, at.second.where(at.second >= 0, torch.tensor(QUEUE))], dim=1).numpy()
     own = QUEUE + 1 + np.arange(len(at.made))
     joins = [
-        Edges(*nodes.T, np.concatenate([np.stack([parents[kinds == kind, side], own[kinds == kind]], 1)
+        Edges(nodes[:, 0], nodes[:, 1], np.concatenate([np.stack([parents[kinds == kind, side], own[kinds == kind]], 1)
               for side in (0, 1)]), colour=colour, alpha=0.4)
         for kind, colour in ((0, PAIR), (1, WITH_QUERY))
     ]  # fmt: skip
@@ -203,8 +204,10 @@ class MixPanel(KnobPanel):
             "temperature": dial(of(losses.mochi, "temperature"), 0.2, "temperature τ", step=0.05),
             "dim": ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the", style=WIDE),
         }  # fmt: skip
-        sweeps = {"hardest": [2, 4, 8, 12, 20, 32, 48, 80], "query_share": np.linspace(0, 0.9, 10)}
-        super().__init__(knobs, mix_picture, sweeps=sweeps)
+        super().__init__(
+            knobs, mix_picture,
+            sweeps={"hardest": [2, 4, 8, 12, 20, 32, 48, 80], "query_share": np.linspace(0, 0.9, 10)},
+        )  # fmt: skip
 
 
 PANEL = MixPanel
