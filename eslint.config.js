@@ -1,10 +1,6 @@
 import globals from "globals";
 
-// Panels that are not yet drawn from pictures bring scripts of their own, which are joined and not imported.
-const OLD = "{draw,embedding,map,mount,sweep,training}.js";
-
 export default [
-  { ignores: [`cl_explore/widgets/js/${OLD}`] },
   {
     languageOptions: { globals: { ...globals.browser } },
     rules: {

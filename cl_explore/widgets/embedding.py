@@ -1,6 +1,7 @@
 """EmbeddingPanel: scrub through the training of a run and look at its embeddings."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -14,11 +15,15 @@ from torch import Tensor
 from cl_explore.data import Dataset
 from cl_explore.plots.layouts import LAYOUTS, Layout
 from cl_explore.train import Run
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
-from cl_explore.widgets.looks import class_colours, numbers, value_colours
+from cl_explore.widgets.chosen import Chosen, Samples, beside, sentence
+from cl_explore.widgets.looks import Colours, class_colours, numbers, value_colours
+from cl_explore.widgets.maps import atlas, scale
 from cl_explore.widgets.neighbourhood import describe, nearest
+from cl_explore.widgets.panel import Panel, row
+from cl_explore.widgets.picture import Picture
 from cl_explore.widgets.space import Space
-from cl_explore.widgets.thumbnails import sprite_sheet
+from cl_explore.widgets.thumbnails import pixels, sprite_sheet
+from cl_explore.widgets.wire import Slider, static_block
 
 BY_CLASS, ALL = "", -2  # choices of the menus; a menu whose value is None shows nothing as chosen
 PREDICTION, PURITY, DISTANCE = "prediction (kNN)", "purity of kNN", "distance to centroid"
@@ -75,18 +80,19 @@ class EmbeddingPanel(Panel):
             "z": Space(F.normalize(shots.z, dim=2), shots.labels),
             "h": Space(shots.h, shots.labels),
         }
-        self._labels, self._index, self._steps = shots.labels, shots.index.numpy(), shots.steps.tolist()
+        self._labels, self._steps = shots.labels, shots.steps.tolist()
         found = sorted(set(self._labels.tolist()))
-        self._classes = {label: "unlabelled" if label < 0 else f"class {label}" for label in found}
-        self._pictures: Fields = {}
+        classes = {label: "unlabelled" if label < 0 else f"class {label}" for label in found}
+        seen = None
         if dataset is not None:
             rows = rows_of(shots.index, dataset)
-            self._classes |= {label: dataset.class_names[label] for label in found if label >= 0}
+            classes |= {label: dataset.class_names[label] for label in found if label >= 0}
             values = {name: value.cpu()[rows] for name, value in dataset.factors.items()} | dict(values or {})
-            if (pictures := dataset.thumbnails(rows)) is not None:
-                self._pictures = sprite_sheet(pictures)
+            seen = dataset.thumbnails(rows)
         self._values = {name: numbers(name, value, len(shots.steps), count) for name, value in (values or {}).items()}
-        self._group = np.searchsorted(found, self._labels.numpy())
+        small = None if seen is None else pixels(seen)
+        place = np.searchsorted(found, self._labels.numpy())
+        self._samples = Samples(classes, place, shots.index.numpy(), small)
         self._ready: set[tuple[str, str, int]] = set()
         self._point: int | None = None
         self._selection: NDArray[np.int64] | None = None
@@ -97,7 +103,7 @@ class EmbeddingPanel(Panel):
             description="training", tooltip="which snapshot of the training is shown",
         )  # fmt: skip
         play = ipywidgets.Play(value=last, max=last, interval=400)
-        ipywidgets.jslink((play, "value"), (self.snapshot, "index"))
+        self._hidden = [ipywidgets.jslink((play, "value"), (self.snapshot, "index"))]
         third: dict[str, Any] = {"layout": {"width": "280px"}}
         computed = [PREDICTION, PURITY, DISTANCE] if self._spaces["z"].several else []
         colours = [("class", BY_CLASS), *((name, name) for name in (*computed, *self._values))]
@@ -114,16 +120,17 @@ class EmbeddingPanel(Panel):
         )  # fmt: skip
         self.dims = ipywidgets.Dropdown(options={"flat": 2, "in depth": 3}, value=dims, description="drawn", **third)
         self.highlight = ipywidgets.Dropdown(
-            options=[("all classes", ALL), *((name, label) for label, name in self._classes.items())],
+            options=[("all classes", ALL), *((name, label) for label, name in classes.items())],
             description="show", tooltip="select the samples of one class", **third,
         )  # fmt: skip
         looks = row(self.colour, self.highlight, self.space, self.layout_menu, self.dims)
-        super().__init__("embedding", [row(play, self.snapshot), looks])
+        super().__init__([row(play, self.snapshot), looks], {})
+        if small is not None:
+            self.canvas.sheet = sprite_sheet(small)
         self.snapshot.observe(lambda _: self._move(), "value")
         for control in (self.colour, self.space, self.layout_menu, self.dims):
             control.observe(lambda _: self._redraw(), "value")
         self.highlight.observe(lambda _: self._on_highlight(), "value")
-        self.canvas.on_msg(self._on_message)
         self._redraw()
 
     def choose(self, sample: int | None) -> None:
@@ -145,24 +152,25 @@ class EmbeddingPanel(Panel):
         label = self.highlight.value
         self.select(None if label == ALL else (self._labels == label).nonzero().squeeze(1).tolist())
 
-    def _on_message(self, _: Any, content: Any, __: Any) -> None:
-        if "near" in content:
-            self.choose(None if content["near"] < 0 else content["near"])
-        elif "select" in content:
-            self.select(content["select"])
-        elif "show" in content:
-            label = list(self._classes)[content["show"]]
+    def take(self, name: str, value: Any) -> None:
+        """Choose what the reader has clicked or drawn a line round."""
+        if name == "near":
+            self.choose(value)
+        elif name == "select":
+            self.select(value)
+        else:  # a class in the legend, of which a second click lets go
+            label = list(self._samples.classes)[value]
             self.highlight.value = ALL if self.highlight.value == label else label
 
     def _redraw(self) -> None:
         kind = (self.layout_menu.value, self.space.value, self.dims.value)
-        if self.frame and kind not in self._ready:
-            self.show(frame={**self.frame, "status": "the map is being computed ..."})
+        if self.picture is not None and kind not in self._ready:
+            self.show(replace(self.picture, status="the map is being computed ..."))
         self._ready.add(kind)
-        self.show(scene=self._scene(), frame=self._frame(self.snapshot.value))
+        self._move()
 
     def _move(self) -> None:
-        self.show(frame=self._frame(self.snapshot.value))
+        self.show(self._picture(self.snapshot.value, self.colour.value))
 
     @property
     def _space(self) -> Space:
@@ -171,54 +179,45 @@ class EmbeddingPanel(Panel):
     def _layout(self) -> Layout:
         return self._space.map(self.layout_menu.value, self.dims.value)
 
-    def _scene(self) -> dict[str, Any]:
+    def _picture(self, place: int, colour: str, *, still: bool = False) -> Picture:
+        """The picture of a snapshot; a `still` one shows what may be chosen without a kernel."""
         points, axes = self._layout()
         low, high = points.min((0, 1)), points.max((0, 1))
         pad = 0.04 * (high - low).max() + 1e-6
-        return {
-            "title": f"{points.shape[1]} samples through training: {SPACES[self.space.value]}",
-            "alt": f"Map of {points.shape[1]} samples at a chosen step of training, coloured by {self.colour.label}; "
+        colours, space, samples = self._colours(colour, place), self._space, self._samples
+        most = STATIC_BYTES // (len(self._steps) * len(self._labels))
+        unit = space.rounded(place, most) if still else None
+        chosen = Chosen() if still else self._chosen(space.unit[place])
+        limits = np.stack([low - pad, high + pad])
+        chart = atlas(points[place], limits, axes, samples, colours, chosen, unit)
+        side = [beside(samples, chosen, chart.turns)]
+        return Picture(
+            f"{len(samples.number)} samples through training: {SPACES[self.space.value]}",
+            f"Map of {len(samples.number)} samples at a chosen step of training, coloured by {colours.title}; "
             f"axes {', '.join(axes)}.",
-            "axes": axes,
-            "dim": len(axes),
-            "limits": [float(v) for pair in zip(low - pad, high + pad, strict=True) for v in pair],
-            "labels": self._group.astype(np.min_scalar_type(len(self._classes))),
-            "index": self._index,
-            "classes": list(self._classes.values()),
-            **(class_colours(self._labels.numpy(), self._classes) if self.colour.value == BY_CLASS else {}),
-            **self._pictures,
-        }
+            [[chart, [scale(colours), *side] if colours.scale else side]],
+            [("step", f"{self._steps[place]} of {self._steps[-1]}"), *space.measures(place)],
+            sentence(samples, chosen),
+        )
 
-    def _frame(self, place: int) -> dict[str, Any]:
-        colours = self._colours(self.colour.value, place) if self.colour.value != BY_CLASS else {}
-        return self._map(place) | colours | self._chosen(self._space.unit[place])
-
-    def _map(self, place: int) -> dict[str, Any]:
-        return {
-            "points": self._layout().points[place].ravel(),
-            "readout": [["step", f"{self._steps[place]} of {self._steps[-1]}"], *self._space.measures(place)],
-        }
-
-    def _chosen(self, x: Tensor) -> dict[str, Any]:
-        """What is shown of the sample or the selection that the reader has chosen."""
+    def _chosen(self, x: Tensor) -> Chosen:
+        """What the reader has chosen, among unit vectors x (n, D)."""
         if self._point is not None:
-            rows, cosines = nearest(x, self._point)
-            return {"chosen": self._point, "near": rows, "cosines": cosines}
+            return Chosen(self._point, *nearest(x, self._point))
         if self._selection is None:
-            return {"chosen": -1}
-        mask = np.zeros(len(x), dtype=np.uint8)
-        mask[self._selection] = 1
-        statistics = describe(x, self._group, len(self._classes), self._selection)
-        return {"chosen": -1, "selected": mask, **statistics}
+            return Chosen()
+        samples = self._samples
+        about = describe(x, samples.place, len(samples.classes), self._selection)
+        return Chosen(rows=self._selection, about=about)
 
-    def _colours(self, name: str, place: int) -> dict[str, Any]:
+    def _colours(self, name: str, place: int) -> Colours:
         if name == BY_CLASS:
-            return class_colours(self._labels.numpy(), self._classes)
+            return class_colours(self._labels.numpy(), self._samples.classes)
         if name in self._values:
             values = self._values[name]
             return value_colours(name, values[place % len(values)], float(values.min()), float(values.max()))
         if name == PREDICTION:
-            return class_colours(self._space.vote(place).prediction, self._classes, PREDICTION)
+            return class_colours(self._space.vote(place).prediction, self._samples.classes, PREDICTION)
         if name == PURITY:
             return value_colours(name, self._space.vote(place).purity, 0.0, 1.0)
         distances = self._space.distances()
@@ -231,15 +230,9 @@ class EmbeddingPanel(Panel):
         STATIC_BYTES, from their leading directions only.
         """
         places, colours = range(len(self._steps)), [name for _, name in self.colour.options]
-        unit = [self._space.rounded(place, STATIC_BYTES // (len(places) * len(self._labels))) for place in places]
-        width = unit[0].shape[1]
-        frames = [
-            self._map(place) | self._colours(name, place) | {"unit": unit[place], "width": width}
-            for name in colours
-            for place in places
-        ]
+        frames = [self._picture(place, name, still=True) for name in colours for place in places]
         sliders = [
             Slider("colour", [text for text, _ in self.colour.options], colours.index(self.colour.value), menu=True),
             Slider("training", [f"step {step}" for step in self._steps], self.snapshot.value, play=True),
         ]
-        return block("embedding", self._scene(), frames, sliders)
+        return static_block(frames, sliders, self.canvas.sheet)

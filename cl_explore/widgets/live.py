@@ -1,4 +1,4 @@
-"""Here lives a training that is looked at while it goes on: it works in short turns, and its knobs turn in between."""
+"""A training that is looked at while it goes on: it works in short turns, and its knobs turn in between."""
 
 import math
 import time
@@ -22,7 +22,6 @@ from cl_explore.nn import MLP, ConvNet, projection_head
 from cl_explore.plots.layouts import layout, turned
 from cl_explore.train import Loop, Run
 from cl_explore.views import Views
-from cl_explore.widgets.looks import class_colours
 from cl_explore.widgets.neighbourhood import vote
 
 MEASURES = ("loss", "−uniformity", "tolerance", "kNN accuracy")
@@ -173,39 +172,3 @@ class LiveTraining:
         if last and last.name == name and turn.step - last.step < 0.04 * self.loop.total:
             turn = self.turns.pop()._replace(value=value)
         self.turns.append(turn)
-
-
-def training_scene(live: LiveTraining) -> dict[str, Any]:
-    """What does not change while a network trains: texts, and the colour and marker of every shown sample."""
-    labels, names = live.shown.labels.numpy(), live.shown.class_names
-    classes = {label: "unlabelled" if label < 0 else names[label] for label in sorted(set(labels.tolist()))}
-    loss = live.method.loss
-    return {
-        "title": f"{loss.title} on {live.shown.name.replace('_', ' ')}",
-        "alt": f"Map of {len(labels)} embedded samples while a network trains with {loss.title}; beside it the course "
-        f"of {', '.join(live.measures)}.",
-        "dim": 2,
-        "limits": [-1.0, 1.0, -1.0, 1.0],  # the sphere as it is, so that one sees how much of it is filled
-        "labels": labels,
-        "index": live.shown.index.cpu().numpy(),
-        "measures": live.measures,
-        "total": live.loop.total,
-        **class_colours(labels, classes),
-    }
-
-
-def training_frame(live: LiveTraining, look: Look) -> dict[str, Any]:
-    """The samples at one look, and the numbers measured there."""
-    numbers = [[name, f"{value:.3f}"] for name, value in zip(live.measures, look.numbers, strict=True)]
-    return {
-        "points": look.points.ravel(),
-        "step": look.step,
-        "readout": [["step", f"{look.step} of {live.loop.total}"], *numbers],
-    }
-
-
-def course(live: LiveTraining) -> dict[str, Any]:
-    """The `steps` of all looks so far, for each measure its `curves` there, and which knobs were turned."""
-    steps, *curves = zip(*live.curve, strict=True)
-    rounded = [[float(f"{value:.4g}") for value in curve] for curve in curves]
-    return {"steps": list(steps), "curves": rounded, "turns": [list(turn) for turn in live.turns]}

@@ -1,7 +1,7 @@
-"""Here live the colours and markers of points that stand for samples: by class, or by a number."""
+"""Colours and markers of points that stand for samples: by class, or by a number."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,34 +12,39 @@ from torch import Tensor
 from cl_explore.plots.style import SEQUENTIAL, class_look
 
 SHADES = 32  # steps of the colour scale
+NAMED = 20  # classes that a legend names; more would hide the picture
 
 
-def class_colours(labels: NDArray[np.int64], classes: Mapping[int, str], title: str = "class") -> dict[str, Any]:
-    """Look of every point, `group` (n,), where the colour and marker say the class; unlabelled points, -1, are grey."""
+class Colours(NamedTuple):
+    """How n points are coloured.
+
+    look: the fields of `marks.Points` that say it.
+    title: what the colours say.
+    said: (n,) what they say of each point, texts or numbers.
+    scale: (low, high) of numbers.
+    """
+
+    look: dict[str, Any]
+    title: str
+    said: Sequence[str] | NDArray[np.floating]
+    scale: tuple[float, float] | None = None
+
+
+def class_colours(labels: NDArray[np.int64], classes: Mapping[int, str], title: str = "class") -> Colours:
+    """Colour and marker say the class; unlabelled points, -1, are grey."""
     looks = [class_look(label) if label >= 0 else ("#9a9a9a", "o") for label in classes]
-    group = np.searchsorted(list(classes), labels)
-    return {
-        "group": group.astype(np.min_scalar_type(len(looks))),
-        "looks": [{"colour": colour, "marker": marker} for colour, marker in looks],
-        "names": list(classes.values()),
-        "colour": title,
-        "values": group,
-        "scale": None,
-    }
+    group, names = np.searchsorted(list(classes), labels), list(classes.values())
+    colours, markers = zip(*looks, strict=True)
+    look = {"colour": colours, "marker": markers, "group": group, "name": names[:NAMED]}
+    return Colours(look, title, [names[place] for place in group])
 
 
-def value_colours(name: str, values: NDArray[np.floating], low: float, high: float) -> dict[str, Any]:
-    """Look of every point, `group` (n,), where the colour says the number `values` (n,) on a scale from low to high."""
+def value_colours(name: str, values: NDArray[np.floating], low: float, high: float) -> Colours:
+    """The colour says the number `values` (n,) on a scale from low to high."""
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    shades = mpl.colormaps[SEQUENTIAL](np.linspace(0, 1, SHADES))
-    return {
-        "group": np.clip((share * SHADES).astype(np.int64), 0, SHADES - 1).astype(np.uint8),
-        "looks": [{"colour": to_hex(shade), "marker": "o"} for shade in shades],
-        "names": [],
-        "colour": name,
-        "values": values,
-        "scale": [low, high],
-    }
+    shades = [to_hex(shade) for shade in mpl.colormaps[SEQUENTIAL](np.linspace(0, 1, SHADES))]
+    group = np.clip((share * SHADES).astype(np.int64), 0, SHADES - 1)
+    return Colours({"colour": shades, "group": group}, name, values, (low, high))
 
 
 def numbers(name: str, value: ArrayLike | Tensor, snapshots: int, count: int) -> NDArray[np.float64]:

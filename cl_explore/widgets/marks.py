@@ -68,7 +68,7 @@ class Mark:
         object.__setattr__(self, name, value)
 
     def _looks(self) -> None:
-        """`group` as uint8, checked against `colour`, which becomes a tuple, and `marker`."""
+        """`group` as unsigned integers, checked against `colour`, which becomes a tuple, and `marker`."""
         colours = (self.colour,) if isinstance(self.colour, str) else tuple(self.colour)  # type: ignore[attr-defined]
         self._set("colour", colours)
         group = getattr(self, "group", None)
@@ -77,7 +77,7 @@ class Mark:
         numbers = np.asarray(group)
         if numbers.ndim != 1 or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(colours)):
             raise ValueError(f"group must be (n,) places in the {len(colours)} colours")
-        self._set("group", numbers.astype(np.uint8))
+        self._set("group", numbers.astype(np.min_scalar_type(len(colours))))
 
 
 @cache
@@ -108,6 +108,12 @@ class Points(Mark):
     hollow: outlines only.
     drag_x, drag_y: for each point the knob that takes its x, its y when it is dragged; "" for a point that stays.
     pick: the knob that takes the place of the point that is clicked.
+    lasso: the knob that takes the places of the points within a line that is drawn round them, with Shift where the
+        chart turns; a click on nothing gives it an empty list.
+    legend: the knob that takes the place of the name that is clicked in the legend.
+    thumbnails: show point i with picture i of the panel's sheet.
+    unit: (n, D) int8, 127ths of unit vectors, from which a page without a kernel finds the neighbours of the point that
+        is clicked and the statistics of those within the line; `fields` hold "class", "sample" and "place".
     """
 
     x: Column
@@ -122,6 +128,10 @@ class Points(Mark):
     drag_x: Sequence[str] = ()
     drag_y: Sequence[str] = ()
     pick: str = ""
+    lasso: str = ""
+    legend: str = ""
+    thumbnails: bool = False
+    unit: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         self._looks()
@@ -133,6 +143,10 @@ class Points(Mark):
         for name, knobs in (("drag_x", self.drag_x), ("drag_y", self.drag_y)):
             if len(knobs) not in (0, len(self.x)):
                 raise ValueError(f"{name} must name {len(self.x)} knobs, got {len(knobs)}")
+        if self.unit is not None:
+            if self.unit.dtype != np.int8 or self.unit.ndim != 2 or len(self.unit) != len(self.x):
+                raise ValueError(f"unit must be int8 ({len(self.x)}, D), got {self.unit.dtype} {self.unit.shape}")
+            self._set("unit", self.unit.ravel())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Here live the numbers about chosen samples of an embedding: their neighbours, the vote of these, and a selection."""
+"""Numbers about chosen samples of an embedding: their neighbours, the vote of these, and a selection."""
 
 from typing import Any, NamedTuple
 

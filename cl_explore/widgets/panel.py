@@ -28,6 +28,7 @@ class Canvas(anywidget.AnyWidget):
     spec, data: the picture as text and buffer.
     tick: the number of a frame of an animation, which the page answers with `{"drawn": tick}`; 0 where nothing moves.
     moved: the knobs that the reader has set on the picture, with their values, and the how-manieth time it is.
+    sheet: the small pictures that the pointer shows, see `thumbnails.sprite_sheet`.
     """
 
     _esm = f"{renderer()}\nexport default {{ render: live }};"
@@ -36,6 +37,7 @@ class Canvas(anywidget.AnyWidget):
     data = traitlets.Bytes().tag(sync=True)
     tick = traitlets.Int(0).tag(sync=True)
     moved = traitlets.Dict().tag(sync=True)
+    sheet = traitlets.Dict().tag(sync=True)
 
     def show(self, picture: Picture, tick: int = 0) -> None:
         """Draw a picture."""
@@ -56,6 +58,8 @@ class Panel(ipywidgets.VBox):
     are dragged or clicked set the `knobs` they name.
     """
 
+    _hidden: Sequence[ipywidgets.Widget] = ()  # what the panel has made besides what it shows, freed with it
+
     def __init__(self, controls: Sequence[ipywidgets.Widget], knobs: Mapping[str, ipywidgets.Widget]) -> None:
         self.canvas = Canvas()
         self.picture: Picture | None = None
@@ -75,7 +79,8 @@ class Panel(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take the panel off the page and free all that it holds."""
-        free(self)
+        for widget in (*self._hidden, self):
+            free(widget)
 
     def take(self, name: str, value: Any) -> None:
         """Set a knob to the value that the reader has given it on the picture, or to the nearest it can have."""

@@ -1,4 +1,4 @@
-"""Here live the snapshots of a run as points of one space: maps, votes and measures of them, each computed once."""
+"""The snapshots of a run as points of one space: maps, votes and measures of them, each computed once."""
 
 from functools import cache
 
@@ -33,15 +33,15 @@ class Space:
         """Distance of every sample to its class centroid, at every snapshot (S, n), on the sphere."""
         return np.stack([centroid_distance(x, self._labels) for x in self.unit])
 
-    def _measures(self, place: int) -> list[list[str]]:
+    def _measures(self, place: int) -> list[tuple[str, str]]:
         """Numbers of all dimensions, not of the map: uniformity, and the spread of classes where there are some."""
         x = self.points[place]
         few = x[:: -(-len(x) // VOTERS)]  # uniformity takes all pairs
-        shown = [["−uniformity", f"{-geometry.uniformity(few).item():.2f}"]]
+        shown = [("−uniformity", f"{-geometry.uniformity(few).item():.2f}")]
         if self.several:
             spread = geometry.dispersion(x, self._labels)
-            shown.append(["within-class spread", f"{spread.within.item():.3f}"])
-            shown.append(["between-class spread", f"{spread.between.item():.3f}"])
+            shown.append(("within-class spread", f"{spread.within.item():.3f}"))
+            shown.append(("between-class spread", f"{spread.between.item():.3f}"))
         return shown
 
     def rounded(self, place: int, most: int) -> NDArray[np.int8]:

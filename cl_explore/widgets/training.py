@@ -3,8 +3,10 @@
 import asyncio
 import math
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
 
 import ipywidgets
 from IPython.display import HTML
@@ -13,12 +15,17 @@ from cl_explore import data, losses
 from cl_explore.data import Dataset
 from cl_explore.losses import Knob, Loss
 from cl_explore.train import Run
-from cl_explore.widgets.canvas import Fields, Panel, Slider, block, row
 from cl_explore.widgets.controls import WIDE, control, controls
-from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining, Look, course, training_frame, training_scene
+from cl_explore.widgets.course import training_picture
+from cl_explore.widgets.interrupts import heed, ignore
+from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining
+from cl_explore.widgets.panel import Panel, free, row
+from cl_explore.widgets.picture import Picture
+from cl_explore.widgets.wire import Slider, static_block
 
 RECORDED = 160  # steps of the training that a page without a kernel shows
 BATCHES = (32, 64, 128, 256, 512)
+RATES = (1e-4, 1e-1)
 
 
 class TrainingPanel(Panel):
@@ -32,6 +39,7 @@ class TrainingPanel(Panel):
     """
 
     _going: object | None = None  # the one training that may go on
+    _status = ""
 
     def __init__(
         self,
@@ -50,6 +58,10 @@ class TrainingPanel(Panel):
         self._lock = threading.RLock()  # JupyterLab handles two buttons, pressed shortly one after the other, at once
         if encoder not in ENCODERS:
             raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
+        if not RATES[0] <= lr <= RATES[1]:
+            raise ValueError(f"lr must be between {RATES[0]} and {RATES[1]}, got {lr}")
+        if epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {epochs}")
         first, own = losses.get(loss), data_set if isinstance(data_set, Dataset) else data.load(data_set)
         known = {one.title: one for one in (*losses.catalogue.values(), first) if one.fits(2)}
         if first.title not in known:
@@ -57,6 +69,10 @@ class TrainingPanel(Panel):
         self._seed, self._own, self._data = seed, own, own
         self.live: LiveTraining | None = None
         self.run: Run | None = None
+        self.knobs: dict[str, ipywidgets.Widget] = {}
+        self._main: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):  # outside a notebook
+            self._main = asyncio.get_running_loop()
         wide, third = {"style": WIDE}, {"layout": {"width": "280px"}}
         self.data = ipywidgets.Dropdown(
             options=list(dict.fromkeys([own.name, *data.names()])), description="data", **third
@@ -71,8 +87,9 @@ class TrainingPanel(Panel):
             **third,
         )
         self.lr = ipywidgets.FloatLogSlider(
-            value=lr, min=-4, max=-1, step=0.1, description="learning rate", readout_format=".4f",
-            tooltip="size of the optimiser's (Adam) steps at the beginning", continuous_update=False, **wide,
+            value=lr, min=math.log10(RATES[0]), max=math.log10(RATES[1]), step=0.1, description="learning rate",
+            readout_format=".4f", tooltip="size of the optimiser's (Adam) steps at the beginning",
+            continuous_update=False, **wide,
         )  # fmt: skip
         self.epochs = ipywidgets.IntSlider(
             value=epochs, min=1, max=max(500, epochs), description="epochs", tooltip="times that all samples are seen",
@@ -87,7 +104,7 @@ class TrainingPanel(Panel):
         self._knob_box = row()
         choices = row(self.data, self.loss, self.encoder)
         settings = row(self.batch_size, self.lr, self.epochs)
-        super().__init__("training", [choices, settings, self._knob_box, row(*self.buttons.values())])
+        super().__init__([choices, settings, self._knob_box, row(*self.buttons.values())], {})
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: getattr(self, name)())
         for chosen in (self.encoder, self.batch_size, self.lr, self.epochs):
@@ -130,7 +147,7 @@ class TrainingPanel(Panel):
             except Exception as error:  # a loss being written may raise anything: say it where the reader looks
                 self.live, self._problem = None, str(error)
                 return self._show_state(f"not possible: {error}")
-            self.show(scene=training_scene(self.live), frame=self._picture(self.live, self.live.looks[-1]))
+            self.show(training_picture(self.live, self.live.looks[-1]))
             self._show_state("ready")
 
     def stop(self) -> Run | None:
@@ -155,12 +172,18 @@ class TrainingPanel(Panel):
         )  # fmt: skip
 
     async def _train(self, going: object, live: LiveTraining) -> None:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(self.pause)
+
         try:
             while self._going is going and not live.over:
-                look = await asyncio.get_running_loop().run_in_executor(self._worker, live.work)
+                self._in_main(heed, stop)
+                look = await loop.run_in_executor(self._worker, live.work)
                 with self._lock:
                     if self.live is live:
-                        self.show(frame=self._picture(live, look))
+                        self._show(training_picture(live, look))
             with self._lock:
                 if self._going is going:
                     self._going = None
@@ -170,8 +193,14 @@ class TrainingPanel(Panel):
                 self._going = None
                 self._show_state(f"stopped: {error}")
         finally:
+            self._in_main(ignore, stop)
             if self._going is going:  # an interrupt of the kernel: the worker ends its turn, the state is whole
                 self.pause()
+
+    def _in_main(self, call: Callable[[Callable[[], None]], None], stop: Callable[[], None]) -> None:
+        """Have the main thread call it, which alone may handle interrupts: JupyterLab's messages come in another."""
+        if self._main is not None and self._main.is_running():
+            self._main.call_soon_threadsafe(call, stop)
 
     def _finish(self, live: LiveTraining) -> None:
         try:
@@ -180,14 +209,15 @@ class TrainingPanel(Panel):
             return self._show_state(f"stopped: {error}")
         self._show_state(f"ended at step {live.loop.step}; the run is panel.run, start begins anew")
 
-    def _picture(self, live: LiveTraining, look: Look) -> dict[str, Any]:
-        moving = int(self._going is not None)
-        return {**training_frame(live, look), **course(live), "moving": moving, "status": self.frame.get("status", "")}
+    def _show(self, picture: Picture) -> None:
+        """Draw a picture with the sentence that stands below it."""
+        self.show(replace(picture, status=self._status), int(self._going is not None))
 
     def _show_state(self, status: str) -> None:
-        going = self._going is not None
+        going, self._status = self._going is not None, status
         self.buttons["start"].disabled, self.buttons["pause"].disabled = going, not going
-        self.show(frame={**self.frame, "moving": int(going), "status": status})
+        if self.picture is not None:
+            self._show(self.picture)
 
     def _turn(self) -> None:
         if self.live is not None and self.run is None:
@@ -204,10 +234,12 @@ class TrainingPanel(Panel):
         self.reset()
 
     def _on_loss(self) -> None:
-        self.knobs = controls(self.loss.value)
+        old, self.knobs = self.knobs, controls(self.loss.value)
         for knob in self.knobs.values():
             knob.observe(lambda _: self._turn(), "value")
         self._knob_box.children = (*self.knobs.values(), self.strength)
+        for knob in old.values():
+            free(knob)
         self.reset()
 
     def static(self) -> HTML:
@@ -218,9 +250,8 @@ class TrainingPanel(Panel):
         if len(live.looks) < 2:
             live = self._worker.submit(self._record).result()
         looks = list(live.looks)
-        frames: list[Fields] = [training_frame(live, look) for look in looks]
         slider = Slider("step", [str(look.step) for look in looks], len(looks) - 1, play=True)
-        return block("training", training_scene(live) | course(live), frames, [slider])
+        return static_block([training_picture(live, look) for look in looks], [slider])
 
     def _record(self) -> LiveTraining:
         live = self._build()

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from cl_explore.widgets.marks import Mark
 from cl_explore.widgets.picture import Chart, Picture
 
-MODULES = ("paint.js", "marks.js", "chart.js", "view.js", "page.js")  # each imports only from those before it
+MODULES = (
+    "paint.js",
+    "marks.js",
+    "chart.js",
+    "view.js",
+    "near.js",
+    "page.js",
+)  # each imports only from those before it
 Keep = Callable[[NDArray[Any]], Any]
 """What stands in the text for an array."""
 Share = Callable[[Any], Any]
@@ -112,10 +119,11 @@ class Slider:
     values: Sequence[float] = ()
 
 
-def static_block(frames: Sequence[Picture], sliders: Sequence[Slider]) -> HTML:
+def static_block(frames: Sequence[Picture], sliders: Sequence[Slider], sheet: Mapping[str, Any] | None = None) -> HTML:
     """A panel that moves without a kernel: one HTML block with all frames, drawn by the same JavaScript.
 
-    `frames` holds one picture for each combination of stops, the last slider turning fastest. Arrays, marks and charts
+    `frames` holds one picture for each combination of stops, the last slider turning fastest; `sheet` the small
+    pictures that the pointer shows. Arrays, marks and charts
     that frames share are kept once; floats are rounded to 16 bits of their largest absolute value, whole numbers exact.
     Raises ValueError if the number of frames differs from the number of combinations.
     """
@@ -130,7 +138,7 @@ def static_block(frames: Sequence[Picture], sliders: Sequence[Slider]) -> HTML:
         return {"$": shared.setdefault(_json(part), len(shared))}
 
     packed = [encoded(frame, lambda array: share(_rounded(array)), share) for frame in frames]
-    data = {"frames": packed, "sliders": [vars(slider) for slider in sliders]}
+    data = {"frames": packed, "sliders": [vars(slider) for slider in sliders], "sheet": sheet or {}}
     # "<" in a string could end the script element or hide its end
     text = f'{_json(data)[:-1]},"shared":[{",".join(shared)}]}}'.replace("<", "\\u003c")
     root = f"clx-{uuid.uuid4().hex}"

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { dragged, hoverText, layout, legendOf, pick } from "../../cl_explore/widgets/js/chart.js";
-import { DASHES, MARKERS, THEMES } from "../../cl_explore/widgets/js/paint.js";
+import { THEMES } from "../../cl_explore/widgets/js/paint.js";
 
 const axis = (range, more = {}) => ({ range, label: "", log: false, ticks: null, names: [], grid: false, ...more });
 const chart = { x: axis([0, 1]), y: axis([0, 1]), height: 260, bare: false, equal: false, marks: [] };
@@ -53,7 +53,7 @@ test("a legend has one entry for each name and lets no text become HTML", () => 
     { name: ["one", "<b>two"], colour: ["#000000", "#ffffff"], marker: ["o"], alpha: 1 },
     { name: "course", colour: "ink", dash: "dashed", alpha: 1 }, { name: "", colour: "ink" },
   ];
-  const { html } = legendOf(marks, THEMES.light, { MARKERS, DASHES });
+  const { html } = legendOf(marks, THEMES.light);
   assert.equal(html.match(/<span>/g).length, 3);
   assert.ok(!html.includes("<b>") && html.includes("stroke-dasharray=\"7,4\""));
 });

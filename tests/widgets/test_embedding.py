@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from static_pages import unpacked
 from torch import nn
 
 from cl_explore import geometry
@@ -16,11 +17,32 @@ from cl_explore.train import Run
 from cl_explore.widgets import EmbeddingPanel
 from cl_explore.widgets.embedding import ALL, DISTANCE, PREDICTION, PURITY, rows_of
 from cl_explore.widgets.looks import value_colours
+from cl_explore.widgets.marks import Edges, Points
 from cl_explore.widgets.neighbourhood import describe, nearest, vote
 from cl_explore.widgets.space import Space
-from cl_explore.widgets.thumbnails import sprite_sheet
+from cl_explore.widgets.thumbnails import pixels, sprite_sheet
 
 N, S = 30, 4
+
+
+def cloud(panel: EmbeddingPanel) -> Points:
+    """The points of the map."""
+    return next(mark for mark in panel.picture.charts[0].marks if isinstance(mark, Points))
+
+
+def places(panel: EmbeddingPanel) -> np.ndarray:
+    mark = cloud(panel)
+    return np.stack([mark.x, mark.y] if mark.z is None else [mark.x, mark.y, mark.z], axis=1)
+
+
+def strong(panel: EmbeddingPanel) -> list[Points]:
+    """The points that stand out, in a copy above the map's."""
+    return [mark for mark in panel.picture.charts[0].marks if isinstance(mark, Points)][1:]
+
+
+def say(panel: EmbeddingPanel, **knobs: object) -> None:
+    """What the page sends."""
+    panel.canvas.moved = {"knobs": knobs, "count": panel.canvas.moved.get("count", 0) + 1}
 
 
 def test_pca_finds_the_plane_of_the_last_snapshot_and_keeps_it() -> None:
@@ -52,74 +74,89 @@ def test_slider_scrubs_and_menus_recolour_from_code(make_run: Callable[..., Run]
     panel = EmbeddingPanel(run, values={"loss": loss, "drift": torch.arange(S * N).view(S, N)})
     unit = nn.functional.normalize(run.snapshots.z, dim=2)
     map_ = pca(unit)
-    np.testing.assert_allclose(panel.frame["points"], map_.points[-1].ravel())
+    np.testing.assert_allclose(places(panel), map_.points[-1], rtol=1e-6)
     panel.snapshot.value = 0
-    np.testing.assert_allclose(panel.frame["points"], map_.points[0].ravel())
-    sent = np.frombuffer(panel.canvas.frame["points"], dtype="<f4")
-    np.testing.assert_array_equal(sent, panel.frame["points"])
-    assert dict(panel.frame["readout"]) == {
+    np.testing.assert_allclose(places(panel), map_.points[0], rtol=1e-6)
+    assert cloud(panel).x.tobytes() in panel.canvas.data
+    assert dict(panel.picture.readout) == {
         "step": "0 of 30",
         "−uniformity": f"{-geometry.uniformity(unit[0]).item():.2f}",
         "within-class spread": f"{geometry.dispersion(unit[0], run.snapshots.labels).within.item():.3f}",
         "between-class spread": f"{geometry.dispersion(unit[0], run.snapshots.labels).between.item():.3f}",
     }
-    assert panel.scene["looks"][2] == dict(zip(("colour", "marker"), class_look(2), strict=True))
+    assert (cloud(panel).colour[2], cloud(panel).marker[2]) == class_look(2)
     assert panel.colour.label == "class"
     assert panel.highlight.label == "all classes"
     panel.colour.value = "loss"
-    assert (np.diff(panel.frame["group"]) >= 0).all()
-    assert panel.frame["scale"] == [0, 2]
+    assert (np.diff(cloud(panel).group.astype(int)) >= 0).all()
+    assert scale_of(panel) == ["0", "1", "2"]
     panel.colour.value = "drift"  # a number a snapshot: the scale is that of the whole training
-    assert panel.frame["scale"] == [0, S * N - 1]
-    np.testing.assert_array_equal(panel.frame["values"], np.arange(N))
+    assert scale_of(panel)[2] == str(S * N - 1)
+    np.testing.assert_array_equal(cloud(panel).fields["said"], np.arange(N))
     panel.snapshot.value = 2
-    np.testing.assert_array_equal(panel.frame["values"], np.arange(2 * N, 3 * N))
+    np.testing.assert_array_equal(cloud(panel).fields["said"], np.arange(2 * N, 3 * N))
     panel.space.value = "h"
-    np.testing.assert_allclose(panel.frame["points"], pca(run.snapshots.h).points[2].ravel())
+    np.testing.assert_allclose(places(panel), pca(run.snapshots.h).points[2], rtol=1e-6)
     panel.highlight.value = 1
-    np.testing.assert_array_equal(panel.frame["selected"], run.snapshots.labels == 1)
-    assert panel.frame["count"] == N / 3
+    np.testing.assert_array_equal(strong(panel)[0].x, cloud(panel).x[run.snapshots.labels == 1])
+    assert "10 samples selected, 100 % of them class 1" in panel.picture.status
+    assert N / 3 == 10
     panel.highlight.value = ALL
-    assert "selected" not in panel.frame
+    assert not strong(panel)
+    assert not panel.picture.status
+
+
+def scale_of(panel: EmbeddingPanel) -> list[str]:
+    """The numbers at the scale of colours, which stands first beside the map."""
+    return list(panel.picture.charts[1].x.names)
 
 
 def test_a_click_shows_neighbours_in_all_dimensions_and_follows_the_snapshots(make_run: Callable[..., Run]) -> None:
     run = make_run()
     panel = EmbeddingPanel(run)
-    panel.canvas._handle_custom_msg({"near": 4}, [])  # what the page sends
+    say(panel, near=4)
     for place in (S - 1, 0):
         panel.snapshot.value = place
         unit = nn.functional.normalize(run.snapshots.z[place], dim=1)
         cosines = unit @ unit[4]
         order = cosines.argsort(descending=True)
         assert order[0] == 4
-        np.testing.assert_array_equal(panel.frame["near"], order[1:7])
-        np.testing.assert_allclose(panel.frame["cosines"], cosines[order[1:7]], rtol=1e-5)
-    panel.canvas._handle_custom_msg({"near": -1}, [])
-    assert panel.frame["chosen"] == -1
-    assert "near" not in panel.frame
+        lines = next(mark for mark in panel.picture.charts[0].marks if isinstance(mark, Edges))
+        np.testing.assert_array_equal(lines.pairs.reshape(-1, 2), [[4, row] for row in order[1:7]])
+        chosen = panel._chosen(unit)
+        np.testing.assert_array_equal(chosen.near, order[1:7])
+        np.testing.assert_allclose(chosen.cosines, cosines[order[1:7]], rtol=1e-5)
+        first = f"Sample 104, class 1: nearest in all dimensions are class {order[1] % 3} ({cosines[order[1]]:.3g})"
+        assert panel.picture.status.startswith(first)
+    say(panel, select=[])  # a click on nothing
+    assert not strong(panel)
+    assert not panel.picture.status
 
 
 def test_a_lasso_shows_the_statistics_of_what_it_encloses(make_run: Callable[..., Run]) -> None:
     run = make_run()
     panel = EmbeddingPanel(run)
     panel.choose(3)
-    panel.canvas._handle_custom_msg({"select": [0, 3, 4, 5]}, [])
+    say(panel, select=[0, 3, 4, 5])
     unit = nn.functional.normalize(run.snapshots.z[-1], dim=1)[[0, 3, 4, 5]]
-    assert panel.frame["chosen"] == -1
-    assert panel.frame["selected"].nonzero()[0].tolist() == [0, 3, 4, 5]
-    assert panel.canvas.frame["selected"] == {"uint8": panel.frame["selected"].tobytes()}
-    assert panel.frame["counts"].tolist() == [2, 1, 1]
+    (shown,) = strong(panel)
+    np.testing.assert_array_equal(shown.x, cloud(panel).x[[0, 3, 4, 5]])
+    np.testing.assert_array_equal(panel.picture.charts[1].marks[0].height, [2, 1, 1])
     spread = (unit - unit.mean(0)).square().sum(1).mean().item()
-    assert panel.frame["dispersion"] == pytest.approx(spread, abs=1e-5)
-    pairs = (unit @ unit.T)[~torch.eye(4, dtype=torch.bool)]
-    assert panel.frame["similarity"] == pytest.approx(pairs.mean().item(), abs=1e-5)
+    pairs = (unit @ unit.T)[~torch.eye(4, dtype=torch.bool)].mean().item()
+    numbers = f"dispersion {spread:.3g}, mean cosine {pairs:.3g}.".replace("-", "−")
+    assert panel.picture.status == f"4 samples selected, 50 % of them class 0; {numbers}"
+    about = panel._chosen(nn.functional.normalize(run.snapshots.z[-1], dim=1)).about
+    assert about["counts"].tolist() == [2, 1, 1]
+    assert about["dispersion"] == pytest.approx(spread, abs=1e-5)
+    assert about["similarity"] == pytest.approx(pairs, abs=1e-5)
     panel.select([])
-    assert "selected" not in panel.frame
-    panel.canvas._handle_custom_msg({"show": 2}, [])  # a click on a class of the legend, and again to let go of it
+    assert not strong(panel)
+    say(panel, show=2)  # a click on a class of the legend, and again to let go of it
     assert panel.highlight.value == 2
-    assert panel.frame["counts"].tolist() == [0, 0, 10]
-    panel.canvas._handle_custom_msg({"show": 2}, [])
+    assert panel.picture.charts[1].title == "10 selected"
+    assert panel.picture.charts[1].x.names == ["class 2"]
+    say(panel, show=2)
     assert panel.highlight.value == ALL
     with pytest.raises(ValueError, match="sample must be from 0 to 29, got 30"):
         panel.choose(30)
@@ -133,17 +170,17 @@ def test_computed_colours_say_vote_purity_and_distance(make_run: Callable[..., R
     unit, labels = nn.functional.normalize(run.snapshots.z, dim=2), run.snapshots.labels
     panel.colour.value = PREDICTION
     said = vote(unit[-1], labels)
-    np.testing.assert_array_equal(panel.frame["group"], said.prediction)
-    assert panel.frame["names"] == ["class 0", "class 1", "class 2"]
+    np.testing.assert_array_equal(cloud(panel).group, said.prediction)
+    assert cloud(panel).name == ["class 0", "class 1", "class 2"]
     panel.colour.value = PURITY
-    np.testing.assert_array_equal(panel.frame["values"], said.purity)
-    assert panel.frame["scale"] == [0, 1]
+    np.testing.assert_array_equal(cloud(panel).fields["said"], said.purity)
+    assert scale_of(panel) == ["0", "0.5", "1"]
     panel.colour.value = DISTANCE
     mean = unit[-1][labels == 1].mean(0)
     np.testing.assert_allclose(
-        panel.frame["values"][labels == 1], (unit[-1][labels == 1] - mean).norm(dim=1), rtol=1e-5
+        cloud(panel).fields["said"][labels == 1], (unit[-1][labels == 1] - mean).norm(dim=1), rtol=1e-5
     )
-    assert panel.frame["scale"][1] >= panel.frame["values"].max()
+    assert float(scale_of(panel)[2]) >= 0.99 * cloud(panel).fields["said"].max()
 
 
 def test_vote_is_that_of_a_plain_search_and_leaves_out_the_sample_itself() -> None:
@@ -187,17 +224,19 @@ def test_layouts_in_depth_and_raw(make_run: Callable[..., Run]) -> None:
     run = make_run()
     panel = EmbeddingPanel(run, layout="raw", dims=3)
     unit = nn.functional.normalize(run.snapshots.z, dim=2)
-    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 3), unit[-1][:, :3], rtol=1e-6)
-    assert panel.scene["dim"] == 3
-    assert len(panel.scene["limits"]) == 6
+    raw = unit[-1][:, :3].numpy()
+    moved = places(panel) - raw  # to the middle of the map, round which it turns
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-6)
+    assert panel.picture.charts[0].turns
+    assert panel.picture.charts[0].marks[0].z is not None  # the edges of a box
     panel.layout_menu.value = "pca"
     flat = pca(unit).points[-1]
-    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 3)[:, :2], flat, atol=1e-5)
+    moved = places(panel)[:, :2] - flat
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-5)
     panel.dims.value = 2
-    np.testing.assert_allclose(panel.frame["points"].reshape(-1, 2), flat, atol=1e-5)
-    assert (
-        EmbeddingPanel(make_run(dim=2, labels=torch.arange(N) % 2), dims=3).scene["dim"] == 2
-    )  # there are no more than two
+    np.testing.assert_allclose(places(panel), flat, atol=1e-5)
+    two = EmbeddingPanel(make_run(dim=2, labels=torch.arange(N) % 2), dims=3)
+    assert not two.picture.charts[0].turns  # there are no more than two
 
 
 def test_maps_turn_onto_each_other_without_changing_their_shape() -> None:
@@ -222,6 +261,24 @@ def test_static_page_can_find_neighbours_itself(make_run: Callable[..., Run]) ->
     torch.testing.assert_close(x @ x.T, space.unit[1] @ space.unit[1].T, atol=0.03, rtol=0)
 
 
+def test_static_page_holds_all_snapshots_and_colours(make_run: Callable[..., Run], dataset: Dataset) -> None:
+    panel = EmbeddingPanel(make_run(), dataset)
+    text = panel.static().data
+    frames, (menu, training) = unpacked(text)
+    colours = [name for name, _ in panel.colour.options]
+    assert (menu["stops"], menu["menu"], len(training["stops"])) == (colours, True, S)
+    shown = [frame["rows"][0][0][0]["marks"][0] for frame in frames]
+    for place in range(S):
+        panel.snapshot.value = place
+        for colour in range(len(colours)):
+            np.testing.assert_allclose(shown[S * colour + place]["x"], cloud(panel).x, atol=1e-3)
+    np.testing.assert_array_equal(shown[0]["fields.sample"], 100 + np.arange(N))  # exact
+    np.testing.assert_array_equal(shown[0]["fields.place"], np.arange(N) % 3)
+    assert len(shown[0]["unit"]) == 6 * N
+    assert shown[S * colours.index("size")]["look"]["hover"].endswith("size {said}")
+    assert text.count(panel.canvas.sheet["sprite"]) == 1
+
+
 def test_a_data_set_gives_names_images_and_factors_of_the_right_samples(
     make_run: Callable[..., Run], dataset: Dataset
 ) -> None:
@@ -229,45 +286,51 @@ def test_a_data_set_gives_names_images_and_factors_of_the_right_samples(
     rows = rows_of(run.snapshots.index, dataset)
     torch.testing.assert_close(dataset.index[rows], run.snapshots.index)
     panel = EmbeddingPanel(run, dataset)
-    assert panel.scene["names"] == ["ant", "bee", "cat"]
+    assert cloud(panel).name == ["ant", "bee", "cat"]
+    assert cloud(panel).thumbnails
     panel.colour.value = "size"
-    np.testing.assert_array_equal(panel.frame["values"], 2 * run.snapshots.index)
-    width, height = panel.scene["tile"]
+    np.testing.assert_array_equal(cloud(panel).fields["said"], 2 * run.snapshots.index)
+    width, height = panel.canvas.sheet["tile"]
     assert (width, height) == (6, 4)
-    sheet = np.asarray(Image.open(BytesIO(base64.b64decode(panel.scene["sprite"].split(",")[1]))).convert("L"))
+    sheet = np.asarray(Image.open(BytesIO(base64.b64decode(panel.canvas.sheet["sprite"].split(",")[1]))).convert("L"))
     for place in (0, 7, 29):
-        x, y = width * (place % panel.scene["columns"]), height * (place // panel.scene["columns"])
+        row, column = divmod(place, panel.canvas.sheet["columns"])
+        x, y = width * column, height * row
         assert sheet[y + 1, x + 1] == pytest.approx(255 * (100 + place) / 200, abs=6)
+    panel.choose(7)
+    images = panel.picture.charts[2].marks[0]  # beside map and scale
+    assert (len(images.x), images.tall, images.wide) == (6, 4, 6)
 
 
 def test_unlabelled_points_are_grey_and_named(make_run: Callable[..., Run], dataset: Dataset) -> None:
     labels = torch.arange(N) % 3 - 1
     panel = EmbeddingPanel(make_run(labels=labels), dataset)
-    assert panel.scene["names"] == ["unlabelled", "ant", "bee"]
-    np.testing.assert_array_equal(panel.scene["group"], np.arange(N) % 3)
-    assert [name for name, _ in panel.frame["readout"]] == ["step", "−uniformity"]
+    assert cloud(panel).name == ["unlabelled", "ant", "bee"]
+    assert cloud(panel).colour[0] == "#9a9a9a"
+    np.testing.assert_array_equal(cloud(panel).group, np.arange(N) % 3)
+    assert [name for name, _ in panel.picture.readout] == ["step", "−uniformity"]
     assert PREDICTION not in dict(panel.colour.options)
 
 
 def test_value_colours_span_the_scale_and_survive_a_constant() -> None:
-    group = value_colours("x", np.array([0.0, 0.5, 1.0]), 0.0, 1.0)["group"]
+    group = value_colours("x", np.array([0.0, 0.5, 1.0]), 0.0, 1.0).look["group"]
     np.testing.assert_array_equal(group, [0, 16, 31])
-    np.testing.assert_array_equal(value_colours("x", np.ones(3), 1.0, 1.0)["group"], 0)
+    np.testing.assert_array_equal(value_colours("x", np.ones(3), 1.0, 1.0).look["group"], 0)
 
 
 def test_sprite_sheet_shrinks_large_images_and_keeps_colour() -> None:
     images = torch.zeros(3, 3, 64, 48, dtype=torch.uint8)
     images[1, 0] = 255
-    sheet = sprite_sheet(images)
+    sheet = sprite_sheet(pixels(images))
     assert sheet["tile"] == [24, 32]
     picture = np.asarray(Image.open(BytesIO(base64.b64decode(sheet["sprite"].split(",")[1]))).convert("RGB"))
     assert picture[16, 24 + 12].tolist() == pytest.approx([255, 0, 0], abs=12)
-    many = sprite_sheet(torch.zeros(10_000, 1, 28, 28))
+    many = sprite_sheet(pixels(torch.zeros(10_000, 1, 28, 28)))
     assert many["tile"] == [15, 15]  # ten thousand images in two and a half million pixels
     with pytest.raises(
         ValueError, match=r"images must be \(n, C, H, W\) with 1 or 3 channels, got shape \(3, 2, 4, 4\)"
     ):
-        sprite_sheet(torch.zeros(3, 2, 4, 4))
+        pixels(torch.zeros(3, 2, 4, 4))
 
 
 @pytest.mark.parametrize(

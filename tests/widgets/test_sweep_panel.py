@@ -3,13 +3,16 @@ import threading
 import numpy as np
 import pytest
 import torch
+from static_pages import unpacked
 from torch import nn
 
 from cl_explore import geometry
 from cl_explore.train import Run, Snapshots
 from cl_explore.widgets import SweepPanel
+from cl_explore.widgets.marks import Points
 from cl_explore.widgets.neighbourhood import vote
-from cl_explore.widgets.sweep import MEASURES, Shown, positions, sweep_frame, sweep_scene
+from cl_explore.widgets.picture import Picture
+from cl_explore.widgets.runs import MEASURES, Shown, positions, sweep_picture
 
 GRID = {"temperature": [0.1, 0.3, 1.0]}
 
@@ -30,6 +33,23 @@ def trained(make_run):
     return run_at
 
 
+def places(picture: Picture) -> np.ndarray:
+    """The samples on the map, (n, 2)."""
+    found = [mark for mark in picture.charts[0].marks if isinstance(mark, Points)]
+    return np.stack([found[0].x, found[0].y], axis=1) if found else np.empty((0, 2))
+
+
+def curves(picture: Picture) -> list[tuple[int, int, int, list[float]]]:
+    """Of each measure: how many runs are ready, failed and waiting, and the numbers of those that are ready."""
+    shown = []
+    for chart in picture.charts[1:]:
+        ready, failed, waiting = [mark for mark in chart.marks if isinstance(mark, Points)][:3]
+        assert failed.marker == ("X",)
+        assert waiting.hollow
+        shown.append((len(ready.x), len(failed.x), len(waiting.x), ready.y.tolist()))
+    return shown
+
+
 def finished(panel: SweepPanel) -> SweepPanel:
     assert panel.wait(30)
     return panel
@@ -43,14 +63,14 @@ def test_runs_come_in_the_background_and_the_slider_moves_between_them(trained) 
         return trained(temperature)
 
     panel = SweepPanel(slow, {"temperature": [0.1, 1.0]}, jobs=1)
-    assert panel.scene["states"] == ["waiting", "waiting"]
-    assert panel.scene["title"] == "2 runs over temperature, 2 still to come"
-    assert dict(panel.frame["readout"]) == {"temperature": "0.1", "this run": "waiting"}
-    assert len(panel.frame["points"]) == 0
+    assert curves(panel.picture) == [(0, 0, 2, [])] * 4
+    assert panel.picture.title == "2 runs over temperature, 2 still to come"
+    assert dict(panel.picture.readout) == {"temperature": "0.1", "this run": "waiting"}
+    assert len(places(panel.picture)) == 0
     assert not panel.wait(0)
     gate.set()
     finished(panel)
-    assert panel.scene["states"] == ["ready", "ready"]
+    assert [counts[:3] for counts in curves(panel.picture)] == [(2, 0, 0)] * 4
     for value in (1.0, 0.1):
         panel.value.value = value
         run = trained(value)
@@ -63,10 +83,10 @@ def test_runs_come_in_the_background_and_the_slider_moves_between_them(trained) 
             geometry.dispersion(unit, labels).ratio.item(),
         )
         shown = [f"{number:.3f}" for number in numbers]
-        assert panel.frame["readout"] == [["temperature", f"{value:g}"], *map(list, zip(MEASURES, shown, strict=True))]
-        assert panel.frame["points"].shape == (60,)
-        place = panel.frame["chosen"]
-        assert [curve[place] for curve in panel.scene["curves"]] == pytest.approx(numbers)
+        assert panel.picture.readout == [("temperature", f"{value:g}"), *zip(MEASURES, shown, strict=True)]
+        assert places(panel.picture).shape == (30, 2)
+        place = [0.1, 1.0].index(value)
+        assert [ready[place] for *_, ready in curves(panel.picture)] == pytest.approx(numbers)
 
 
 def test_maps_of_all_runs_lie_on_each_other(trained) -> None:
@@ -85,14 +105,13 @@ def test_maps_of_all_runs_lie_on_each_other(trained) -> None:
 
 def test_a_run_that_fails_is_said_and_the_others_go_on(trained) -> None:
     panel = finished(SweepPanel(trained, GRID, jobs=1))
-    assert panel.scene["states"] == ["ready", "failed", "ready"]
-    assert panel.scene["failed"] == ["temperature 0.3 failed: MemoryError: too hot"]
-    assert [curve[1] for curve in panel.scene["curves"]] == [None] * 4
+    assert [counts[:3] for counts in curves(panel.picture)] == [(2, 1, 0)] * 4
+    assert panel.picture.status == "temperature 0.3 failed: MemoryError: too hot"
     panel.value.value = 0.3
-    assert dict(panel.frame["readout"])["this run"] == "failed"
-    text = panel.static().data
-    assert 'stops":["0.1","1"]' in text  # only what can be shown
-    assert "too hot" in text
+    assert dict(panel.picture.readout)["this run"] == "failed"
+    frames, (slider,) = unpacked(panel.static().data)
+    assert slider["stops"] == ["0.1", "1"]  # only what can be shown
+    assert all("too hot" in frame["status"] for frame in frames)
 
 
 def test_runs_that_cannot_be_compared_fail_with_the_reason(trained, make_run) -> None:
@@ -111,7 +130,7 @@ def test_runs_that_cannot_be_compared_fail_with_the_reason(trained, make_run) ->
 
 def test_a_sweep_that_cannot_begin_is_said(trained) -> None:
     panel = finished(SweepPanel(trained, {"epsilon": [0.0, 0.1]}, jobs=1))
-    assert "train cannot be called with epsilon" in panel.frame["status"]
+    assert "train cannot be called with epsilon" in panel.picture.status
     with pytest.raises(ValueError, match="no run to show: TypeError: train cannot be called"):
         panel.static()
 
@@ -133,8 +152,10 @@ def test_a_closed_panel_begins_no_further_runs(trained) -> None:
 
 def test_a_data_set_gives_names_and_images(trained, dataset) -> None:
     panel = finished(SweepPanel(trained, {"temperature": [0.1, 1.0]}, dataset, jobs=1))
-    assert panel.scene["names"] == ["ant", "bee", "cat"]
-    assert panel.scene["tile"] == [6, 4]
+    samples = next(mark for mark in panel.picture.charts[0].marks if isinstance(mark, Points))
+    assert samples.name == ["ant", "bee", "cat"]
+    assert samples.thumbnails
+    assert panel.canvas.sheet["tile"] == [6, 4]
 
 
 def test_unlabelled_samples_are_left_out(make_run) -> None:
@@ -150,13 +171,11 @@ def test_values_stand_where_they_can_be_told_apart() -> None:
     assert positions([0.0, 0.09]) == [0, 1]
 
 
-def test_scene_and_frame_are_functions_of_what_is_there(trained) -> None:
+def test_the_picture_is_a_function_of_what_is_there(trained) -> None:
     shown = {0.1: Shown(trained(0.1), None)}
-    scene = sweep_scene("temperature", [0.1, 0.3, 1.0], shown, {0.3: "no"})
-    assert scene["states"] == ["ready", "failed", "waiting"]
-    assert scene["curves"][1] == [shown[0.1].numbers[1], None, None]
-    frame = sweep_frame("temperature", [0.1, 0.3, 1.0], 1.0, shown, {0.3: "no"})
-    assert frame["chosen"] == 2
+    picture = sweep_picture("temperature", [0.1, 0.3, 1.0], 1.0, shown, {0.3: "no"})
+    assert curves(picture)[1] == (1, 1, 1, [pytest.approx(shown[0.1].numbers[1])])
+    assert dict(picture.readout) == {"temperature": "1", "this run": "waiting"}
 
 
 @pytest.mark.parametrize(

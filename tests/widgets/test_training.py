@@ -1,16 +1,22 @@
 import asyncio
 import math
+import os
+import signal
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
 import torch
+from ipywidgets.widgets.widget import _instances
 from torch import nn
 
 from cl_explore import data, geometry, losses, train
 from cl_explore.data import Dataset
 from cl_explore.widgets import TrainingPanel
-from cl_explore.widgets.live import ENCODERS, LiveTraining, course, training_frame, training_scene
+from cl_explore.widgets.course import training_picture
+from cl_explore.widgets.live import ENCODERS, LiveTraining
+from cl_explore.widgets.marks import Line, Points, Rule, Text
+from cl_explore.widgets.picture import Picture
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +27,15 @@ def points() -> Dataset:
 def begin(points: Dataset, loss: str = "nt_xent", **settings) -> LiveTraining:
     given = {"knobs": dict(losses.get(loss).defaults), "strength": 1.0, "seed": 0, "epochs": 40, "batch_size": 30}
     return LiveTraining(points, losses.get(loss), "linear", **given | settings)
+
+
+def samples(picture: Picture) -> Points:
+    return next(mark for mark in picture.charts[0].marks if isinstance(mark, Points))
+
+
+def step(panel: TrainingPanel) -> int:
+    """At which step the picture is."""
+    return int(dict(panel.picture.readout)["step"].split()[0])
 
 
 def panel_of(points: Dataset, **settings) -> TrainingPanel:
@@ -96,23 +111,37 @@ def test_looks_and_curve_are_thinned_but_keep_both_ends(points: Dataset, monkeyp
     assert (curve[0], curve[-1]) == (0, 32)
 
 
-def test_scene_frame_and_course_are_what_is_drawn(points: Dataset) -> None:
+def test_a_picture_shows_the_samples_and_the_course(points: Dataset) -> None:
     live = begin(points)
     look = live.work(math.inf, steps=3)
-    scene, frame = training_scene(live), training_frame(live, look)
-    assert scene["names"] == ["class 0", "class 1", "class 2"]
-    np.testing.assert_array_equal(scene["group"], points.labels)  # all 120 are shown
-    np.testing.assert_array_equal(frame["points"], look.points.ravel())
-    assert frame["readout"][0] == ["step", "3 of 160"]
-    drawn = course(live)
-    assert drawn["steps"] == [0, 3]
-    assert drawn["curves"][0][1] == pytest.approx(look.numbers[0], rel=1e-3)
+    picture = training_picture(live, look)
+    shown = samples(picture)
+    assert shown.name == ["class 0", "class 1", "class 2"]
+    np.testing.assert_array_equal(shown.group, points.labels)  # all 120 are shown
+    np.testing.assert_array_equal(np.stack([shown.x, shown.y], axis=1), look.points)
+    assert picture.readout[0] == ("step", "3 of 160")
+    course = next(mark for mark in picture.charts[1].marks if isinstance(mark, Line))
+    np.testing.assert_array_equal(course.x, [0, 3])
+    assert course.y[1] == pytest.approx(look.numbers[0], rel=1e-3)
+    first = training_picture(live, live.looks[0])  # on a page without a kernel, which knows the whole course
+    assert first.charts[1].axes == picture.charts[1].axes
+    assert first.charts[1].marks[0].x.tolist() == [0]
+
+
+def test_turned_knobs_are_marked_and_named(points: Dataset) -> None:
+    live = begin(points)
+    live.work(math.inf, steps=5)
+    live.turn({"temperature": 0.2}, 1.0)
+    marks = training_picture(live, live.work(math.inf, steps=5)).charts[1].marks
+    assert [mark.x for mark in marks if isinstance(mark, Rule)] == [5]
+    assert [mark.text for mark in marks if isinstance(mark, Text)] == [("temperature → 0.2",)]
+    assert not any(isinstance(mark, Rule) for mark in training_picture(live, live.looks[1]).charts[1].marks[1:])
 
 
 def test_data_without_classes_is_measured_without_them(points: Dataset) -> None:
     live = begin(Dataset("plain", points.x, torch.full_like(points.labels, -1), points.index, ()))
     assert live.measures == ("loss", "−uniformity")
-    assert training_scene(live)["names"] == ["unlabelled"]
+    assert samples(training_picture(live, live.looks[-1])).name == ["unlabelled"]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -139,20 +168,21 @@ def test_start_pause_turn_resume_stop_and_begin_anew(points: Dataset) -> None:
         panel = panel_of(points, epochs=400)
         panel.buttons["start"].click()
         panel.start()  # a second start is the same training
-        await until(lambda: panel.frame["step"] > 0)
-        assert panel.frame["status"] == "training"
+        await until(lambda: step(panel) > 0)
+        assert panel.picture.status == "training"
         assert panel.buttons["start"].disabled
         panel.knobs["temperature"].value = 0.1
         await until(lambda: panel.live.method.knobs["temperature"] == pytest.approx(0.1))
         panel.buttons["pause"].click()
         await asyncio.sleep(0.3)
-        held = panel.frame["step"]
+        held = step(panel)
         await asyncio.sleep(0.1)
-        assert panel.frame["step"] == held == panel.live.loop.step
-        assert panel.frame["moving"] == 0
-        assert panel.frame["turns"][0][1:] == ["temperature", "0.1"]
+        assert step(panel) == held == panel.live.loop.step
+        assert panel.canvas.tick == 0
+        texts = [mark.text for mark in panel.picture.charts[1].marks if isinstance(mark, Text)]
+        assert texts == [("temperature → 0.1",)]
         panel.start()
-        await until(lambda: panel.frame["step"] > held)
+        await until(lambda: step(panel) > held)
         live = panel.live
         panel.buttons["stop"].click()
         assert isinstance(panel.run, train.Run)
@@ -170,8 +200,8 @@ def test_a_training_comes_to_its_end_by_itself(points: Dataset) -> None:
         panel = panel_of(points, epochs=2)
         panel.start()
         await until(lambda: panel.run is not None)
-        assert panel.frame["step"] == 8
-        assert "ended at step 8" in panel.frame["status"]
+        assert step(panel) == 8
+        assert "ended at step 8" in panel.picture.status
         assert not panel.buttons["start"].disabled
 
     play(scene)
@@ -182,10 +212,10 @@ def test_reset_while_training_drops_what_was_under_way(points: Dataset) -> None:
         panel = panel_of(points, epochs=400)
         origin = [weight.clone() for weight in panel.live.method.parameters()]
         panel.start()
-        await until(lambda: panel.frame["step"] > 0)
+        await until(lambda: step(panel) > 0)
         panel.reset()
         await asyncio.sleep(0.2)
-        assert panel.frame["step"] == panel.live.loop.step == 0
+        assert step(panel) == panel.live.loop.step == 0
         for weight, before in zip(panel.live.method.parameters(), origin, strict=True):
             torch.testing.assert_close(weight, before, rtol=0, atol=0)
 
@@ -196,32 +226,59 @@ def test_an_interrupt_leaves_a_whole_state_that_goes_on(points: Dataset) -> None
     async def scene() -> None:
         panel = panel_of(points, epochs=400)
         panel.start()
-        await until(lambda: panel.frame["step"] > 0)
+        await until(lambda: step(panel) > 0)
         panel._task.cancel()  # as an interrupt of the kernel ends it, wherever it stands
-        await until(lambda: panel.frame["moving"] == 0)
+        await until(lambda: panel.canvas.tick == 0)
         await asyncio.sleep(0.2)
-        step = panel.live.loop.step
+        held = panel.live.loop.step
         assert not panel.live.method.training
-        assert panel.live.loop.run().history["step"].iloc[-1] == step
+        assert panel.live.loop.run().history["step"].iloc[-1] == held
         panel.start()
-        await until(lambda: panel.live.loop.step > step)
+        await until(lambda: panel.live.loop.step > held)
         panel.close()
 
     play(scene)
+
+
+def test_an_interrupt_of_an_idle_kernel_pauses_the_training(points: Dataset) -> None:
+    async def scene() -> None:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel does between two cells
+        try:
+            panel = panel_of(points, epochs=400)
+            panel.start()
+            await until(lambda: step(panel) > 0)
+            os.kill(os.getpid(), signal.SIGINT)
+            await until(lambda: panel.canvas.tick == 0)
+            assert panel.picture.status == "paused"
+            await until(lambda: signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+            panel.close()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    play(scene)
+
+
+def test_controls_of_a_loss_that_is_left_are_freed(points: Dataset) -> None:
+    panel = panel_of(points)
+    before = len(_instances)
+    for name in ("uniformity", "nt_xent"):
+        panel.loss.value = losses.get(name)
+    assert len(_instances) == before
+    panel.close()
 
 
 def test_refused_knobs_and_settings_are_said_where_the_reader_looks(points: Dataset) -> None:
     panel = panel_of(points, loss="varcon")
     panel.knobs["epsilon"].value = 0.09
     panel.knobs["temperature"].value = 0.05
-    assert "not taken" in panel.frame["status"]
-    assert "epsilon" in panel.frame["status"]
+    assert "not taken" in panel.picture.status
+    assert "epsilon" in panel.picture.status
     panel.encoder.value = "ConvNet"
-    assert "needs images" in panel.frame["status"]
+    assert "needs images" in panel.picture.status
     assert panel.live is None
     panel.knobs["temperature"].value = 0.5
     panel.encoder.value = "linear"
-    assert panel.frame["status"] == "ready"
+    assert panel.picture.status == "ready"
     assert panel.live.method.knobs["epsilon"] == 0.09
     panel.encoder.value = "ConvNet"
     with pytest.raises(ValueError, match="no training to show"):
@@ -237,10 +294,10 @@ def test_an_error_while_training_stops_it_and_is_said(points: Dataset) -> None:
 
         panel.live.method.step = broken
         panel.start()
-        await until(lambda: panel.frame["moving"] == 0)
-        assert panel.frame["status"] == "stopped: no more memory"
+        await until(lambda: panel.canvas.tick == 0)
+        assert panel.picture.status == "stopped: no more memory"
         panel.reset()
-        assert panel.frame["status"] == "ready"
+        assert panel.picture.status == "ready"
 
     play(scene)
 
@@ -251,9 +308,9 @@ def test_menus_change_data_loss_and_knobs(points: Dataset) -> None:
     panel.loss.value = losses.get("supcon")
     assert list(panel.knobs) == [knob.name for knob in losses.get("supcon").knobs]
     assert panel.live.method.loss is losses.get("supcon")
-    assert panel.scene["title"] == f"{losses.get('supcon').title} on gaussians"
+    assert panel.picture.title == f"{losses.get('supcon').title} on gaussians"
     panel.data.value = "digits"
-    assert "digits" in panel.scene["title"]
+    assert "digits" in panel.picture.title
     panel.epochs.value = 3
     assert panel.live.loop.settings.epochs == 3
     panel.data.value = "gaussians"
@@ -278,6 +335,9 @@ def test_static_shows_the_training_so_far_or_records_one(points: Dataset, monkey
         ({"encoder": "ConvNet"}, "encoder 'ConvNet' needs images, got the vectors of gaussians"),
         ({"batch_size": 500}, "batch_size must be at most the 120 samples"),
         ({"loss": "moco"}, "loss moco cannot be computed"),
+        ({"lr": 0.5}, "lr must be between 0.0001 and 0.1, got 0.5"),
+        ({"lr": 1e-5}, "lr must be between 0.0001 and 0.1, got 1e-05"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
     ],
 )
 def test_bad_input_is_named(points: Dataset, arguments: dict, message: str) -> None:

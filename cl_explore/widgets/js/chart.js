@@ -1,7 +1,7 @@
 // One chart: its canvas with axes and marks, and what pointer and keys do on it.
 
 import { MARKS } from "./marks.js";
-import { font, line, scale, shade, short, text, ticks, turned } from "./paint.js";
+import { DASHES, MARKERS, font, line, scale, shade, short, text, ticks, turned } from "./paint.js";
 
 const REACH = 14;  // pixels within which the pointer finds a point
 const SIZE = 11;  // of the numbers at ticks
@@ -71,6 +71,15 @@ export function hoverText(mark, i) {
   });
 }
 
+// The items within a closed line through pixels.
+export function inside(path, { xs, ys }) {
+  const within = (_, i) => path.filter(([x, y], k) => {
+    const [u, v] = path.at(k - 1);
+    return (y > ys[i]) !== (v > ys[i]) && xs[i] < x + ((ys[i] - y) * (u - x)) / (v - y);
+  }).length % 2;
+  return Array.from(xs, (_, i) => i).filter(within);
+}
+
 // The knobs that take an item's x and y when it is dragged.
 export function dragged({ drag, drag_x, drag_y, x, kind }, i) {
   if (kind === "rule") return drag ? (x === undefined ? { y: drag } : { x: drag }) : {};
@@ -85,8 +94,19 @@ const HTML = `<div class="clx-head"></div><div class="clx-legend"></div>
   <div class="clx-plot"><canvas role="img"></canvas><div class="clx-ring" hidden></div>
   <div class="clx-tip" hidden></div></div><div class="clx-note"></div>`;
 
+// Small picture i of a sheet, about 64 pixels large.
+function thumbnail({ sprite, tile: [w, h], columns }, i) {
+  const by = Math.max(1, Math.round(64 / Math.max(w, h))), node = document.createElement("div");
+  node.className = "clx-thumb";
+  Object.assign(node.style, {
+    width: `${by * w}px`, height: `${by * h}px`, background: `url(${sprite})`, backgroundSize: `${by * w * columns}px`,
+    backgroundPosition: `${-by * w * (i % columns)}px ${-by * h * Math.floor(i / columns)}px`,
+  });
+  return node;
+}
+
 // `again` asks for a painting, `say` tells a screen reader, `send` takes knobs with their new values.
-export function makeChart(home, { again, say, send }) {
+export function makeChart(home, { again, say, send, sheet }) {
   home.innerHTML = HTML;
   const [head, legend, frame, note] = home.children, [canvas, halo, tip] = frame.children;
   const ctx = canvas.getContext("2d"), view = { yaw: 0.5, pitch: 0.4 };
@@ -112,6 +132,7 @@ export function makeChart(home, { again, say, send }) {
     halo.style.transform = `translate(${x - 10}px, ${y - 10}px)`;
     tip.textContent = words;
     if (!words) return;
+    if (mark.thumbnails && sheet().sprite) tip.prepend(thumbnail(sheet(), item.i));
     const room = canvas.clientWidth - tip.offsetWidth, beside = x + 14 > room ? x - 14 - tip.offsetWidth : x + 14;
     const high = Math.min(y - tip.offsetHeight / 2, canvas.clientHeight - tip.offsetHeight);
     tip.style.transform = `translate(${Math.max(0, Math.min(beside, room))}px, ${Math.max(0, high)}px)`;
@@ -120,9 +141,9 @@ export function makeChart(home, { again, say, send }) {
   // Sends the knobs of an item for a new place of it, in pixels or by a share of the axes.
   function move(item, x, y) {
     const knobs = dragged(item.target.mark, item.i), next = {};
-    const inside = (share) => Math.max(0, Math.min(1, share)), { box } = plot;
-    if (knobs.x) next[knobs.x] = scale(spec.x).value(inside((x - box.x) / box.w));
-    if (knobs.y) next[knobs.y] = scale(spec.y).value(inside((box.y + box.h - y) / box.h));
+    const kept = (share) => Math.max(0, Math.min(1, share)), { box } = plot;
+    if (knobs.x) next[knobs.x] = scale(spec.x).value(kept((x - box.x) / box.w));
+    if (knobs.y) next[knobs.y] = scale(spec.y).value(kept((box.y + box.h - y) / box.h));
     send(next);
   }
 
@@ -132,9 +153,12 @@ export function makeChart(home, { again, say, send }) {
     again();
   }
 
-  canvas.onpointerdown = ({ offsetX: x, offsetY: y, pointerId }) => {
-    const item = pick(targets, x, y);
-    held = { item: movable(item) ? item : null, x, y, far: 0 };
+  const rope = () => targets.find(({ mark }) => mark.lasso);
+  const select = (rows) => rope() && send({ [rope().mark.lasso]: rows });
+
+  canvas.onpointerdown = ({ offsetX: x, offsetY: y, pointerId, shiftKey }) => {
+    const item = pick(targets, x, y), path = rope() && spec.turns === shiftKey ? [[x, y]] : null;
+    held = { item: movable(item) ? item : null, x, y, far: 0, path };
     canvas.setPointerCapture(pointerId);
     point(item);
   };
@@ -143,10 +167,16 @@ export function makeChart(home, { again, say, send }) {
     const [dx, dy] = [x - held.x, y - held.y];
     held = { ...held, x, y, far: held.far + Math.hypot(dx, dy) };
     if (held.item) move(held.item, x, y);
-    else if (spec.turns) turn(dx, dy);
+    else if (held.path) {
+      held.path.push([x, y]);
+      again();
+    } else if (spec.turns) turn(dx, dy);
   };
   canvas.onpointerup = () => {
     if (held?.far < 5 && over?.target.mark.pick) send({ [over.target.mark.pick]: over.i });
+    else if (held?.far < 5) select([]);
+    else if (held?.path) select(inside(held.path, rope()));
+    if (held?.path) again();
     held = null;
     point(same(over));
   };
@@ -157,6 +187,7 @@ export function makeChart(home, { again, say, send }) {
   canvas.onkeydown = (event) => {
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const chosen = event.key === "Enter" && over?.target.mark.pick;
+    if (event.key === "Escape") return void select([]);
     if (!steps && !chosen) return;
     event.preventDefault();
     if (chosen) return send({ [chosen]: over.i });
@@ -179,9 +210,13 @@ export function makeChart(home, { again, say, send }) {
       if (head.textContent !== spec.title) head.textContent = spec.title;
       if (note.textContent !== spec.note) note.textContent = spec.note;
       canvas.setAttribute("aria-label", [spec.title, alt].filter(Boolean).join(". "));
-      const { text: names, html } = key(spec.marks);
+      const { text: names, html, knobs } = key(spec.marks);
       if (names !== legendary) legend.innerHTML = html;
       legendary = names;
+      legend.onclick = ({ target }) => {
+        const knob = knobs[[...legend.children].indexOf(target.closest("span"))];
+        if (knob) send(knob);
+      };
     },
     paint(theme, width) {
       const ratio = window.devicePixelRatio || 1;
@@ -210,11 +245,12 @@ export function makeChart(home, { again, say, send }) {
         ctx.globalAlpha = mark.alpha;
         const found = MARKS[mark.kind](ctx, mark, plot);
         ctx.restore();
-        if (found && (mark.hover || mark.pick || mark.drag || mark.drag_x?.length || mark.drag_y?.length))
+        if (found && (mark.hover || mark.pick || mark.lasso || mark.drag || mark.drag_x?.length || mark.drag_y?.length))
           targets.push({ ...found, mark });
       }
       canvas.tabIndex = targets.length || spec.turns ? 0 : -1;  // only what answers to keys is on the way of Tab
-      const drags = targets.some(({ mark }) => mark.drag || mark.drag_x?.length || mark.drag_y?.length);
+      if (held?.path) line(ctx, [...held.path, held.path[0]], theme.ink, 1.5, DASHES.dashed);
+      const drags = targets.some(({ mark }) => mark.drag || mark.lasso || mark.drag_x?.length || mark.drag_y?.length);
       canvas.style.touchAction = spec.turns || drags ? "none" : "pan-y";
       if (over) point(same(over));
     },
@@ -222,7 +258,7 @@ export function makeChart(home, { again, say, send }) {
 }
 
 // The legend of marks that have a name, as HTML with small drawings: lines with their dashes, markers, or patches.
-export function legendOf(marks, theme, { MARKERS, DASHES }) {
+export function legendOf(marks, theme) {
   const safe = (string) => string.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
   const rows = marks.filter(({ name }) => name.length).flatMap((mark) => {
     const names = [mark.name].flat(), colours = [mark.colour ?? "ink"].flat();
@@ -234,7 +270,9 @@ export function legendOf(marks, theme, { MARKERS, DASHES }) {
         fill="${mark.hollow ? "none" : colour}" stroke="${colour}"/>`
       : mark.dash ? `<path d="M0 7h18" stroke="${colour}" stroke-width="2.2" stroke-dasharray="${DASHES[mark.dash]}"/>`
         : `<rect x="2" y="2" width="14" height="10" fill="${colour}" fill-opacity="${mark.alpha}"/>`;
-    return `<span><svg width="18" height="14" aria-hidden="true">${shape}</svg>${safe(name)}</span>`;
+    const span = `<span${mark.legend ? ' style="cursor: pointer"' : ""}>`;
+    return `${span}<svg width="18" height="14" aria-hidden="true">${shape}</svg>${safe(name)}</span>`;
   });
-  return { text: rows.map(({ name, colour }) => name + colour).join("\n"), html: html.join("") };
+  const knobs = rows.map(({ mark, k }) => (mark.legend ? { [mark.legend]: k } : null));
+  return { text: rows.map(({ name, colour }) => name + colour).join("\n"), html: html.join(""), knobs };
 }

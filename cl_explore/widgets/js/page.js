@@ -1,5 +1,6 @@
 // Where pictures come from: `live` from a kernel, `still` from frames that came with the page.
 
+import { linked } from "./near.js";
 import { mount } from "./view.js";
 
 // The value in which every { $: ... } is replaced by what `find` gives for it.
@@ -59,7 +60,7 @@ export function live({ model, el }) {
     model.set("moved", { knobs, count: ++count });
     model.save_changes();
   }
-  const { show, stop } = mount(el.appendChild(document.createElement("div")), send, drawn);
+  const { show, stop } = mount(el.appendChild(document.createElement("div")), send, drawn, () => model.get("sheet"));
   let shown = null;
   const update = () => {
     const data = model.get("data");
@@ -86,8 +87,9 @@ export function unpacked({ type, data, scale }) {
 // The frame at the places of the sliders, of which the last turns fastest.
 export const frameAt = (stops, places) => stops.reduce((frame, count, i) => frame * count + places[i], 0);
 
-export function still(root, { frames, shared, sliders }) {
+export function still(root, { frames, shared, sliders, sheet }) {
   const known = new Map();
+  let chosen = {};
   const find = (place) => {
     if (!known.has(place)) {
       const part = shared[place];
@@ -102,15 +104,16 @@ export function still(root, { frames, shared, sliders }) {
       const far = slider.values.map((value) => Math.abs(value - knobs[slider.name]));
       slider.input.value = far.indexOf(Math.min(...far));
     }
+    chosen = knobs;
     update();
-  });
+  }, () => {}, () => sheet);
   const update = () => {
     for (const { input, output, stops } of sliders) {
       output.value = stops[input.value];
       input.setAttribute("aria-valuetext", stops[input.value]);
     }
     const frame = frameAt(sliders.map(({ stops }) => stops.length), sliders.map(({ input }) => Number(input.value)));
-    show(resolved(frames[frame], find));
+    show(linked(resolved(frames[frame], find), chosen));
   };
   for (const slider of sliders) {
     const label = form.appendChild(document.createElement("label"));

@@ -1,6 +1,6 @@
 // A picture in the page: title, rows of charts, read-out and status; in the colours of the page around it.
 
-import { DASHES, MARKERS, THEMES } from "./paint.js";
+import { THEMES } from "./paint.js";
 import { legendOf, makeChart } from "./chart.js";
 
 // JupyterLab and pages made by nbconvert say which theme they have; other pages follow the reader's own setting.
@@ -15,8 +15,9 @@ const write = (node, words) => {
 };
 const add = (parent, name) => Object.assign(parent.appendChild(document.createElement("div")), { className: name });
 
-// `send` takes knobs that the reader has set on the picture itself; `drawn` is called when a new picture is painted.
-export function mount(root, send, drawn = () => {}) {
+// `send` takes knobs that the reader has set on the picture itself; `drawn` is called when a new picture is painted;
+// `sheet` gives the small pictures that the pointer shows.
+export function mount(root, send, drawn, sheet) {
   root.classList.add("clx");
   const title = add(root, "clx-title"), body = add(root, "clx-rows"), readout = add(root, "clx-readout");
   const status = add(root, "clx-status");
@@ -43,7 +44,7 @@ export function mount(root, send, drawn = () => {}) {
       return columns.flatMap((column) => {
         const home = add(row, "clx-column");
         home.style.flexGrow = Math.max(...column.map(({ look }) => look.width));
-        return column.map(() => makeChart(add(home, "clx-chart"), { again, send, say: (words) => say(words) }));
+        return column.map(() => makeChart(add(home, "clx-chart"), { again, send, sheet, say: (words) => say(words) }));
       });
     });
     for (const { canvas } of charts) sizes.observe(canvas);
@@ -64,7 +65,7 @@ export function mount(root, send, drawn = () => {}) {
     shape = JSON.stringify(lines);
     write(title, picture.title);
     const alt = [picture.alt, ...picture.readout.map((pair) => pair.join(" "))].join("; ");
-    const key = (marks) => legendOf(marks, theme, { MARKERS, DASHES });
+    const key = (marks) => legendOf(marks, theme);
     const specs = picture.rows.flat(2);
     charts.forEach((chart, i) => chart.show(specs[i], i ? "" : alt, key));  // said once, at the first chart
     readout.setAttribute("aria-live", moving ? "off" : "polite");  // thirty numbers a second are no help
