@@ -1,6 +1,7 @@
 """What losses with a state, a weighing, a sort or two codes are to each other."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +67,7 @@ def cacr_without_weights_is_a_mean_of_distances(z: Tensor, y: Tensor, tau: float
 
 @identity
 def cacr_of_all_pairs_does_not_mind_the_order_of_views(z: Tensor, y: Tensor, tau: float) -> Sides:
-    knobs = {"tau_pos": tau, "tau_neg": 3 * tau, "pairs": "all"}
+    knobs: dict[str, Any] = {"tau_pos": tau, "tau_neg": 3 * tau, "pairs": "all"}
     return cacr(z, **knobs), cacr(z.flip(1), **knobs)
 
 
@@ -86,7 +87,7 @@ def cacr_momentum_of_one_query_is_info_nce(z: Tensor, y: Tensor, tau: float) -> 
 
 @identity
 def cacr_momentum_of_equal_queries_is_the_one_of_one(z: Tensor, y: Tensor, tau: float) -> Sides:
-    knobs = {"temperature": tau, "cost": "euclidean"}
+    knobs: dict[str, Any] = {"temperature": tau, "cost": "euclidean"}
     return cacr_momentum(z[:, :1].expand(-1, 3, -1), z[:, 1], **knobs), cacr_momentum(z[:, 0], z[:, 1], **knobs)
 
 

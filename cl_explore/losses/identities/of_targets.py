@@ -1,5 +1,7 @@
 """What losses led by numbers, lists or a teacher are to each other."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,7 +12,7 @@ from cl_explore.losses.identities.web import Sides, identity, partners, points, 
 from cl_explore.losses.listwise import listwise_kl, listwise_wasserstein
 from cl_explore.losses.regression import rnc, supremix
 
-PLAIN = {"distance_weight": "off", "mix_negatives": "off", "mix_positives": "off"}
+PLAIN: dict[str, Any] = {"distance_weight": "off", "mix_negatives": "off", "mix_positives": "off"}
 
 
 @identity
