@@ -47,11 +47,6 @@ def small(train: Dataset, embedding: int = 32) -> tuple[nn.Module, nn.Module]:
     return encoder, projection_head(width(encoder), width(encoder), embedding)
 
 
-def raw(train: Dataset) -> tuple[nn.Module, nn.Module]:
-    """No network at all: h and z are the numbers of a sample."""
-    return nn.Flatten(), nn.Identity()
-
-
 class Entry:
     """A method of a plan, and all that decides how it is trained but the seed and the training part."""
 
@@ -99,10 +94,9 @@ def baselines(**common: Any) -> dict[str, Entry]:
 
     common: of `Entry`, as the plan's other entries have it (networks, augment, ...).
     """
-    return {
-        "raw input": Entry("nt_xent", **{**common, "settings": None, "networks": raw}),
-        "untrained encoder": Entry("nt_xent", **{**common, "settings": None}),
-    }
+    untrained = {**common, "settings": None}
+    raw = {**untrained, "networks": lambda train: (nn.Flatten(), nn.Identity())}
+    return {"raw input": Entry("nt_xent", **raw), "untrained encoder": Entry("nt_xent", **untrained)}
 
 
 class Comparison(NamedTuple):
