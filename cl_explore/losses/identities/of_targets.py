@@ -50,7 +50,7 @@ def supremix_of_unique_targets_without_weight_and_mixtures_is_nt_xent(z: Tensor,
 @identity
 def supremix_with_no_anchor_in_its_mixtures_counts_negatives_twice(z: Tensor, y: Tensor, tau: float) -> Sides:
     targets = torch.arange(len(z), dtype=z.dtype)
-    knobs = PLAIN | {"mix_negatives": "on", "reduction": "none"}
+    knobs: dict[str, Any] = PLAIN | {"mix_negatives": "on", "reduction": "none"}
     twice = strangers(z).repeat(1, 2, 1)
     return (
         supremix(z, targets, temperature=tau, anchor_share=0.0, **knobs),
@@ -63,7 +63,7 @@ def supremix_mixes_a_positive_out_of_two_neighbours(z: Tensor, y: Tensor, tau: f
     """Targets 0, 1, 3: the middle one has the mixture 2/3 and 1/3 of its neighbours for a positive."""
     x = F.normalize(z[:3, 0], dim=-1)
     targets = torch.tensor([0.0, 1.0, 3.0], dtype=z.dtype)
-    knobs = PLAIN | {"mix_positives": "on"}
+    knobs: dict[str, Any] = PLAIN | {"mix_positives": "on"}
     left = supremix(x, targets, temperature=tau, window=2.5, reduction="none", **knobs)[1:2]
     mixture = (2 * x[[0]] + x[[2]]) / 3
     right = losses.info_nce(x[[1]], mixture, x[[0, 2]], temperature=tau, normalize=False, reduction="none")
