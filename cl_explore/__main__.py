@@ -1,4 +1,4 @@
-"""`python -m cl_explore` lives here: the same as the console script `cl-explore`."""
+"""`python -m cl_explore`, the same as the console script `cl-explore`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The check-up lives here: what is installed, what is present, and what to do about what is missing."""
+"""The check-up: what is installed, what is present, and what to do about what is missing."""
 
 import importlib
 import platform

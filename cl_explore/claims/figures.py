@@ -1,4 +1,4 @@
-"""Here live the two pictures that studies draw, a dot for each seed and a curve over a setting, and their files."""
+"""The two pictures that studies draw, a dot for each seed and a curve over a setting, and their files."""
 
 import hashlib
 import json

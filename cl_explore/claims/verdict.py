@@ -1,4 +1,4 @@
-"""Here live claims, and the verdict of paired seeds on each: holds, fails or undecided."""
+"""Claims, and the verdict of paired seeds on each: holds, fails or undecided."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Claim:
     """A sentence that numbers can contradict, fixed before they are seen.
 
     text: the sentence. metric: the column it is about. method: the row it is about. baseline: the row that it is
-    compared with at equal seed, or a fixed number. expect: whether metric(method) - metric(baseline) shall be "higher"
+    compared with at equal seed, or a fixed number. expect: whether metric(method) - metric(baseline) must be "higher"
     than +margin, "lower" than -margin, or "equal", between the two. negative: the claim says that something does *not*
     help, or that the paper's gain is not to be seen here.
     """

@@ -135,7 +135,7 @@ def _decode(pictures: Pictures, folder: Path, channels: int, size: int | None) -
                 if image.shape != shape:
                     raise ValueError(
                         f"images must have one size, got {shape[1:]} and {image.shape[1:]} ({names[row]} in "
-                        f"{pictures.where}): give the size that all shall have, such as size=64"
+                        f"{pictures.where}): give the size that all should have, such as size=64"
                     )
                 out.seek(start + row * each)
                 out.write(image.tobytes())

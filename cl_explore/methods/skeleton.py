@@ -49,7 +49,7 @@ class Skeleton(Method):
         classes: for a loss that takes prototypes (which are learned) or logits (of a linear classifier of h): how many
             classes or clusters there are; for one that takes their counts: the size of each (C,).
         targets: the factor of the data set that a loss of targets reads; the labels, if left out.
-        knobs: those of a loss of the catalogue that shall not stand at their default; a module has its own.
+        knobs: those of a loss of the catalogue that do not stand at their default; a module has its own.
 
         ValueError says what an unfit loss needs and which skeleton serves it, and names the nearest losses for an
         unknown name; TypeError names the loss's knobs for an unknown knob.

@@ -1,4 +1,4 @@
-"""Here live the maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
+"""Maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
 
 import uuid
 from typing import NamedTuple

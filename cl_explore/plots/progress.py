@@ -1,4 +1,4 @@
-"""The picture of a training run lives here: its loss, and the geometry of its embeddings on the way."""
+"""The picture of a training run: its loss, and the geometry of its embeddings on the way."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The house style lives here: one palette, one marker a class, one system of figure sizes, pictures with alt text."""
+"""The house style: one palette, one marker a class, one system of figure sizes, pictures with alt text."""
 
 from io import BytesIO
 from typing import Any, Literal

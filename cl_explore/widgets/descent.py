@@ -1,4 +1,4 @@
-"""Here live free points on a sphere, the pull of a loss on them and the steps they make."""
+"""Free points on a sphere, the pull of a loss on them and the steps they make."""
 
 from typing import Any, NamedTuple
 

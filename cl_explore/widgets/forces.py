@@ -1,4 +1,4 @@
-"""Here lives what a loss does to pairs: the force between two points, read off the gradient of any loss."""
+"""What a loss does to pairs: the force between two points, read off the gradient of any loss."""
 
 from functools import cache
 from typing import Any, NamedTuple

@@ -35,7 +35,7 @@ def misordered(method: Method, train: Dataset, test: Dataset, *, seed: int) -> d
 
 def focus(steepness: float) -> float:
     """Share of the gradient to ten negatives, at cosines -.5, -.35, ... .85, that goes to the four highest of them,
-    when one positive at .5 shall rank above all."""
+    when one positive at .5 must rank above all."""
     negatives = torch.linspace(-0.5, 0.85, 10, dtype=torch.float64).requires_grad_()
     _, permutation = soft_sort(torch.cat([negatives, negatives.new_tensor([0.5])]), steepness)
     right = torch.cat([permutation[:10, :10].sum(1), permutation[10:, 10]])

@@ -1,4 +1,4 @@
-"""Pictures of pairs live here: how alike positives and negatives are, and which negatives a temperature listens to."""
+"""Pictures of pairs: how alike positives and negatives are, and which negatives a temperature listens to."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures of embeddings as points in the plane live here, coloured and marked by class."""
+"""Pictures of embeddings as points in the plane, coloured and marked by class."""
 
 from collections.abc import Sequence
 
