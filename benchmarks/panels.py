@@ -74,8 +74,8 @@ WATCH = """(root) => {
     watch.began = null;
   };
   root.addEventListener("keydown", (event) => { watch.began = event.timeStamp; }, true);
-  for (const canvas of root.querySelectorAll("canvas"))
-    new MutationObserver(drawn).observe(canvas, { attributeFilter: ["width"] });
+  const canvas = root.querySelector("canvas");  // the first one, as all charts are painted together
+  if (canvas) new MutationObserver(drawn).observe(canvas, { attributeFilter: ["width"] });
   for (const picture of root.querySelectorAll("img"))
     picture.addEventListener("load", () => requestAnimationFrame(drawn));
 }"""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from cl_explore.losses import Loss
 from cl_explore.widgets.descent import Points
 from cl_explore.widgets.forces import AXIS, Forces
-from cl_explore.widgets.marks import Arrows, Line, Mark, Rule, Text, circle
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Arrows, Line, Rule, Text, circle
 from cl_explore.widgets.marks import Points as Dots
 from cl_explore.widgets.picture import Axis, Chart, Picture
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from cl_explore.losses import Knob, Loss
 from cl_explore.plots.style import class_look
 from cl_explore.widgets.descent import MEASURES, Points, measure, move, pull
-from cl_explore.widgets.marks import Arrows, Edges, Line, Mark, Rule, circle
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Arrows, Edges, Line, Rule, circle
 from cl_explore.widgets.marks import Points as Dots
 from cl_explore.widgets.picture import Axis, Chart, Picture
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from cl_explore.widgets.chosen import Chosen, Samples
 from cl_explore.widgets.looks import NAMED, SHADES, Colours
-from cl_explore.widgets.marks import Edges, Heat, Line, Mark, Points, Text, circle
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Edges, Heat, Line, Points, Text, circle
 from cl_explore.widgets.picture import Axis, Chart
 
 BARE: dict[str, Any] = {"equal": True, "bare": True}

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cl_explore.widgets.marks import Mark
+from cl_explore.widgets.mark import Mark
 
 
 @dataclass(frozen=True)

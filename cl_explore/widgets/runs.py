@@ -14,7 +14,8 @@ from cl_explore.train import Run
 from cl_explore.widgets.chosen import Samples
 from cl_explore.widgets.looks import class_colours
 from cl_explore.widgets.maps import disc, dots
-from cl_explore.widgets.marks import Line, Mark, Points, Rule, Text
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Line, Points, Rule, Text
 from cl_explore.widgets.neighbourhood import vote
 from cl_explore.widgets.picture import Axis, Chart, Picture
 

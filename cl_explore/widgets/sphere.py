@@ -24,7 +24,7 @@ from cl_explore.widgets.panel import Panel, free, row
 from cl_explore.widgets.picture import Picture
 from cl_explore.widgets.wire import Slider, static_block
 
-FRAME_SECONDS = 1 / 30
+FRAME_SECONDS = 1 / 32
 AHEAD = 8  # frames that may be under way to the page
 TURN_SECONDS = 0.01
 MOST_POINTS = 2000
@@ -145,7 +145,7 @@ class SpherePanel(Panel):
         self._draw(steps=True)
 
     def start(self) -> None:
-        """Keep stepping, thirty times a second at most, until `pause` or until no page shows the panel any more.
+        """Keep stepping, about thirty times a second, until `pause` or until no page shows the panel any more.
 
         Raises RuntimeError where no event loop runs; a notebook has one.
         """
@@ -168,13 +168,13 @@ class SpherePanel(Panel):
 
     async def _run(self, animation: object) -> None:
         clock = asyncio.get_running_loop().time
-        self._seen = self._sent
+        self._seen, due = self._sent, clock()
         while self._moving is animation:
-            began = clock()
             self._sent += 1
             if not self._draw(steps=True) or not await self._watched():
                 return self.pause()
-            await asyncio.sleep(max(0.0, began + FRAME_SECONDS - clock()))
+            due = max(due + FRAME_SECONDS, clock() - FRAME_SECONDS)  # a late frame delays the next ones little
+            await asyncio.sleep(max(0.0, due - clock()))
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         self._seen = int(content["drawn"])

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cl_explore.plots.style import DPI, FULL_WIDTH, RC, SEQUENTIAL
+from cl_explore.widgets.mark import Mark
 from cl_explore.widgets.marks import (
     Arrows,
     Band,
@@ -24,7 +25,6 @@ from cl_explore.widgets.marks import (
     Heat,
     Images,
     Line,
-    Mark,
     Points,
     Polygon,
     Rule,

@@ -13,7 +13,8 @@ from scipy.special import expit, logsumexp
 from torch import Tensor
 
 from cl_explore.widgets.controls import WIDE
-from cl_explore.widgets.marks import Band, Bars, Dash, Line, Mark, Points, Rule, Text
+from cl_explore.widgets.mark import Dash, Mark
+from cl_explore.widgets.marks import Band, Bars, Line, Points, Rule, Text
 from cl_explore.widgets.panel import Panel
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 from cl_explore.widgets.wire import Slider, static_block

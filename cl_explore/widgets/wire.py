@@ -16,7 +16,7 @@ import numpy as np
 from IPython.display import HTML
 from numpy.typing import NDArray
 
-from cl_explore.widgets.marks import Mark
+from cl_explore.widgets.mark import Mark
 from cl_explore.widgets.picture import Chart, Picture
 
 MODULES = (

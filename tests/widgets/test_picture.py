@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from cl_explore.widgets import marks
-from cl_explore.widgets.marks import Line, Mark, Points
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Line, Points
 from cl_explore.widgets.picture import Axis, Chart, Picture
 from cl_explore.widgets.still import add, png
 

@@ -9,7 +9,8 @@ from torch import Generator, Tensor
 from cl_explore import losses
 from cl_explore.losses import Knob
 from cl_explore.widgets.knobs import counter, dial, of
-from cl_explore.widgets.marks import Edges, Line, Mark, Points, Rule, circle
+from cl_explore.widgets.mark import Mark
+from cl_explore.widgets.marks import Edges, Line, Points, Rule, circle
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 

@@ -15,7 +15,8 @@ from cl_explore.losses import Knob, Loss
 from cl_explore.plots.style import CLASS_COLOURS
 from cl_explore.views import ImageViews
 from cl_explore.widgets.knobs import counter, dial, of
-from cl_explore.widgets.marks import Dash, Images, Line, Mark, Points, Rule
+from cl_explore.widgets.mark import Dash, Mark
+from cl_explore.widgets.marks import Images, Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 

@@ -15,7 +15,8 @@ from cl_explore.plots.style import class_look
 from cl_explore.widgets.descent import Points as FreePoints
 from cl_explore.widgets.descent import move, pull
 from cl_explore.widgets.knobs import counter, dial, of
-from cl_explore.widgets.marks import Arrows, Band, Bars, Dash, Line, Mark, Points, circle
+from cl_explore.widgets.mark import Dash, Mark
+from cl_explore.widgets.marks import Arrows, Band, Bars, Line, Points, circle
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 
