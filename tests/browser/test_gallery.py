@@ -83,7 +83,7 @@ def test_a_click_on_the_map_lists_neighbours_and_a_line_round_points_their_stati
     settle(panel)
     box = panel.locator("canvas").first.bounding_box()
     assert box
-    corners = [(0.08, 0.04), (0.42, 0.04), (0.42, 0.38), (0.3, 0.52), (0.08, 0.52)]  # round class 0
+    corners = [(0.62, 0.03), (0.96, 0.03), (0.96, 0.5), (0.72, 0.5), (0.62, 0.3)]  # round class 0
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     mouse = panel.page.mouse
     mouse.move(*places[0])
