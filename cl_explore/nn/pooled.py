@@ -10,6 +10,7 @@ class Pooled(nn.Module):
 
     Maps (N, P, ...) to (N, out_features), whatever P; the order of the parts does not matter.
 
+    >>> import torch
     >>> from cl_explore.nn import MLP
     >>> Pooled(MLP([3, 32, 16]), "max")(torch.randn(4, 50, 3)).shape
     torch.Size([4, 16])
@@ -35,6 +36,7 @@ class BagOfTokens(nn.EmbeddingBag):
 
     Maps tokens (N, L), int64, to (N, out_features).
 
+    >>> import torch
     >>> BagOfTokens(100, 16)(torch.tensor([[5, 6, 0], [7, 0, 0]])).shape
     torch.Size([2, 16])
     """

@@ -18,7 +18,8 @@ def module(slug: str) -> str:
 
 @pytest.mark.parametrize("slug", papers.slugs())
 def test_only_its_folder_its_test_and_its_lesson_name_a_paper(slug: str) -> None:
-    own = {ROOT / "cl_explore" / "papers" / module(slug), ROOT / "tests" / "papers" / f"test_{module(slug)}.py"}
+    tests = (ROOT / "tests" / "papers").glob(f"test_{module(slug)}*.py")
+    own = {ROOT / "cl_explore" / "papers" / module(slug), *tests}
     code = [path for room in ("cl_explore", "tests", "docs", "benchmarks") for path in (ROOT / room).rglob("*.py")]
     naming = [
         path.relative_to(ROOT).as_posix()
@@ -34,7 +35,7 @@ def test_a_paper_is_whole(slug: str) -> None:
     assert paper.slug == slug
     assert (ROOT / "tests" / "papers" / f"test_{module(slug)}.py").is_file()
     assert {path.stem for path in (ROOT / "cl_explore" / "papers" / module(slug)).glob("*.py")} <= {
-        "__init__", "study", "world", "method", "panel",
+        "__init__", "study", "world", "method", "panel", "tables",
     }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
-from cl_explore.papers.varcon import PAPER, recipe
+from cl_explore.papers.varcon import PAPER
+from cl_explore.papers.varcon import method as recipe
 from cl_explore.views import VectorViews
 
 NETWORKS, AUGMENT = partial(small, embedding=64), VectorViews(noise=0.15, dropout=0.1)

@@ -21,7 +21,7 @@ import pandas as pd
 from cl_explore.claims.bench import Entry, baselines, compare, splits
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
-from cl_explore.papers.varcon import judge, recipe
+from cl_explore.papers.varcon import method as recipe
 
 UNTRAINED = "untrained encoder"
 METHODS = ("VarCon", "SupCon", "SimCLR", UNTRAINED)
@@ -32,7 +32,7 @@ class Experiment:
     """What is trained, and what is measured of it.
 
     data: what it is trained on.
-    measures: "linear", and of `judge.MEASURES`.
+    measures: "linear", and of `recipe.MEASURES`.
     encoder, epochs, batch_size: of the training.
     linear_epochs: of the linear classifier.
     size: side of the images in pixels where the data set leaves it open; such photographs get ImageNet's stem.
@@ -130,8 +130,8 @@ def measured(
 ) -> dict[str, float]:
     """What the experiment measures, by name, in per cent."""
     published = 5.0 if name == UNTRAINED else recipe.recipe(name).linear_lr
-    linear = partial(judge.linear, published_lr=published, epochs=experiment.linear_epochs)
-    measures: dict[str, Callable[..., dict[str, float]]] = {**judge.MEASURES, "linear": linear}
+    linear = partial(recipe.linear, published_lr=published, epochs=experiment.linear_epochs)
+    measures: dict[str, Callable[..., dict[str, float]]] = {**recipe.MEASURES, "linear": linear}
     values: dict[str, float] = {}
     for measure in experiment.measures:
         values |= measures[measure](method, train, test, seed=seed)

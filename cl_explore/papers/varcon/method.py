@@ -1,4 +1,4 @@
-"""VarCon, SupCon and SimCLR on images, as the code of VarCon and of SupContrast, from which it comes, trains them.
+"""VarCon, SupCon and SimCLR on images, trained and judged as the code of VarCon and of SupContrast does.
 
 Published accuracies of a linear classifier in its best epoch on the test part, with a ResNet-50: VarCon 78.29 % on
 CIFAR-100 (abstract; 200 epochs); SupCon 96.0 % and 76.5 %, SimCLR 93.6 % and 70.7 % on CIFAR-10 and CIFAR-100 (README
@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-from cl_explore import nn
+from cl_explore import evaluate, nn
 from cl_explore.claims.bench import Entry
 from cl_explore.data import Dataset
+from cl_explore.methods import Method
 from cl_explore.views import ImageViews
 
 BATCH = 1024
@@ -23,6 +24,10 @@ VIEWS = replace(ImageViews.simclr(), blur=0.0)
 LINEAR_VIEWS = ImageViews(crop_area=0.2, crop_ratio=4 / 3, flip=0.5)
 LINEAR_LRS = (0.1, 0.5, 1.0, 5.0, 10.0)
 """Learning rates of the linear classifier to choose from on a held-out tenth of the training part."""
+
+SHOTS = (1, 5, 10)
+MOST = 10_000
+"""Samples that are clustered: memory grows with their square."""
 
 # VarCon's rate is 0.5 on eight GPUs, each with the gradient of its own rows of the joint loss, which are then averaged:
 # an eighth of the gradient. SGD takes the same steps with an eighth of the rate and eight times the weight decay.
@@ -103,3 +108,59 @@ def widen_stem(backbone: nn.ResNet) -> None:
     torch.nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     backbone.layers[0] = stem
     backbone.layers.insert(3, torch.nn.MaxPool2d(3, 2, padding=1))
+
+
+def linear(
+    method: Method, train: Dataset, test: Dataset, *, seed: int, published_lr: float, epochs: int
+) -> dict[str, float]:
+    """Accuracies of linear classifiers: at the published rate, last and best epoch on the test part; at one chosen."""
+    probe: dict[str, Any] = {"augment": LINEAR_VIEWS, "epochs": epochs, "seed": seed}
+    published = evaluate.linear_probe(method, train, test, lr=published_lr, **probe)
+    chosen = evaluate.linear_probe(method, train, test, lr=LINEAR_LRS, **probe)
+    return {
+        f"linear, lr {published_lr:g}, last epoch": 100 * published.accuracy,
+        f"linear, lr {published_lr:g}, best epoch on the test part": 100 * max(published.history),
+        "linear, lr chosen on a tenth of the training part": 100 * chosen.accuracy,
+    }
+
+
+def neighbours(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """Accuracy of the vote of the 20 nearest training samples."""
+    seen, unseen = evaluate.embed(method, train), evaluate.embed(method, test)
+    return {"kNN, k = 20": 100 * evaluate.knn_accuracy(seen.h, seen.labels, unseen.h, unseen.labels, k=20)}
+
+
+def clusters(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """Agreement of Ward's clusters of unit h with the classes, and the superclasses if there are any."""
+    rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:MOST]
+    truths = {"classes": test.labels, "superclasses": test.factors.get("superclass")}
+    known = {name: labels[rows.to(labels.device)].cpu() for name, labels in truths.items() if labels is not None}
+    counts = [len(labels.unique()) for labels in known.values()]
+    found = {}
+    cuts = evaluate.ward(evaluate.embed(method, test).h[rows], *counts)
+    for (name, labels), groups in zip(known.items(), cuts, strict=True):
+        agreement = evaluate.agreement(groups, labels)
+        found[f"clusters and {name}, ARI"] = 100 * agreement.ari
+        found[f"clusters and {name}, NMI"] = 100 * agreement.nmi
+        found[f"clusters and {name}, homogeneity"] = 100 * agreement.homogeneity
+    return found
+
+
+def few_labels(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """Accuracy with few labelled samples of each class, a mean over draws: the nearest, and a logistic regression."""
+    seen, unseen = evaluate.embed(method, train), evaluate.embed(method, test)
+    found = {}
+    for shots in SHOTS:
+        scores = evaluate.few_label_accuracy(seen.h, seen.labels, unseen.h, unseen.labels, shots, seed=seed)
+        found[f"{shots} labels a class, nearest"] = 100 * scores.nearest
+        found[f"{shots} labels a class, logistic"] = 100 * scores.logistic
+    return found
+
+
+def corruptions(method: Method, train: Dataset, test: Dataset, *, seed: int) -> dict[str, float]:
+    """kNN accuracy on corrupted test images, from clean training images."""
+    found = evaluate.corrupted_accuracy(method, train, test, evaluate.IMAGE_CORRUPTIONS, seed=seed)
+    return {f"kNN under {name}": 100 * value for name, value in found.items()}
+
+
+MEASURES = {"neighbours": neighbours, "clusters": clusters, "few labels": few_labels, "corruptions": corruptions}

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cl_explore import data, nn
 from cl_explore.data import Dataset, published
-from cl_explore.papers.varcon import judge, recipe, study, tables
+from cl_explore.papers.varcon import method as recipe
+from cl_explore.papers.varcon import study, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,7 +127,7 @@ def test_clusters_are_compared_with_classes_and_superclasses() -> None:
     corner = torch.tensor([[1.0, 0.3, 0.0], [1.0, -0.3, 0.0], [0.0, 0.3, 1.0], [0.0, -0.3, 1.0]])
     h = corner[labels] + 0.01 * torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     test = Dataset("tree", h, labels, torch.arange(40), tuple("abcd"), {"superclass": labels // 2})
-    found = judge.clusters(Given(), test, test, seed=0)  # type: ignore[arg-type]
+    found = recipe.clusters(Given(), test, test, seed=0)  # type: ignore[arg-type]
     assert len(found) == 6
     assert list(found.values()) == pytest.approx([100] * 6)
 
@@ -138,7 +139,7 @@ def test_few_labels_are_as_many_as_named() -> None:
     place = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.1]])[torch.arange(80) % 4]
     h = place + 0.01 * torch.randn(80, 3, generator=generator)
     seen = Dataset("two places", h, labels, torch.arange(80), ("a", "b"))
-    found = judge.few_labels(Given(), seen, seen, seed=0)  # type: ignore[arg-type]
+    found = recipe.few_labels(Given(), seen, seen, seed=0)  # type: ignore[arg-type]
     assert found["1 labels a class, nearest"] < 90
     assert found["10 labels a class, nearest"] == pytest.approx(100)
 
