@@ -37,22 +37,22 @@ class VideoHead(nn.Module):
         return self.fine(h)
 
 
-def fac_heads(features: int, fine: int, coarse: int) -> dict[str, nn.Module]:
+def fac_heads(features: Mapping[str, int], fine: int = 32, coarse: int = 16) -> dict[str, nn.Module]:
     """Heads of the fine-and-coarse hierarchy: the video reaches the text through the space of video and audio.
 
-    features: H of every encoder. fine, coarse: dimensions of the two spaces, d_va and d_vt.
+    features: H of each encoder, by modality. fine, coarse: dimensions of the two spaces, d_va and d_vt.
     Source: Akbari et al. 2021, equation 3; layers as in the authors' `FACHead` (the paper has batch norm after every
         linear layer, their code none on the side of audio and text)
     """
-    through = nn.Sequential(_norm_after(features, fine), nn.ReLU(), _norm_after(fine, fine))
+    through = nn.Sequential(_norm_after(features["video"], fine), nn.ReLU(), _norm_after(fine, fine))
     video = VideoHead(through, nn.Sequential(nn.ReLU(), _norm_after(fine, coarse)))
-    return {"video": video, "audio": nn.Linear(features, fine), "text": nn.Linear(features, coarse)}
+    return {"video": video, "audio": nn.Linear(features["audio"], fine), "text": nn.Linear(features["text"], coarse)}
 
 
-def joint_heads(features: int, joint: int) -> dict[str, nn.Module]:
+def joint_heads(features: Mapping[str, int], joint: int = 32) -> dict[str, nn.Module]:
     """Heads into one space for all three modalities: the flat baseline, the authors' `JointHead`."""
-    video, audio, text = (nn.Sequential(nn.ReLU(), _norm_after(features, joint)) for _ in range(3))
-    return {"video": VideoHead(video, nn.Identity()), "audio": audio, "text": text}
+    heads = {name: nn.Sequential(nn.ReLU(), _norm_after(features[name], joint)) for name in ("video", "audio", "text")}
+    return {**heads, "video": VideoHead(heads["video"], nn.Identity())}
 
 
 class VATT(TwoTower):
@@ -175,17 +175,21 @@ def drop_tokens(tokens: Tensor, rate: float, per_sample: bool = False) -> Tensor
 
 
 class Patches(nn.Module):
-    """Samples (N, C, ...) as tokens (N, T, width): patches of `size` a side, each through one linear map."""
+    """Samples (N, C, ...) as tokens (N, T, width): patches of `size` a side, each through one linear map.
 
-    def __init__(self, channels: int, size: int, dims: int, width: int) -> None:
+    count: T of a sample like `example` (C, ...).
+    """
+
+    def __init__(self, example: Tensor, size: int, width: int) -> None:
         super().__init__()
-        self.size, self.project = size, nn.Linear(channels * size**dims, width)
+        features = len(example) * size ** (example.ndim - 1)
+        self.size, self.count, self.project = size, example.numel() // features, nn.Linear(features, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        grid = x.ndim - 2
+        sides = x.ndim - 2
         for axis in range(2, x.ndim):
             x = x.unfold(axis, self.size, self.size)
-        return self.project(x.movedim(1, grid + 1).flatten(1, grid).flatten(2))
+        return self.project(x.movedim(1, sides + 1).flatten(1, sides).flatten(2))
 
 
 class Transformer(nn.Module):

@@ -1,9 +1,9 @@
 """VATT on clips whose captions mostly describe other clips: the sum over a bag belongs inside the logarithm."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
-from cl_explore.nn import MLP, BagOfTokens
 from cl_explore.papers.vatt import PAPER
 from cl_explore.papers.vatt.method import (
     VATT,
@@ -30,31 +29,30 @@ from cl_explore.papers.vatt.method import (
     single,
     trunk,
 )
-from cl_explore.papers.vatt.world import VOCABULARY, World, feature_streams, spoken_digits
+from cl_explore.papers.vatt.world import World, feature_streams, spoken_digits
 
-WIDTH, FINE, COARSE = 64, 32, 16
-FRAMES = 16
+WIDTH, FRAMES = 64, 16
 TOP, HEARD, KNN, WEIGHT = "text→video top-1", "audio→video top-1", "kNN of the video", "weight on the caption that fits"
 VIEWS = {"video": single, "audio": single, "text": bag}
 SPOKEN = "spoken digits"
+Towers = tuple[dict[str, nn.Module], dict[str, nn.Module]]
+"""Encoders and heads, by modality."""
 
 
-def networks(
-    train: Dataset, *, heads: Literal["fac", "joint"] = "fac", drop: float = 0.0
-) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
-    """Encoders and heads by modality: MLPs of vectors, transformers of frames, images and sound, a bag of words."""
-    encoder: dict[str, nn.Module] = {}
-    for name in ("video", "audio"):
-        x = train.x[name]
-        if x.ndim == 2:
-            encoder[name] = MLP([x.shape[1], 128, WIDTH])
-            continue
-        size = {"series": 1, "image": 2, "waveform": 128}[train.modality[name].name]
-        patches = Patches(x.shape[1], size, x.ndim - 2, WIDTH)
-        length = x[0, 0].numel() // size ** (x.ndim - 2)
-        encoder[name] = Transformer(patches, length, trunk(WIDTH), drop=drop)
-    encoder["text"] = BagOfTokens(VOCABULARY, WIDTH)
-    return encoder, fac_heads(WIDTH, FINE, COARSE) if heads == "fac" else joint_heads(WIDTH, FINE)
+def networks(train: Dataset, heads: Callable[..., dict[str, nn.Module]] = fac_heads) -> Towers:
+    """The default encoders of such samples, and heads."""
+    encoder = {name: kind.encoder(train.x[name]) for name, kind in train.modality.items()}
+    return encoder, heads({name: tower.out_features for name, tower in encoder.items()})
+
+
+def transformers(train: Dataset, drop: float) -> Towers:
+    """Transformers of frames or pixels and of sound, where it is one, that drop a share of their tokens."""
+    encoder, _ = networks(train)
+    for name, size in (("video", {"series": 1, "image": 2}), ("audio", {"waveform": 128})):
+        if side := size.get(train.modality[name].name):
+            patches = Patches(train.x[name][0], side, WIDTH)
+            encoder[name] = Transformer(patches, patches.count, trunk(WIDTH), drop=drop)
+    return encoder, fac_heads({name: tower.out_features for name, tower in encoder.items()})
 
 
 def retrieval(method: Method, train: Dataset, test: Dataset, *, temperature: float) -> dict[str, float]:
@@ -101,7 +99,7 @@ def plan(train: Dataset, temperature: float, **common: Any) -> dict[str, Entry]:
         "mean of the logs": entry(MeanOfLogs(temperature)),
         "mean caption": entry(MeanCaption(temperature)),
         "one softmax (MMV)": mil_nce(direction="joint"),
-        "flat heads": mil_nce(networks=partial(networks, heads="joint")),
+        "flat heads": mil_nce(networks=partial(networks, heads=joint_heads)),
     }
 
 
@@ -137,7 +135,7 @@ def run(
     train, test = made(frames=FRAMES)
     drops = {
         name: Entry(
-            "mil_nce", form=VATT, augment=VIEWS, networks=partial(networks, drop=drop), settings=settings,
+            "mil_nce", form=VATT, augment=VIEWS, networks=partial(transformers, drop=drop), settings=settings,
             temperature=temperature,
         )
         for name, drop in (("transformer", 0.0), ("transformer, half dropped", 0.5))
