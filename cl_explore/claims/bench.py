@@ -20,8 +20,8 @@ from cl_explore.train.ranks import make_fabric
 
 Measure = Callable[[Method, Dataset, Dataset], Mapping[str, Any]]
 """measure(method, train, test) -> columns of the method's row."""
-Networks = Callable[[Dataset], tuple[nn.Module, nn.Module]]
-"""networks(train) -> encoder and head, drawn from torch's global generator."""
+Networks = Callable[[Dataset], tuple[Any, Any]]
+"""networks(train) -> encoder and head, drawn from torch's global generator; for several parts dictionaries by name."""
 
 
 def splits(name: str, samples: int | None = None, **options: object) -> tuple[Dataset, Dataset]:
@@ -57,7 +57,7 @@ class Entry:
         settings: Mapping[str, Any] | None,
         form: Callable[..., Method] = JointEmbedding,
         networks: Networks = small,
-        augment: Augment | None = None,
+        augment: Augment | Mapping[str, Augment] | None = None,
         data: Dataset | None = None,
         about: Mapping[str, Any] | None = None,
         **options: Any,
@@ -68,7 +68,7 @@ class Entry:
         settings: of `train.fit`; None leaves the method as it starts.
         form: form(encoder, head, loss, augment, **options) -> Method; a skeleton or a subclass of one.
         networks: its encoder and head.
-        augment: its views; if left out, the weak ones for such samples.
+        augment: its views, by name for samples of several parts; if left out, the weak ones for such samples.
         data: what it is trained on, if that is not the training part.
         about: further columns of its row.
         options: knobs of the loss, `n_views` and whatever else the form takes.

@@ -74,7 +74,10 @@ class VATT(TwoTower):
         weight_norm: Literal["code", "paper"] = "code",
         **options: Any,
     ) -> None:
-        """text_weight: λ. weight_norm: whether the weights are divided by their sum. The others: see `TwoTower`."""
+        """What `TwoTower` does not take already.
+
+        head: of the video a `VideoHead`. text_weight: λ. weight_norm: "code" divides the weights by their sum.
+        """
         if list(encoder) != ["video", "audio", "text"]:
             raise ValueError(f"encoder must name video, audio and text, in this order, got {', '.join(encoder)}")
         if weight_norm not in ("code", "paper"):
@@ -86,13 +89,13 @@ class VATT(TwoTower):
 
     def in_text_space(self) -> Tower:
         """The video as the captions see it, to be probed like a method of its own."""
-        return Tower("video", self.encoder["video"], nn.Sequential(self.head["video"].fine, self.head["video"].coarse))
+        return Tower("video", self.encoder["video"], nn.Sequential(self._video.fine, self._video.coarse))
 
     def embed(self, views: Samples) -> tuple[dict[str, Tensor], Tensor]:
         """h (b, V, H) by name, and z (b, 3 + P, D): video and audio, video and captions."""
         h = {name: self.encoder[name](part.flatten(0, 1)) for name, part in views.items()}
-        fine = self.head["video"].fine(h["video"])
-        z = [fine, self.head["audio"](h["audio"]), self.head["video"].coarse(fine), self.head["text"](h["text"])]
+        fine = self._video.fine(h["video"])
+        z = [fine, self.head["audio"](h["audio"]), self._video.coarse(fine), self.head["text"](h["text"])]
         width, clips = max(part.shape[1] for part in z), len(views["video"])
         padded = [F.pad(part, (0, width - part.shape[1])).unflatten(0, (clips, -1)) for part in z]
         return {name: rows.unflatten(0, (clips, -1)) for name, rows in h.items()}, torch.cat(padded, dim=1)
@@ -110,6 +113,12 @@ class VATT(TwoTower):
         z = embedded.z[:, :2] if second == "audio" else embedded.z[:, 2:]
         h, views = ({name: part[name] for name in (first, second)} for part in (embedded.h, embedded.views))
         return embedded._replace(z=z, h=h, views=views)
+
+    @property
+    def _video(self) -> VideoHead:
+        head = self.head["video"]
+        assert isinstance(head, VideoHead)
+        return head
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, text_weight={self.text_weight}, weight_norm={self.weight_norm!r}"

@@ -15,6 +15,7 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
+from cl_explore.methods.skeleton import width
 from cl_explore.papers.vatt import PAPER
 from cl_explore.papers.vatt.method import (
     VATT,
@@ -42,7 +43,7 @@ Towers = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 def networks(train: Dataset, heads: Callable[..., dict[str, nn.Module]] = fac_heads) -> Towers:
     """The default encoders of such samples, and heads."""
     encoder = {name: kind.encoder(train.x[name]) for name, kind in train.modality.items()}
-    return encoder, heads({name: tower.out_features for name, tower in encoder.items()})
+    return encoder, heads({name: width(tower) for name, tower in encoder.items()})
 
 
 def transformers(train: Dataset, drop: float) -> Towers:
@@ -52,7 +53,7 @@ def transformers(train: Dataset, drop: float) -> Towers:
         if side := size.get(train.modality[name].name):
             patches = Patches(train.x[name][0], side, WIDTH)
             encoder[name] = Transformer(patches, patches.count, trunk(WIDTH), drop=drop)
-    return encoder, fac_heads({name: tower.out_features for name, tower in encoder.items()})
+    return encoder, fac_heads({name: width(tower) for name, tower in encoder.items()})
 
 
 def retrieval(method: Method, train: Dataset, test: Dataset, *, temperature: float) -> dict[str, float]:
@@ -88,16 +89,18 @@ def plan(train: Dataset, temperature: float, **common: Any) -> dict[str, Entry]:
 
     common: of each entry.
     """
-    entry = partial(Entry, form=VATT, augment=VIEWS, networks=networks, **common)
-    mil_nce = partial(entry, "mil_nce", temperature=temperature)
-    one = {**VIEWS, "text": one_of_bag}
+    common |= {"form": VATT, "augment": VIEWS, "networks": networks}
+
+    def mil_nce(**own: Any) -> Entry:
+        return Entry("mil_nce", temperature=temperature, **{**common, **own})
+
     return {
         "untrained encoder": mil_nce(settings=None),
         "MIL-NCE": mil_nce(),
         "told which caption": mil_nce(data=told(train)),
-        "one at random": mil_nce(augment=one),
-        "mean of the logs": entry(MeanOfLogs(temperature)),
-        "mean caption": entry(MeanCaption(temperature)),
+        "one at random": mil_nce(augment={**VIEWS, "text": one_of_bag}),
+        "mean of the logs": Entry(MeanOfLogs(temperature), **common),
+        "mean caption": Entry(MeanCaption(temperature), **common),
         "one softmax (MMV)": mil_nce(direction="joint"),
         "flat heads": mil_nce(networks=partial(networks, heads=joint_heads)),
     }
