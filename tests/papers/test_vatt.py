@@ -5,6 +5,7 @@ import math
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from cl_explore import losses
 from cl_explore.data import Batch
 from cl_explore.papers.vatt import method as module
+from cl_explore.papers.vatt import panel as panels
 from cl_explore.papers.vatt import world
 from cl_explore.papers.vatt.method import VATT, VideoHead, drop_tokens, fac_heads, joint_heads
 from cl_explore.papers.vatt.study import VIEWS, told
@@ -261,3 +263,47 @@ def test_recordings_that_are_missing_or_spoilt_are_named(recordings: Path, monke
     monkeypatch.setenv("CL_EXPLORE_DATA", str(recordings))
     with pytest.raises(FileNotFoundError, match=r"(?s)free-spoken-digit-dataset.*git clone https://github\.com"):
         world.spoken_digits(0)
+
+
+@pytest.fixture(scope="module")
+def course() -> panels.Course:
+    return panels.learn(5, 0.8)
+
+
+def test_in_the_panel_the_weight_gathers_on_what_fits_and_only_mil_nce_learns(course: panels.Course) -> None:
+    assert course.on_fitting[0] < 0.4
+    assert course.on_fitting[-1] > 0.6
+    assert course.top1[-1, 0] > course.top1[-1, 1:].max() + 0.1
+    assert (course.fits.sum(1) >= 1).all()
+    np.testing.assert_allclose(course.weight.sum(2), 1, rtol=1e-5)
+    before = torch.get_rng_state()
+    np.testing.assert_array_equal(panels.learn(5, 0.8).cosines, course.cosines)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_panel_frames_own_captions_and_those_that_fit(course: panels.Course) -> None:
+    picture = panels.bag_picture({"step": 80, "drop": 0.5}, course)
+    scores, weights, retrieval, dropped = picture.charts
+    rows, columns = np.nonzero(course.fits)
+    own, fitting = scores.marks[1], weights.marks[1]
+    np.testing.assert_array_equal(own.x.reshape(-1, 6)[:, 0], 5 * np.arange(panels.SHOWN))
+    np.testing.assert_array_equal(fitting.x.reshape(-1, 6)[:, :2].T, [columns, columns + 1])
+    np.testing.assert_array_equal(fitting.y.reshape(-1, 6)[:, 1:3].T, [rows, rows + 1])
+    np.testing.assert_allclose(retrieval.marks[0].height, course.top1[-1])
+    assert dropped.marks[0].values.sum() == panels.PATCHES**2 / 2
+    assert "25% of the pairs" in dropped.note
+    nothing = panels.bag_picture({"step": 0, "drop": 0.0}, course._replace(fits=np.zeros_like(course.fits)))
+    assert len(nothing.charts[1].marks) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"captions": 10}, "captions must be between 1 and 9, got 10"),
+        ({"wrong": 1.5}, "wrong must be between 0 and 1, got 1.5"),
+        ({"drop": 0.95}, r"drop must be between 0 and 0\.9, got 0\.95"),
+    ],
+)
+def test_knobs_out_of_range_are_named(wrong: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        panels.BagPanel(**wrong)
