@@ -1,11 +1,13 @@
 """BagPanel: clips that learn from bags of captions, most of them wrong, and what four losses make of it."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from cl_explore import evaluate, losses
@@ -53,13 +55,9 @@ def learn(captions: int, wrong: float) -> Course:
     truth = torch.stack([FIRST + train.factors["action"], FIRST + ACTIONS_SAID + train.factors["colour"]], dim=1)
     fits = (train.x["text"][..., :2] == truth[:, None]).all(2)
     top1 = np.zeros((len(SHOTS), len(LOSSES)), np.float32)
-    kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    objectives = (
-        lambda q, bags: losses.mil_nce(q, bags, temperature=TAU),
-        lambda q, bags: losses.mil_nce(q, bags, temperature=TAU),
-        MeanOfLogs(TAU),
-        MeanCaption(TAU),
-    )
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+    mil_nce = partial(losses.mil_nce, temperature=TAU)
+    objectives: Sequence[Callable[..., Tensor]] = (mil_nce, mil_nce, MeanOfLogs(TAU), MeanCaption(TAU))
     for column, objective in enumerate(objectives):
         generator = Generator().manual_seed(0)
         with torch.random.fork_rng([]):
@@ -124,8 +122,8 @@ def bag_picture(state: State, course: Course) -> Picture:
                  hover="{loss}: {share}", fields={"loss": LOSSES, "share": top1}),
             Rule(y=1 / (ACTIONS * COLOURS), dash="dashed", label="chance"),
         ],
-        "Unseen captions that find a fitting video", Axis(ticks=places, names=LOSSES), Axis(range=(0, 1), grid=True),
-        width=1.5, height=190,
+        "Unseen captions that find a fitting video", Axis(ticks=places.tolist(), names=LOSSES),
+        Axis(range=(0, 1), grid=True), width=1.5, height=190,
     )  # fmt: skip
     seen = kept_patches(state["drop"])
     left = seen.mean()
