@@ -179,6 +179,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [TOP, HEARD, KNN]),
     presets={
         "smoke": {"clips": 250, "epochs": 1},
-        "real": {"world": SPOKEN, "clips": None},
+        "real": {"world": SPOKEN, "clips": None, "epochs": 6},
     },
 )  # fmt: skip
