@@ -22,3 +22,22 @@ def test_no_room_for_odds_and_ends() -> None:
 def test_every_file_says_who_lives_there() -> None:
     for path in (ROOT / "cl_explore").rglob("*.py"):
         assert path.read_text().startswith('"""'), f"{path} has no docstring"
+
+
+def test_no_two_rooms_have_a_file_of_the_same_name() -> None:
+    rooms = ROOT / "cl_explore"
+    names = [path.stem for path in rooms.rglob("*.py") if path.parent.parent != rooms / "papers"]
+    twice = {name for name in names if names.count(name) > 1} - {"__init__"}
+    assert twice == set()
+
+
+def test_files_are_short() -> None:
+    """Half of the public files have at most 150 lines, none more than 300; no line of a script more than 120 signs."""
+    rooms = ROOT / "cl_explore"
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in rooms.rglob("*.py")}
+    assert {path.name: count for path, count in lines.items() if count > 300} == {}
+    public = sorted(count for path, count in lines.items() if not path.name.startswith("_"))
+    assert public[len(public) // 2] <= 150
+    scripts = [path.read_text(encoding="utf-8").splitlines() for path in rooms.rglob("*.js")]
+    assert sum(map(len, scripts)) <= 1000
+    assert max(len(line) for script in scripts for line in script) <= 120

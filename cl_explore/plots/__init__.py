@@ -1,8 +1,8 @@
 """Static pictures in one house style: each function draws one figure from arrays or a run, `show` displays it."""
 
 from cl_explore.plots.classes import centroid_similarity, dispersion
-from cl_explore.plots.maps import filmstrip, scatter
 from cl_explore.plots.progress import training
+from cl_explore.plots.scatters import filmstrip, scatter
 from cl_explore.plots.similarities import negative_weights, similarity_histogram
 from cl_explore.plots.spheres import circle, sphere, sphere_3d
 from cl_explore.plots.style import figure, show, use

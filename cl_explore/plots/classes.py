@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cl_explore import geometry
 from cl_explore.geometry.inputs import Array, points
-from cl_explore.plots.maps import class_name
+from cl_explore.plots.scatters import class_name
 from cl_explore.plots.style import CLASS_COLOURS, DIVERGING, RC, figure
 
 MOST_CELLS = 20

@@ -12,7 +12,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from cl_explore.geometry.inputs import Array, points
-from cl_explore.plots.maps import add_legend, class_name, class_numbers, draw_classes, look_of
+from cl_explore.plots.scatters import add_legend, class_name, class_numbers, draw_classes, look_of
 from cl_explore.plots.style import RC, figure
 
 ANGLE_BINS = 36

@@ -10,7 +10,8 @@ from torch import Generator
 
 from cl_explore import geometry, losses
 from cl_explore.losses import Choice, Knob
-from cl_explore.widgets import SpherePanel, marks, sphere
+from cl_explore.widgets import SpherePanel, marks
+from cl_explore.widgets import sphere_panel as sphere
 from cl_explore.widgets.controls import controls
 from cl_explore.widgets.descent import (
     LONGEST_STEP,

@@ -13,7 +13,7 @@ from torch import nn
 from cl_explore import data, geometry, losses, train
 from cl_explore.data import Dataset
 from cl_explore.widgets import TrainingPanel
-from cl_explore.widgets.course import training_picture
+from cl_explore.widgets.learning import training_picture
 from cl_explore.widgets.live import ENCODERS, LiveTraining
 from cl_explore.widgets.marks import Line, Points, Rule, Text
 from cl_explore.widgets.picture import Picture
@@ -319,7 +319,7 @@ def test_menus_change_data_loss_and_knobs(points: Dataset) -> None:
 
 
 def test_static_shows_the_training_so_far_or_records_one(points: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cl_explore.widgets.training.RECORDED", 12)
+    monkeypatch.setattr("cl_explore.widgets.training_panel.RECORDED", 12)
     panel = panel_of(points)
     assert 'stops":["0","4","8","12"]' in panel.static().data
     assert panel.live.loop.step == 0

@@ -15,7 +15,7 @@ from cl_explore.plots.layouts import pca, turned
 from cl_explore.plots.style import class_look
 from cl_explore.train import Run
 from cl_explore.widgets import EmbeddingPanel
-from cl_explore.widgets.embedding import ALL, DISTANCE, PREDICTION, PURITY, rows_of
+from cl_explore.widgets.embedding_panel import ALL, DISTANCE, PREDICTION, PURITY, rows_of
 from cl_explore.widgets.looks import value_colours
 from cl_explore.widgets.marks import Edges, Points
 from cl_explore.widgets.neighbourhood import describe, nearest, vote

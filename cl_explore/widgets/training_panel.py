@@ -16,8 +16,8 @@ from cl_explore.data import Dataset
 from cl_explore.losses import Knob, Loss
 from cl_explore.train import Run
 from cl_explore.widgets.controls import WIDE, control, controls
-from cl_explore.widgets.course import training_picture
 from cl_explore.widgets.interrupts import heed, ignore
+from cl_explore.widgets.learning import training_picture
 from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining
 from cl_explore.widgets.panel import Panel, free, row
 from cl_explore.widgets.picture import Picture

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from cl_explore import losses
 from cl_explore.widgets import TemperaturePanel
 from cl_explore.widgets.marks import Bars, Points, Rule
-from cl_explore.widgets.temperature import (
+from cl_explore.widgets.temperature_panel import (
     COUNTS,
     CURVE,
     decoupling,
