@@ -146,13 +146,16 @@ def page() -> str:
 
 
 def readme() -> str:
-    """The README with the course and the coverage of the papers, each between its two marks."""
+    """The README with the course and the coverage of the papers, each between its two marks, and counts of today."""
     lessons = runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))
     text = README.read_text(encoding="utf-8")
     tables = {"papers": coverage.markdown(), "the course": lessons["table"](lessons["read"](), "notebooks/")}
     for name, table in tables.items():
         between = f"(?<=<!-- {name} -->\n).*?(?=\n<!-- end of {name} -->)"
         text = re.sub(between, lambda _, table=table: table, text, flags=re.DOTALL)
+    counts = {r"(?<=There are )\d+(?= losses)": len(losses.catalogue), r"(?<=lists )\d+(?= identities)": len(IDENTITIES)}
+    for count, number in counts.items():
+        text = re.sub(count, str(number), text)
     return text
 
 
