@@ -61,11 +61,11 @@ export function live({ model, el }) {
     model.save_changes();
   }
   const { show, stop } = mount(el.appendChild(document.createElement("div")), send, drawn, () => model.get("sheet"));
-  let shown = null;
+  let shown = [];
   const update = () => {
-    const data = model.get("data");
-    if (data !== shown) show(decoded(model.get("spec"), data), model.get("tick") > 0);
-    shown = data;
+    const [spec, data] = [model.get("spec"), model.get("data")];  // one may change without the other
+    if (spec !== shown[0] || data !== shown[1]) show(decoded(spec, data), model.get("tick") > 0);
+    shown = [spec, data];
   };
   model.on("change", update);
   update();
