@@ -24,7 +24,7 @@ TAU, LR, WIDTH = 0.1, 0.05, 16
 BATCH, CLIPS, UNSEEN, ACTIONS, COLOURS = 50, 300, 120, 4, 3
 SHOTS = range(0, 81, 10)  # steps of the training that are kept
 SHOWN = 8  # clips
-LOSSES = ("MIL-NCE", "one at random", "mean of the logs", "mean caption")
+LOSSES = ("MIL-NCE", "random one", "mean of logs", "mean caption")
 OWN, FITS = "#D55E00", "#009E73"
 PATCHES = 6  # of a side of a frame
 
@@ -79,7 +79,7 @@ def learn(captions: int, wrong: float) -> Course:
                         kept.append((near, weight[:SHOWN], (weight * fits).sum(1).mean()))
             rows = torch.randperm(CLIPS, generator=generator)[:BATCH]
             bags = train.x["text"][rows]
-            bags = one_of_bag(bags, generator, 1) if LOSSES[column] == "one at random" else bags
+            bags = one_of_bag(bags, generator, 1) if LOSSES[column] == "random one" else bags
             loss = objective(video(train.x["video"][rows]), text(bags.flatten(0, 1)).unflatten(0, bags.shape[:2]))
             optimizer.zero_grad()
             loss.backward()
