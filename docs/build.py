@@ -153,10 +153,8 @@ def readme() -> str:
     for name, table in tables.items():
         between = f"(?<=<!-- {name} -->\n).*?(?=\n<!-- end of {name} -->)"
         text = re.sub(between, lambda _, table=table: table, text, flags=re.DOTALL)
-    counts = {r"(?<=There are )\d+(?= losses)": len(losses.catalogue), r"(?<=lists )\d+(?= identities)": len(IDENTITIES)}
-    for count, number in counts.items():
-        text = re.sub(count, str(number), text)
-    return text
+    text = re.sub(r"(?<=There are )\d+(?= losses)", str(len(losses.catalogue)), text)
+    return re.sub(r"(?<=lists )\d+(?= identities)", str(len(IDENTITIES)), text)
 
 
 def files() -> dict[Path, str]:
