@@ -92,7 +92,7 @@ def to_polygon(z: Tensor, labels: Tensor) -> tuple[NDArray[np.float32], NDArray[
     of the unit circle when the means are as far apart as can be.
     """
     count = int(labels.max()) + 1
-    means = F.normalize(z.new_zeros(count, z.shape[1]).index_add(0, labels, z), dim=1)
+    means = F.normalize(geometry.class_means(z, labels), dim=1)
     angle = 2 * np.pi * torch.arange(count) / count
     corners = torch.stack([angle.sin(), angle.cos()], dim=1) * (count - 1) / count
     return (z @ means.T @ corners).numpy(), (means @ means.T @ corners).numpy()
