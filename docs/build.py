@@ -1,7 +1,8 @@
 """Make the generated pages: `python docs/build.py`. A test keeps them in agreement with what they are made from.
 
-docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, its figures and the table of papers in
-the README from the records in data/scorecard, its table of the course from the list and the sources of the notebooks.
+docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, the pages and figures of its studies and
+the table of papers in the README from the records in data/scorecard, the README's table of the course from the list and
+the sources of the notebooks.
 """
 
 import math
@@ -163,8 +164,9 @@ def files() -> dict[Path, str]:
     pictures = {
         HERE / "losses" / f"{name}.svg": thumbnail(loss) for name, loss in losses.catalogue.items() if loss.fits(2)
     }
+    sheets = {HERE / "scorecard" / f"{words.stem(record)}.md": words.sheet(record) for record in records}
     pages = {HERE / "losses.md": page(), HERE / "scorecard.md": words.page(records), README: readme()}
-    return {**pages, **pictures}
+    return {**pages, **sheets, **pictures}
 
 
 if __name__ == "__main__":
@@ -176,5 +178,7 @@ if __name__ == "__main__":
         path.write_text(text, encoding="utf-8")
     records = scorecard.read(RECORDS)
     for record in records:
-        figures.save(papers.study(record["study"]).draw, record["rows"], HERE / "scorecard" / f"{record['study']}.png")
+        figures.save(
+            papers.study(record["study"]).draw, record["rows"], HERE / "scorecard" / f"{words.stem(record)}.png"
+        )
     print(f"{len(losses.catalogue)} losses, {len(records)} studies")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cl_explore import losses, papers, widgets
-from cl_explore.claims import figures, scorecard
+from cl_explore.claims import figures, page, scorecard
 from cl_explore.losses.identities import IDENTITIES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -52,7 +52,14 @@ def test_pages_and_pictures_are_up_to_date(build: ModuleType) -> None:
 def test_recorded_verdicts_are_those_of_the_recorded_rows() -> None:
     """Claims as they stand in the code, judged anew on the rows as they stand in data/scorecard."""
     records = scorecard.read(DOCS.parent / "data" / "scorecard")
-    assert [record["study"] for record in records] == [slug for slug in papers.slugs() if papers.has(slug, "study")]
+    about = [
+        (slug, {claim.preset for claim in papers.study(slug).claims})
+        for slug in papers.slugs()
+        if papers.has(slug, "study")
+    ]
+    assert {(record["study"], record["preset"]) for record in records} == {
+        (s, preset) for s, presets in about for preset in presets
+    }
     for record in records:
         study = papers.study(record["study"])
         stale = f"{study.paper.slug}: run `cl-explore scorecard {study.paper.slug}`, then `make docs`"
@@ -60,14 +67,16 @@ def test_recorded_verdicts_are_those_of_the_recorded_rows() -> None:
         assert (record["paper"], record["about"]) == (study.paper.arxiv, study.about), stale
         assert record["settings"] == json.loads(json.dumps(study.settings(record["preset"]))), stale
         assert len(record["seeds"]) >= 5
-        for kept, again in zip(record["verdicts"], scorecard.verdicts(study, record["rows"]), strict=True):
+        for kept, again in zip(
+            record["verdicts"], scorecard.verdicts(study, record["preset"], record["rows"]), strict=True
+        ):
             assert kept == pytest.approx(again), stale
 
 
 def test_figures_of_studies_are_drawn_from_the_recorded_rows() -> None:
     records = scorecard.read(DOCS.parent / "data" / "scorecard")
-    pictures = {path.stem: Image.open(path).info.get("Rows") for path in (DOCS / "scorecard").iterdir()}
-    assert pictures == {record["study"]: figures.digest(record["rows"]) for record in records}, "run `make docs`"
+    pictures = {path.stem: Image.open(path).info.get("Rows") for path in (DOCS / "scorecard").glob("*.png")}
+    assert pictures == {page.stem(record): figures.digest(record["rows"]) for record in records}, "run `make docs`"
 
 
 def test_the_readme_counts_right() -> None:

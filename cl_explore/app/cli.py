@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     scorecard_parser.add_argument("slugs", nargs="*", metavar="study", help="default: all")
     scorecard_parser.add_argument(
-        "--out", type=Path, help="default: data/scorecard for the preset laptop, else build/scorecard/PRESET"
+        "--out",
+        type=Path,
+        help="default: data/scorecard, data/scorecard/real for the preset real, else build/scorecard/smoke",
     )
     scorecard_parser.set_defaults(run=scorecard)
     for each in (study_parser, scorecard_parser):
@@ -186,7 +188,8 @@ def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
     from cl_explore.claims import page
     from cl_explore.claims import scorecard as records
 
-    standard = Path("data/scorecard") if options.preset == "laptop" else Path("build/scorecard") / options.preset
+    card = Path("data/scorecard")
+    standard = {"laptop": card, "real": card / "real", "smoke": Path("build/scorecard/smoke")}[options.preset]
     out = standard if options.out is None else options.out
 
     def done(record: records.Record) -> None:

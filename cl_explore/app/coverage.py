@@ -22,10 +22,8 @@ def rows() -> list[tuple[str, ...]]:
 
 def verdicts(slug: str) -> str:
     """What the recorded scorecard says of a paper's claims, such as "7 holds, 1 undecided"; "" without a record."""
-    record = RECORDS / f"{slug}.json"
-    if not record.exists():
-        return ""
-    words = Counter(claim["word"] for claim in json.loads(record.read_text(encoding="utf-8"))["verdicts"])
+    records = (json.loads(path.read_text(encoding="utf-8")) for path in RECORDS.rglob(f"{slug}.json"))
+    words = Counter(claim["word"] for record in records for claim in record["verdicts"])
     return ", ".join(f"{words[word]} {word}" for word in ("holds", "fails", "undecided") if words[word])
 
 
@@ -38,12 +36,13 @@ def table() -> str:
 
 
 def markdown() -> str:
-    """The coverage of the papers, for the README."""
+    """The coverage of the papers, for the README: the claims link to the page of the scorecard."""
     cells = []
     for slug, losses, lesson, study, panel, claims in rows():
         paper = papers.get(slug)
         title = f"[{paper.title}](https://arxiv.org/abs/{paper.arxiv}), {paper.year}"
         named = ", ".join(f"`{name}`" for name in losses.split(", ") if name)
-        cells.append((f"**{paper.name}**<br>{title}", named, lesson, study, panel, claims))
+        found = f"[{claims}](docs/scorecard/{slug}.md)" if claims else ""
+        cells.append((f"**{paper.name}**<br>{title}", named, lesson, study, panel, found))
     lines = [COLUMNS, ("---",) * len(COLUMNS), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

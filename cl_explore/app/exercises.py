@@ -3,7 +3,6 @@
 Those of a lesson stand in `notebooks/exercises/SLUG.py`, an assignment each: `penalty = Exercise(...)`.
 """
 
-import difflib
 import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,8 +71,7 @@ def checker(slug: str) -> Callable[[str, Any], None]:
         not raised.
         """
         if name not in exercises:
-            near = difflib.get_close_matches(name, exercises, n=3) or list(exercises)
-            raise ValueError(f"name must be that of an exercise such as {', '.join(near)}, got {name!r}")
+            raise unknown("exercise", name, exercises)
         try:
             wrong = exercises[name].grade(answer)
         except Exception as error:  # whatever a learner's code raises is an answer to be explained

@@ -81,7 +81,7 @@ def record(study: Study, preset: str, settings: dict[str, Any], results: Sequenc
         "seconds": round(sum(row.get("seconds", 0) for row in rows), 1),
         "machine": machine(),
         "versions": {"python": platform.python_version(), **versions()},
-        "verdicts": verdicts(study, rows),
+        "verdicts": verdicts(study, preset, rows),
         "rows": rows,
     }
 
@@ -90,10 +90,10 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def verdicts(study: Study, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The claims of a study with what rows, one for each seed and method, say of them."""
-    table = pd.DataFrame(rows)
-    return [{**asdict(claim), **asdict(judge(claim, table))} for claim in study.claims]
+def verdicts(study: Study, preset: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims of a study about a preset with what its rows, one for each seed and method, say of them."""
+    table, about = pd.DataFrame(rows), "real" if preset == "real" else "laptop"
+    return [{**asdict(claim), **asdict(judge(claim, table))} for claim in study.claims if claim.preset == about]
 
 
 def machine() -> dict[str, str | int]:
@@ -120,8 +120,8 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def read(folder: Path) -> list[Record]:
-    """The records in a folder, by slug."""
+    """The records in a folder and its sub-folders, by slug."""
     return [
         json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
+        for path in sorted(folder.rglob("*.json"), key=lambda path: (path.stem, path))
     ]

@@ -23,7 +23,8 @@ class Claim:
     text: the sentence. metric: the column it is about. method: the row it is about. baseline: the row that it is
     compared with at equal seed, or a fixed number. expect: whether metric(method) - metric(baseline) must be "higher"
     than +margin, "lower" than -margin, or "equal", between the two. negative: the claim says that something does *not*
-    help, or that the paper's gain is not to be seen here.
+    help, or that the paper's gain is not to be seen here. preset: whose rows it is about ("smoke" tries those of
+    "laptop").
     """
 
     text: str
@@ -33,10 +34,13 @@ class Claim:
     baseline: str | float
     margin: float = 0.0
     negative: bool = False
+    preset: Literal["laptop", "real"] = "laptop"
 
     def __post_init__(self) -> None:
         if self.expect not in ("higher", "lower", "equal"):
             raise ValueError(f"expect must be 'higher', 'lower' or 'equal', got {self.expect!r}")
+        if self.preset not in ("laptop", "real"):
+            raise ValueError(f"preset must be 'laptop' or 'real', got {self.preset!r}")
         least = "positive to say what counts as equal" if self.expect == "equal" else "at least 0"
         if not (self.margin > 0 or (self.margin == 0 and self.expect != "equal")):
             raise ValueError(f"margin must be {least}, got {self.margin}")

@@ -1,6 +1,5 @@
 """How a loss is declared, and the catalogue of all declared losses from which tables, sliders and tests are made."""
 
-import difflib
 import functools
 import inspect
 import math
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from cl_explore.losses.arguments import prepare
 from cl_explore.losses.knob import READERS, Choice, Knob
+from cl_explore.names import unknown
 
 Parts = dict[str, Tensor]
 
@@ -276,7 +276,5 @@ def get(name: str | Loss) -> Loss:
     if isinstance(name, Loss):
         return name
     if name not in catalogue:
-        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), catalogue, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(catalogue)}"
-        raise ValueError(f"unknown loss {name!r}: {hint}")
+        raise unknown("loss", name, catalogue)
     return catalogue[name]

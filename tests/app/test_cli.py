@@ -167,7 +167,12 @@ def test_settings_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("options", "place"),
-    [([], "data/scorecard"), (["--preset", "smoke"], "build/scorecard/smoke"), (["--out", "x"], "x")],
+    [
+        ([], "data/scorecard"),
+        (["--preset", "smoke"], "build/scorecard/smoke"),
+        (["--preset", "real"], "data/scorecard/real"),
+        (["--out", "x"], "x"),
+    ],
 )
 def test_scorecard_runs_all_studies_and_passes_even_if_claims_fail(
     options: list[str], place: str, handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -178,7 +183,7 @@ def test_scorecard_runs_all_studies_and_passes_even_if_claims_fail(
     ((positional, named),) = handed
     assert ([study.paper.slug for study in positional[0]], *positional[1:]) == (
         STUDIES,
-        "smoke" if "smoke" in options else "laptop",
+        options[1] if "--preset" in options else "laptop",
     )
     assert named["command"] == " ".join(["cl-explore scorecard", *options])
     assert (tmp_path / place / "toy.json").is_file()

@@ -53,10 +53,10 @@ def test_the_smoke_preset_yields_what_the_claims_are_about(slug: str, tmp_path: 
     assert json.loads(json.dumps(rows)) == rows
     table = pd.DataFrame(rows)
     assert table["method"].is_unique
-    for claim in study.claims:
+    for claim in (claim for claim in study.claims if claim.preset == "laptop"):
         assert judge(claim, table).word == "undecided"  # of one seed
     record = scorecard.record(study, "smoke", study.settings("smoke"), [rows], "command")
-    assert study.paper.title in page.section(record)
+    assert study.paper.title in page.sheet(record)
     assert 30 <= len(page.alt(record)) <= 200
     figures.save(study.draw, record["rows"], tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size < 150_000
@@ -178,13 +178,20 @@ def toy_record(words: tuple[str, ...] = ("holds",)) -> dict[str, Any]:
     }
 
 
+def test_claims_are_judged_on_the_rows_of_their_preset() -> None:
+    study = replace(TOY, claims=(*TOY.claims, replace(TOY.claims[0], text="So on real data.", preset="real")))
+    rows = [row for seed in range(5) for row in TOY.rows(seed=seed)]
+    for preset, text in {"smoke": "New beats old.", "laptop": "New beats old.", "real": "So on real data."}.items():
+        assert [verdict["text"] for verdict in scorecard.verdicts(study, preset, rows)] == [text]
+
+
 def test_words_of_a_verdict() -> None:
     verdict = toy_record()["verdicts"][0]
     assert page.line(verdict).splitlines() == [
         "holds      A | B. (negative)",
         "           m: new against 0: +0.125 [−0.25, +0.5], claimed < −0.1, 4/5 seeds",
     ]
-    assert "| A ∣ B. *(negative)* | m: new − 0 | < −0.1 | +0.125 [−0.25, +0.5] | 4/5 | **holds** |" in page.section(
+    assert "| A ∣ B. *(negative)* | m: new − 0 | < −0.1 | +0.125 [−0.25, +0.5] | 4/5 | **holds** |" in page.sheet(
         toy_record()
     )
 
@@ -196,8 +203,12 @@ def test_tables_hold_means_and_deviations() -> None:
 
 
 def test_the_page_counts_claims_and_studies() -> None:
-    text = page.page([toy_record(("holds", "fails")), toy_record(("undecided",))])
-    assert text.startswith("# The scorecard\n\n3 claims of 2 papers")
+    text = page.page([toy_record(("holds", "fails")), {**toy_record(("undecided",)), "preset": "real"}])
+    assert text.startswith("# The scorecard\n\n3 claims of 1 papers")
+    assert text.endswith(
+        "| [A toy (Toy)](scorecard/toy.md) | 1 holds, 1 fails |\n"
+        "| [A toy (Toy), on real data](scorecard/toy-real.md) | 1 undecided |\n"
+    )
     assert page.counts({"verdicts": [{"word": w} for w in ("fails", "holds", "fails")]}) == "1 holds, 2 fail"
 
 

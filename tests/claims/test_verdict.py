@@ -111,5 +111,7 @@ def test_claims_that_could_not_be_judged_are_refused() -> None:
         claim("equal")
     with pytest.raises(ValueError, match="margin must be at least 0, got -1"):
         claim("higher", -1)
+    with pytest.raises(ValueError, match="preset must be 'laptop' or 'real', got 'smoke'"):
+        Claim("New beats old.", "m", "new", "higher", "old", preset="smoke")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expect must be 'higher', 'lower' or 'equal', got 'more'"):
         claim("more")

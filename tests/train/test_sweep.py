@@ -72,7 +72,7 @@ def test_a_failing_point_is_reported_and_the_others_finish(tmp_path, capsys, job
     grid = {"loss": ["nt_xnet", "nt_xent"], "seed": [0, 1]}
     found = train.sweep(trainer(tmp_path), grid, jobs=jobs, on_result=seen.append)
     assert [run is None for run in found.runs] == [True, True, False, False]
-    assert found.table["error"][0].startswith("ValueError: unknown loss 'nt_xnet': did you mean nt_xent")
+    assert found.table["error"][0].startswith("ValueError: unknown loss 'nt_xnet'; did you mean 'nt_xent'")
     assert found.table["error"].tolist()[2:] == [None, None]
     assert sorted(str(result.point) for result in seen) == sorted(str(result.point) for result in found.results)
     assert "{'loss': 'nt_xnet', 'seed': 1} failed: ValueError: unknown loss" in capsys.readouterr().out
