@@ -7,6 +7,13 @@ from torch import Tensor
 Features = Tensor | ArrayLike
 
 
+def require_finite(name: str, rows: Tensor) -> None:
+    """Raise `ValueError` if one of `rows` (N, ...), the argument or data called `name`, holds NaN or infinity."""
+    if not rows.isfinite().all():
+        bad = int((~rows.isfinite()).flatten(1).any(1).sum())
+        raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} rows with NaN or infinity")
+
+
 def _part(name: str, h: Features, labels: Features) -> tuple[Tensor, Tensor]:
     h, labels = torch.as_tensor(h).detach(), torch.as_tensor(labels).detach()
     if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] < 1:
@@ -16,9 +23,7 @@ def _part(name: str, h: Features, labels: Features) -> tuple[Tensor, Tensor]:
     if labels.dtype.is_floating_point or labels.shape != h.shape[:1]:
         need = f"{name}_labels must be {len(h)} integers, one for each row of {name}_h"
         raise ValueError(f"{need}; got shape {tuple(labels.shape)} of {labels.dtype}")
-    if not h.isfinite().all():
-        bad = int((~h.isfinite()).any(1).sum())
-        raise ValueError(f"{name}_h must be finite, got {bad} of {len(h)} rows with NaN or infinity")
+    require_finite(f"{name}_h", h)
     if labels.min() < 0:
         raise ValueError(f"{name}_labels must be 0 or larger (drop unlabelled rows), got {int(labels.min())}")
     return h.to(torch.promote_types(h.dtype, torch.float32)), labels.to(h.device)

@@ -1,5 +1,7 @@
 """The nearest-neighbour probe: does the representation put samples of a class side by side?"""
 
+import math
+
 from torch.nn import functional as F
 
 from cl_explore.evaluate.features import Features, checked
@@ -32,8 +34,8 @@ def knn_accuracy(
     train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
     if not 1 <= k <= len(train_h):
         raise ValueError(f"k must be from 1 to the number of training samples ({len(train_h)}), got {k}")
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature}")
     classes, train_class = train_labels.unique(return_inverse=True)
     rows, cosine = nearest(F.normalize(test_h, dim=1), F.normalize(train_h, dim=1), k)
     # weights relative to the nearest neighbour: the vote is the same and nothing overflows

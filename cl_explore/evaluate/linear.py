@@ -1,5 +1,7 @@
 """The linear probe: are the classes linearly separable in the frozen representation?"""
 
+import math
+
 from cl_explore.evaluate.features import Features, checked
 
 
@@ -21,8 +23,8 @@ def linear_accuracy(
     from sklearn.preprocessing import StandardScaler
 
     train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
-    if C <= 0:
-        raise ValueError(f"C must be positive, got {C}")
+    if not 0 < C < math.inf:
+        raise ValueError(f"C must be positive and finite, got {C}")
     if (train_labels == train_labels[0]).all():
         raise ValueError(f"train_labels must hold at least 2 classes, got only class {int(train_labels[0])}")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))

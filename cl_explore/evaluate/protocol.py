@@ -1,6 +1,7 @@
 """Linear evaluation as papers do it: a classifier on the frozen encoder, trained by SGD on augmented images."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 from cl_explore.data import Dataset
 from cl_explore.data.batch import each
 from cl_explore.evaluate.embedding import device_of, embed, frozen
+from cl_explore.evaluate.features import require_finite
 
 DECAY = {0.6: 0.2, 0.75: 0.2, 0.9: 0.2}
 """By how much the learning rate falls after which share of the epochs."""
@@ -53,12 +55,13 @@ def linear_probe(
     lr: one, as published for a method, or several, of which the best on a held-out tenth of each class of the training
         part is taken and trained again on all of it
     Source: the SupContrast code (Khosla et al. 2020, 2004.11362), also used for VarCon (2506.07413)
-    Raises: ValueError for unlabelled data or settings out of range, FloatingPointError if the classifier diverges
+    Raises: ValueError for unlabelled data, settings out of range or representations that are not finite,
+        FloatingPointError if the classifier diverges
     Note: the test part decides nothing; papers that report the best epoch on it report max(history), which is higher.
     """
     rates = [float(lr)] if isinstance(lr, (int, float)) else [float(rate) for rate in lr]
-    if not rates or min(rates) <= 0:
-        raise ValueError(f"lr must be positive, one or several, got {lr}")
+    if not rates or not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(f"lr must be positive and finite, one or several, got {lr}")
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -89,6 +92,7 @@ class _Training:
         """After each epoch the accuracy on `test` of one classifier for each learning rate; they share the features."""
         device = device_of(self.method)
         seen = embed(self.method, test)
+        require_finite("the representation of test", seen.h)
         h_test, y_test = seen.h.to(device), seen.labels.to(device)
         features, labels = self._features(train, device), train.labels.to(device)
         order = torch.Generator().manual_seed(self.seed)
@@ -120,6 +124,7 @@ class _Training:
         augment = self.augment
         if augment is None:
             h = embed(self.method, train).h.to(device)
+            require_finite("the representation of train", h)
             return lambda rows: h[rows.to(device)]
         views = torch.Generator(device).manual_seed(self.seed)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from cl_explore.evaluate.features import require_finite
 from cl_explore.geometry import nearest
 from cl_explore.geometry.inputs import Array, points
 
@@ -50,6 +51,7 @@ def ndcg(query: Array, key: Array, relevance: Array, k: int | None = None) -> fl
     gain = torch.as_tensor(relevance)
     if gain.shape != (len(q), len(keys)):
         raise ValueError(f"relevance must be ({len(q)}, {len(keys)}), got shape {tuple(gain.shape)}")
+    require_finite("relevance", gain)
     return float(ndcg_score(gain.cpu().numpy(), (q @ keys.T).cpu().numpy(), k=k))
 
 

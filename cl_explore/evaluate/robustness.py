@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_explore.data import Dataset
+from cl_explore.data.batch import each
 from cl_explore.data.dataset import Samples
 from cl_explore.evaluate.embedding import batches, device_of, embed, frozen
+from cl_explore.evaluate.features import require_finite
 from cl_explore.evaluate.knn import knn_accuracy
 
 Corruption = Callable[[Any, torch.Generator], Samples]
@@ -52,8 +54,9 @@ def corrupted_accuracy(
     corruptions: by name; each draws from a generator of its own, seeded by `seed`, on the method's device
     k: neighbours that vote, see `knn_accuracy`
     Returns: the accuracy under each corruption, by name
-    Raises: as `knn_accuracy`
+    Raises: ValueError for samples that are not finite, and as `knn_accuracy`
     """
+    each(lambda part: require_finite("test", part), test.x)  # a corruption that clamps would hide it
     device = device_of(method)
     clean = embed(method, train)
     found = {}

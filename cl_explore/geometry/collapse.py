@@ -97,4 +97,6 @@ def _fitting(value: Array, name: str, like: Tensor) -> Tensor:
     value = floats(value, name).to(like)
     if value.shape != like.shape:
         raise ValueError(f"{name} must be {tuple(like.shape)}, got shape {tuple(value.shape)}")
+    if not value.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
     return value

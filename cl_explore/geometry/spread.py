@@ -31,8 +31,8 @@ def alignment(z: Array, alpha: float = 2.0, *, normalize: bool = True) -> Tensor
     z = floats(z, "z")
     if z.ndim != 3 or z.shape[0] < 1 or z.shape[1] < 2:
         raise ValueError(f"z must be (B, V, D) with at least 1 sample and 2 views, got shape {tuple(z.shape)}")
-    if not alpha > 0:
-        raise ValueError(f"alpha must be positive, got {alpha}")
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha must be positive and finite, got {alpha}")
     if normalize:
         z = F.normalize(z, dim=2)
     first, second = torch.triu_indices(z.shape[1], z.shape[1], offset=1, device=z.device)
@@ -54,8 +54,8 @@ def uniformity(x: Array, t: float = 2.0, *, normalize: bool = True) -> Tensor:
     -4.0
     """
     x = points(x, normalize=normalize, finite=False)
-    if not t > 0:
-        raise ValueError(f"t must be positive, got {t}")
+    if not 0 < t < math.inf:
+        raise ValueError(f"t must be positive and finite, got {t}")
     log_sum: Tensor = _LogPotential.apply(x, t)
     return log_sum - math.log(len(x) * (len(x) - 1))
 

@@ -75,6 +75,11 @@ def require_known(labels: Tensor, classes: int, what: str) -> None:
         raise ValueError(f"labels must be smaller than {classes}, the size of {what}, got {int(labels.max())}")
 
 
+def spoiled(each: Tensor, by: Tensor) -> Tensor:
+    """`each`, made NaN where `by` is not finite, which a comparison or an exponential would hide. No device waits."""
+    return each + 0 * by.detach()
+
+
 def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
     """The sizes of the letters in the shape of argument `name`, those in `sizes` being taken already."""
     needed = []
@@ -132,6 +137,9 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
                 raise ValueError(f"{name} must be 0 or larger, got {int(tensor.min())}")
             prepared[name] = tensor.long()
         else:
+            if name == "targets" and values_are_at_hand(tensor) and not tensor.isfinite().all():
+                bad = int((~tensor.isfinite()).sum())
+                raise ValueError(f"targets must be finite, got {bad} of {tensor.numel()} that are NaN or infinite")
             x = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
             prepared[name] = unit(x) if normalize and ROLES[name].kind == "embeddings" else x
     return prepared

@@ -31,7 +31,7 @@ def _nuclear_norm(x: Tensor) -> Tensor:
     decomposition would follow rounding errors. Shares are at most 1, so those are of the size of the unit roundoff.
     """
     with torch.no_grad():
-        left, values, right = torch.linalg.svd(x)
+        left, values, right = torch.linalg.svd(x.nan_to_num())
         slope = (left * (values > len(x) * torch.finfo(x.dtype).eps)) @ right
     return (slope * x).sum()
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
@@ -122,4 +123,5 @@ def mochi(
         return {"loss": real - pull, "real": real - pull, "positive": positive}
     cosine = torch.einsum("nd,nsd->ns", query, synthetic)
     total = torch.logaddexp(real, (cosine * scale[..., None]).logsumexp(1))
-    return {"loss": total - pull, "real": real - pull, "positive": positive, "harder": cosine.amax(1)}
+    each = spoiled(total - pull, cosine.sum(1))
+    return {"loss": each, "real": real - pull, "positive": positive, "harder": cosine.amax(1)}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.arguments import require_anchor
+from cl_explore.losses.arguments import require_anchor, spoiled
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.knob import Choice, Knob, Scalar
@@ -160,8 +160,10 @@ def multi_similarity(
         s = x @ x.T
         hardest = torch.where(positive, s, torch.inf).amin(1, keepdim=True)
         nearest = torch.where(negative, s, -torch.inf).amax(1, keepdim=True)
-        near = _lse(-alpha * (s - base), positive & (s - margin < nearest))
-        far = _lse(beta * (s - base), negative & (s + margin > hardest))
+        # Asked the other way round, so that NaN is never taken for an easy pair.
+        near = _lse(-alpha * (s - base), positive & ~(s - margin >= nearest))
+        far = _lse(beta * (s - base), negative & ~(s + margin <= hardest))
+        far = spoiled(far, s.diagonal())
     pull, push = _log1pexp(near) / alpha, _log1pexp(far) / beta
     return {"loss": pull + push, "pull": pull, "push": push}
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.arguments import require_known, values_are_at_hand
+from cl_explore.losses.arguments import require_known, spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import as_products, group_sums, points, row_lse
@@ -36,7 +36,7 @@ def _others(x: Tensor, y: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
 def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temperature: Tensor) -> Tensor:
     """Cross-entropy of the similarities with all prototypes, where `own` (N,) stands for that with the own one."""
     scale = 1 / temperature
-    return -F.logsigmoid(scale * own - _others(x, y, prototypes, scale))
+    return spoiled(-F.logsigmoid(scale * own - _others(x, y, prototypes, scale)), own)
 
 
 @loss(
@@ -77,7 +77,8 @@ def proxy_nca(
     rows, columns = as_products(x, prototypes)
     each = _others(rows, y, columns, scale) - scale * (rows * columns[y]).sum(1)
     distance = (x - prototypes.index_select(0, y)).square().sum(1)
-    return {"loss": each if denominator == "others" else -F.logsigmoid(-each), "distance": distance}
+    each = each if denominator == "others" else -F.logsigmoid(-each)
+    return {"loss": spoiled(each, distance), "distance": distance}
 
 
 @loss(
@@ -243,10 +244,13 @@ def proto_nce(
     positive = (x * prototypes.index_select(0, y)).sum(1)
     if concentration is None:
         return {"loss": _cross_entropy(x, y, prototypes, positive, temperature), "positive": positive}
-    if values_are_at_hand(concentration) and not concentration.min() > 0:
-        raise ValueError(f"concentration must be positive, got {float(concentration.min()):g}")
+    if values_are_at_hand(concentration):
+        least, most = map(float, concentration.detach().aminmax())
+        if not 0 < least <= most < math.inf:
+            wrong = most if least > 0 else least
+            raise ValueError(f"concentration must be positive and finite, got {wrong:g}")
     each = _cross_entropy(x, y, prototypes / concentration[:, None], positive / concentration[y], temperature)
-    return {"loss": each, "positive": positive}
+    return {"loss": spoiled(each, concentration.sum()), "positive": positive}
 
 
 def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smooth: float = 10.0) -> Tensor:
@@ -267,4 +271,4 @@ def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smoo
     spread = total / count.clamp(min=1) / (count + smooth).log()
     spread = torch.where(spread > 0, spread, spread.max())
     spread = spread.clamp(spread.quantile(0.1), spread.quantile(0.9))
-    return torch.where(spread.mean() > 0, spread / spread.mean(), 1)
+    return torch.where(spread.mean() == 0, 1, spread / spread.mean())

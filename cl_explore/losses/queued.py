@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
@@ -72,7 +73,7 @@ def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: Scalar =
     scale = scale.expand(similarity.numel()).reshape(similarity.shape)
     positive = (neighbour * other).sum(-1)
     total = torch.stack([row_lse(neighbour[:, v], other[:, v], scale[:, v]) for v in (0, 1)], dim=1)
-    each = total - scale * positive
+    each = spoiled(total - scale * positive, similarity)
     return {"loss": each.flatten(), "positive": positive.flatten(), "neighbour": similarity.flatten()}
 
 

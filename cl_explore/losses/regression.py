@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from cl_explore.losses.arguments import values_are_at_hand
+from cl_explore.losses.arguments import spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
 
@@ -55,7 +55,8 @@ def rnc(z: Tensor, targets: Tensor, *, temperature: Scalar = 2.0) -> Tensor:
     nearness, order = nearness[:, :-1].contiguous(), order[:, :-1]
     logits = -distance.gather(1, order) * scale[..., None]
     last_of_equals = torch.searchsorted(nearness, nearness, right=True) - 1
-    return (logits.logcumsumexp(1).gather(1, last_of_equals) - logits).mean(1)
+    each = (logits.logcumsumexp(1).gather(1, last_of_equals) - logits).mean(1)
+    return spoiled(each, y.sum())
 
 
 def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, window: Tensor) -> tuple[Tensor, ...]:
@@ -180,7 +181,7 @@ def supremix(
     total = torch.cat(blocks, 1).logsumexp(1)
     mixed_negatives = (blocks[1].logsumexp(1) - total).exp() if mix_negatives == "on" else torch.zeros_like(total)
     return {
-        "loss": (total - pull / number.clamp(min=1)) * counted,
+        "loss": spoiled(total - pull / number.clamp(min=1), y.sum()) * counted,
         "mixed_positives": mixtures,
         "mixed_negatives": mixed_negatives,
         "anchor_weight": counted.to(x.dtype),

@@ -186,8 +186,8 @@ def distances(x: Tensor, squared: bool) -> Tensor:
     """Distances (or their squares) between all rows of x (N, D), as (N, N); 0 with gradient 0 where two coincide."""
     norms = x.square().sum(1)
     square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
-    # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead.
-    return square if squared else torch.where(square > 0, square, 1).sqrt() * (square > 0)
+    # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead. NaN stays NaN.
+    return square if squared else torch.where(square != 0, square, 1).sqrt() * (square != 0)
 
 
 def as_products(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,3 +60,14 @@ class Views(ABC, Generic[Drawn]):
             raise TypeError(f"x must be {need}, got {found}; Dataset.batch turns bytes into floats")
         if not isinstance(generator, torch.Generator):
             raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+
+
+def require_picture(x: Tensor) -> None:
+    """Raise `ValueError` unless all of x (...) lies in [0, 1], which NaN does not: views crop, erase and clamp it away.
+
+    On the CPU only: elsewhere, looking at the values would make the host wait for the device.
+    """
+    if x.device.type == "cpu":
+        low, high = (bound.item() for bound in torch.aminmax(x))
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"x must be in [0, 1], got values in [{low:g}, {high:g}]")

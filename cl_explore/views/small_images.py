@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views
+from cl_explore.views.base import Views, require_picture
 
 
 class HardParameters(NamedTuple):
@@ -33,6 +33,8 @@ class HardViews(Views[HardParameters]):
     erased: side in pixels of a square set to black.
     intensity: the picture is multiplied by a number uniform in 1 +- intensity.
     noise: standard deviation of Gaussian noise. At last everything is clamped to [0, 1].
+
+    Input outside [0, 1] raises ValueError on the CPU; on accelerators it is not looked at, as that would stall them.
 
     >>> HardViews()(torch.rand(4, 1, 8, 8), torch.Generator().manual_seed(0)).shape
     torch.Size([4, 2, 1, 8, 8])
@@ -75,3 +77,4 @@ class HardViews(Views[HardParameters]):
         super()._check(x, generator)
         if x.ndim != 4:
             raise ValueError(f"x must have shape (B, C, H, W), got {tuple(x.shape)}")
+        require_picture(x)

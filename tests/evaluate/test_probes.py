@@ -83,6 +83,7 @@ BAD = {
     "unlabelled": (lambda a: {"train_labels": a["train_labels"] - 1}, "train_labels must be 0 or larger.*got -1"),
     "widths": (lambda a: {"test_h": a["test_h"][:, :3]}, "test_h must have 8 features like train_h, got 3"),
     "nan": (lambda a: {"test_h": np.where(np.eye(8), np.nan, a["test_h"])}, "test_h must be finite, got 8 of 8 rows"),
+    "inf": (lambda a: {"train_h": a["train_h"] * np.inf}, "train_h must be finite, got 12 of 12 rows"),
     "empty": (lambda a: {"test_h": a["test_h"][:0]}, "test_h must have shape"),
 }
 
@@ -102,10 +103,11 @@ def test_bad_settings_are_named():
     for k in (0, 13):
         with pytest.raises(ValueError, match=rf"k must be from 1 to the number of training samples \(12\), got {k}"):
             knn_accuracy(train, y, train, y, k=k)
-    with pytest.raises(ValueError, match="temperature must be positive, got 0"):
-        knn_accuracy(train, y, train, y, k=1, temperature=0)
-    with pytest.raises(ValueError, match="C must be positive, got 0"):
-        linear_accuracy(train, y, train, y, C=0)
+    for bad in (0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"temperature must be positive and finite, got {bad}"):
+            knn_accuracy(train, y, train, y, k=1, temperature=bad)
+        with pytest.raises(ValueError, match=f"C must be positive and finite, got {bad}"):
+            linear_accuracy(train, y, train, y, C=bad)
     with pytest.raises(ValueError, match="at least 2 classes, got only class 0"):
         linear_accuracy(train, 0 * y, train, y)
     with pytest.raises(TypeError, match="train_h must be floating point"):

@@ -1,3 +1,5 @@
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -121,8 +123,9 @@ def test_the_same_seed_gives_the_same_and_the_global_state_is_left_alone():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"lr": 0}, ValueError, "lr must be positive, one or several, got 0"),
+        ({"lr": 0}, ValueError, "lr must be positive and finite, one or several, got 0"),
         ({"lr": ()}, ValueError, "lr must be positive"),
+        ({"lr": (0.1, math.nan)}, ValueError, "lr must be positive and finite"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({"lr": 1e38}, FloatingPointError, r"diverged in epoch 1: lr 1e\+38 is too large"),
@@ -131,6 +134,21 @@ def test_the_same_seed_gives_the_same_and_the_global_state_is_left_alone():
 def test_bad_settings_are_named(change, error, message):
     with pytest.raises(error, match=message):
         linear_probe(as_it_is(), blobs(), blobs(), **SETTINGS | change)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_representations_that_are_not_finite_are_refused(bad):
+    class Broken(nn.Module):
+        def forward(self, x):
+            return torch.where(x > 3.5, bad, x)
+
+    for augment, lr in itertools.product((None, VectorViews()), (0.5, (0.1, 0.5))):
+        with pytest.raises(
+            (ValueError, FloatingPointError), match=r"test must be finite|train must be finite|diverged"
+        ):
+            linear_probe(as_it_is(Broken()), blobs(), blobs(60, seed=1), lr=lr, augment=augment, **SETTINGS)
+    with pytest.raises(ValueError, match=r"the representation of test must be finite, got .* of 60 rows"):
+        linear_probe(as_it_is(Broken()), blobs(), blobs(60, seed=1), lr=0.5, **SETTINGS)
 
 
 def test_unlabelled_parts_are_named():

@@ -47,3 +47,10 @@ def test_errors_name_what_is_wrong():
         recall(eye, eye, 1, torch.arange(3), torch.arange(2))
     with pytest.raises(ValueError, match=r"relevance must be \(3, 3\), got shape \(3,\)"):
         ndcg(eye, eye, torch.arange(3))
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(ValueError, match="relevance must be finite, got 3 of 3 rows"):
+            ndcg(eye, eye, bad * torch.ones(3, 3))
+        with pytest.raises(ValueError, match="key must be finite"):
+            ndcg(eye, bad * torch.ones(3, 3), eye)
+        with pytest.raises(ValueError, match="query must be finite"):
+            recall(bad * torch.ones(3, 3), eye, 1)

@@ -38,6 +38,17 @@ def test_each_corruption_draws_from_the_seed(method):
     assert found != corrupted_accuracy(method, train, test, noise, seed=4)
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_samples_that_are_not_finite_are_refused(method, bad):
+    """Also where the corruption would hide them."""
+    test = dataset(1)
+    test.x[5, 1] = bad
+    with pytest.raises(ValueError, match="test must be finite, got 1 of 60 rows with NaN or infinity"):
+        corrupted_accuracy(method, dataset(0), test, {"clamp": lambda x, generator: x.nan_to_num().clamp(0, 1)})
+    with pytest.raises(ValueError, match="test_h must be finite"):
+        corrupted_accuracy(method, dataset(0), dataset(1), {"break": lambda x, generator: x * bad})
+
+
 @pytest.mark.parametrize("name", IMAGE_CORRUPTIONS)
 def test_corrupted_images_are_images_and_other_ones(name):
     x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -1,5 +1,6 @@
 """Bad input is refused by name, with what came and what is needed."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -48,6 +49,23 @@ def test_non_finite(measure: Callable) -> None:
         measure(NAN)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_differentiable_measures_hand_on_what_is_not_finite(bad: float) -> None:
+    """They do not look at the values, which would make a device wait in a training step."""
+    for x in (torch.where(NAN.isnan(), bad, X), torch.full_like(X, bad)):
+        for normalize in (True, False):
+            for value in (
+                g.uniformity(x, normalize=normalize),
+                g.alignment(x.view(3, 2, 3), normalize=normalize),
+                g.tolerance(x, Y, normalize=normalize),
+                g.tolerance(x, Y, reading="literal", normalize=normalize),
+            ):
+                assert not value.isfinite()
+        assert not g.class_means(x, Y)[1].isfinite().all()
+        assert not g.nearest(X, x, 1).products.isfinite().all() or bad < 0  # infinitely far away is no neighbour
+        assert not g.nearest(x, X, 1).products[4].isfinite().any()
+
+
 @pytest.mark.parametrize("measure", OF_CLASSES)
 def test_labels(measure: Callable) -> None:
     with pytest.raises(TypeError, match="labels must be a tensor or array, got list"):
@@ -68,9 +86,13 @@ def test_labels(measure: Callable) -> None:
         (lambda: g.alignment(X), r"z must be \(B, V, D\) with at least 1 sample and 2 views, got shape \(6, 3\)"),
         (lambda: g.alignment(X[:, None]), r"at least 1 sample and 2 views, got shape \(6, 1, 3\)"),
         (lambda: g.alignment(X.view(3, 2, 3)[:0]), r"at least 1 sample and 2 views, got shape \(0, 2, 3\)"),
-        (lambda: g.alignment(X.view(3, 2, 3), alpha=0), "alpha must be positive, got 0"),
-        (lambda: g.uniformity(X, t=0), "t must be positive, got 0"),
-        (lambda: g.uniformity(X, t=float("nan")), "t must be positive, got nan"),
+        (lambda: g.alignment(X.view(3, 2, 3), alpha=0), "alpha must be positive and finite, got 0"),
+        (lambda: g.alignment(X.view(3, 2, 3), alpha=math.inf), "alpha must be positive and finite, got inf"),
+        (lambda: g.uniformity(X, t=0), "t must be positive and finite, got 0"),
+        (lambda: g.uniformity(X, t=math.nan), "t must be positive and finite, got nan"),
+        (lambda: g.uniformity(X, t=math.inf), "t must be positive and finite, got inf"),
+        (lambda: g.neural_collapse(X, Y, NAN[3:5]), "weights must be finite, got NaN or infinity"),
+        (lambda: g.neural_collapse(X, Y, X[:2], NAN[3:5, 2]), "bias must be finite, got NaN or infinity"),
         (lambda: g.tolerance(X, torch.arange(6)), "at least 2 samples, got 6 classes of one sample each"),
         (lambda: g.tolerance(X, Y, reading="strict"), 'reading must be "conditional" or "literal", got \'strict\''),
         (lambda: g.dispersion(X, 0 * Y), "labels must name at least 2 classes, got 1"),

@@ -70,6 +70,10 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
     # argument: a change to a valid value, and what the message must say; wrong types and shapes are tried on all
     "z": [(lambda z: z[:1], "z must hold at least 2 samples to contrast, got 1")],
     "labels": [(lambda y: y - 9, "labels must be 0 or larger, got -9")],
+    "targets": [
+        (lambda x: x.where(x > 0, math.nan), "targets must be finite, got .* that are NaN or infinite"),
+        (lambda x: x.where(x > 0, -math.inf), "targets must be finite, got .* that are NaN or infinite"),
+    ],
     "rehearsal": [(lambda x: -x, "rehearsal must be 0 or larger, got -1")],
     "present": [(lambda x: -x, "present must be 0 or larger, got -1")],
     "relevance": [(lambda x: x - 1, "relevance must be 0 or larger, got -1")],
@@ -82,8 +86,9 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
         (lambda n: n - 2, "counts must be 0 or larger, got -1"),
     ],
     "concentration": [
-        (lambda x: x - 0.5, "concentration must be positive, got 0"),
-        (lambda x: x * math.nan, "concentration must be positive, got nan"),
+        (lambda x: x - 0.5, "concentration must be positive and finite, got 0"),
+        (lambda x: x * math.nan, "concentration must be positive and finite, got nan"),
+        (lambda x: x / 0, "concentration must be positive and finite, got inf"),
     ],
     "weights": [
         (lambda x: x - 0.25, r"weights must be 0 or larger, got -0\.24"),

@@ -115,3 +115,21 @@ def test_bad_calls_are_refused(name: str) -> None:
         augment(x.flatten(1)[:, 0], seeded())
     with pytest.raises(ValueError, match="strength must be at least 0 and finite, got -1"):
         replace(augment, strength=-1)
+
+
+PICTURES = {"hard", "image", "video", "volume"}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "tokens"])
+def test_what_is_not_finite_stays_so_or_is_refused(name: str, bad: float) -> None:
+    augment, x = CASES[name]
+    for rows in (slice(None), slice(2, 3)):
+        spoiled = x.clone()
+        spoiled[rows, ..., -1] = bad
+        try:
+            views, refused = augment(spoiled, seeded()), ""
+        except ValueError as error:
+            views, refused = torch.full((6, 2, 1), torch.nan), str(error)
+        assert refused.startswith("x must be in [0, 1], got") == (name in PICTURES)
+        assert not views[rows].flatten(2).isfinite().all(2).any()
