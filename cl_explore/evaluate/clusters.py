@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.geometry.inputs import Array, groups, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array, classes
+from cl_explore.takes import Seed, takes
 
 MOST = 20_000
 """Samples that Ward's method takes: its memory grows with their square."""
@@ -26,10 +28,11 @@ class Agreement(NamedTuple):
     homogeneity: float
 
 
+@takes
 def agreement(found: Array, labels: Array) -> Agreement:
     """How well clusters agree with classes.
 
-    found: (N,) integers from 0 on, the cluster of each sample
+    found: (N,) integers from 0 on or texts, the cluster of each sample
     labels: (N,) likewise, its class
     Raises: ValueError for a negative one or unequal lengths, TypeError unless they are integers
 
@@ -40,13 +43,16 @@ def agreement(found: Array, labels: Array) -> Agreement:
     from scipy.optimize import linear_sum_assignment
     from sklearn import metrics
 
-    clusters, classes = (groups(part, torch.as_tensor(found))[0].cpu().numpy() for part in (found, labels))
-    table = metrics.cluster.contingency_matrix(classes, clusters)
-    matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(classes)
+    (clusters,), _ = classes({"found": found})
+    (known,), _ = classes({"labels": labels}, {"found": len(clusters)})
+    pair = known.cpu().numpy(), clusters.cpu().numpy()
+    table = metrics.cluster.contingency_matrix(*pair)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(known)
     scores = (metrics.adjusted_rand_score, metrics.normalized_mutual_info_score, metrics.homogeneity_score)
-    return Agreement(float(matched), *(float(score(classes, clusters)) for score in scores))
+    return Agreement(float(matched), *(float(score(*pair)) for score in scores))
 
 
+@takes
 def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
     """Ward's clusters, for each of `counts` as many, all cut from one tree: a finer clustering refines a coarser one.
 
@@ -68,7 +74,8 @@ def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(fcluster(tree, count, "maxclust")).long() - 1 for count in counts)
 
 
-def kmeans(x: Array, count: int, *, seed: int = 0, normalize: bool = True) -> Tensor:
+@takes
+def kmeans(x: Array, count: int, *, seed: Seed = 0, normalize: bool = True) -> Tensor:
     """The best of ten runs of k-means.
 
     x: (N, D), tensor or array; brought to unit length unless `normalize` is False

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch, Dataset
+from cl_explore.takes import Count, Seed, takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,13 @@ class Embedding:
     index: Tensor  # (n,) int64
 
 
-def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedding:
+@takes
+def embed(method: nn.Module, dataset: Dataset, batch_size: Count = 1024) -> Embedding:
     """Embed every sample as it is, without views and in evaluation mode, on the device that holds the method.
 
     method: a module that maps x to h and whose `project` maps h to z, as every `cl_explore.methods.Method` does.
     Modes (training or evaluation) are put back as they were. ValueError if batch_size < 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
     hs, zs = [], []
     with frozen(method):
@@ -39,7 +39,8 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: int = 1024) -> Embedd
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
 
 
-def embed_views(method: nn.Module, dataset: Dataset, seed: int = 0) -> Tensor:
+@takes
+def embed_views(method: nn.Module, dataset: Dataset, seed: Seed = 0) -> Tensor:
     """Embeddings z (n, V, D) of views of every sample, on the CPU, in evaluation mode.
 
     method: a `cl_explore.methods.Method`, which draws as many views as in training, by a generator that `seed` seeds.
@@ -54,7 +55,7 @@ def embed_views(method: nn.Module, dataset: Dataset, seed: int = 0) -> Tensor:
 
 def device_of(method: nn.Module) -> torch.device:
     """Where a method computes; the CPU for one without weights."""
-    return next(method.parameters(), torch.empty(0)).device
+    return next((one.device for one in method.parameters()), torch.device("cpu"))
 
 
 def batches(dataset: Dataset, device: torch.device, size: int = 1024) -> Iterator[Batch]:

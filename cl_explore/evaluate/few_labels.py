@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import torch
 
-from cl_explore.evaluate.features import Features, checked
+from cl_explore.evaluate.features import checked
 from cl_explore.evaluate.knn import knn_accuracy
 from cl_explore.evaluate.linear import linear_accuracy
+from cl_explore.given import Array
+from cl_explore.takes import Count, Seed, takes
 
 
 class FewLabels(NamedTuple):
@@ -20,14 +22,15 @@ class FewLabels(NamedTuple):
     logistic: float
 
 
+@takes
 def few_label_accuracy(
-    train_h: Features,
-    train_labels: Features,
-    test_h: Features,
-    test_labels: Features,
-    shots: int,
-    draws: int = 3,
-    seed: int = 0,
+    train_h: Array,
+    train_labels: Array,
+    test_h: Array,
+    test_labels: Array,
+    shots: Count,
+    draws: Count = 3,
+    seed: Seed = 0,
 ) -> FewLabels:
     """Accuracy with a few labelled training samples of each class.
 
@@ -38,9 +41,6 @@ def few_label_accuracy(
     Returns: the means over the draws of `knn_accuracy` with k = 1 and of `linear_accuracy`
     Raises: ValueError if a class has fewer training samples or shots or draws is below 1, and as the probes
     """
-    for name, value in {"shots": shots, "draws": draws}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
     train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
     classes, sizes = train_labels.unique(return_counts=True)
     if sizes.min() < shots:

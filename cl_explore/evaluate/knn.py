@@ -1,20 +1,21 @@
 """The nearest-neighbour probe: does the representation put samples of a class side by side?"""
 
-import math
-
 from torch.nn import functional as F
 
-from cl_explore.evaluate.features import Features, checked
+from cl_explore.evaluate.features import checked
 from cl_explore.geometry import nearest
+from cl_explore.given import Array
+from cl_explore.takes import Positive, takes
 
 
+@takes
 def knn_accuracy(
-    train_h: Features,
-    train_labels: Features,
-    test_h: Features,
-    test_labels: Features,
+    train_h: Array,
+    train_labels: Array,
+    test_h: Array,
+    test_labels: Array,
     k: int = 20,
-    temperature: float = 0.07,
+    temperature: Positive = 0.07,
 ) -> float:
     """Share of test samples whose class wins the vote of their k nearest training samples, by cosine.
 
@@ -34,8 +35,6 @@ def knn_accuracy(
     train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
     if not 1 <= k <= len(train_h):
         raise ValueError(f"k must be from 1 to the number of training samples ({len(train_h)}), got {k}")
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be positive and finite, got {temperature}")
     classes, train_class = train_labels.unique(return_inverse=True)
     rows, cosine = nearest(F.normalize(test_h, dim=1), F.normalize(train_h, dim=1), k)
     # weights relative to the nearest neighbour: the vote is the same and nothing overflows

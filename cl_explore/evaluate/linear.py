@@ -1,13 +1,12 @@
 """The linear probe: are the classes linearly separable in the frozen representation?"""
 
-import math
+from cl_explore.evaluate.features import checked
+from cl_explore.given import Array
+from cl_explore.takes import Positive, takes
 
-from cl_explore.evaluate.features import Features, checked
 
-
-def linear_accuracy(
-    train_h: Features, train_labels: Features, test_h: Features, test_labels: Features, C: float = 1.0
-) -> float:
+@takes
+def linear_accuracy(train_h: Array, train_labels: Array, test_h: Array, test_labels: Array, C: Positive = 1.0) -> float:
     """Accuracy on the test samples of a multinomial logistic regression fitted to the training samples.
 
     train_h, train_labels: (N, H) floating point and (N,) integers from 0 on, tensors or arrays
@@ -23,8 +22,6 @@ def linear_accuracy(
     from sklearn.preprocessing import StandardScaler
 
     train_h, train_labels, test_h, test_labels = checked(train_h, train_labels, test_h, test_labels)
-    if not 0 < C < math.inf:
-        raise ValueError(f"C must be positive and finite, got {C}")
     if (train_labels == train_labels[0]).all():
         raise ValueError(f"train_labels must hold at least 2 classes, got only class {int(train_labels[0])}")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))

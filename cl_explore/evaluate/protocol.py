@@ -1,7 +1,6 @@
 """Linear evaluation as papers do it: a classifier on the frozen encoder, trained by SGD on augmented images."""
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +12,8 @@ from tqdm.auto import tqdm
 from cl_explore.data import Dataset
 from cl_explore.data.batch import each
 from cl_explore.evaluate.embedding import device_of, embed, frozen
-from cl_explore.evaluate.features import require_finite
+from cl_explore.given import require_finite
+from cl_explore.takes import Count, Positive, Seed, takes
 
 DECAY = {0.6: 0.2, 0.75: 0.2, 0.9: 0.2}
 """By how much the learning rate falls after which share of the epochs."""
@@ -37,16 +37,17 @@ class LinearProbe:
     held_out: dict[float, float] = field(default_factory=dict)
 
 
+@takes
 def linear_probe(
     method: nn.Module,
     train: Dataset,
     test: Dataset,
     *,
-    lr: float | Sequence[float] = 5.0,
+    lr: Positive | Sequence[Positive] = 5.0,
     augment: Callable[[Tensor, torch.Generator, int], Tensor] | None = None,
-    epochs: int = 100,
-    batch_size: int = 512,
-    seed: int = 0,
+    epochs: Count = 100,
+    batch_size: Count = 512,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> LinearProbe:
     """Train a linear classifier of h by SGD (momentum 0.9, no weight decay, lr x 0.2 at 60, 75 and 90 % of the epochs).
@@ -59,12 +60,9 @@ def linear_probe(
         FloatingPointError if the classifier diverges
     Note: the test part decides nothing; papers that report the best epoch on it report max(history), which is higher.
     """
-    rates = [float(lr)] if isinstance(lr, (int, float)) else [float(rate) for rate in lr]
-    if not rates or not all(0 < rate < math.inf for rate in rates):
-        raise ValueError(f"lr must be positive and finite, one or several, got {lr}")
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    rates = [lr] if isinstance(lr, float) else list(lr)
+    if not rates:
+        raise ValueError("lr must be positive, one or several, got none")
     for name, part in {"train": train, "test": test}.items():
         if part.labels.min() < 0:
             raise ValueError(f"{name} must be labelled throughout, got labels of -1")

@@ -1,20 +1,24 @@
 """The retrieval probe: does a query find its own among many keys, of another modality perhaps?"""
 
+import math
+
 import torch
 from torch import Tensor
 
-from cl_explore.evaluate.features import require_finite
 from cl_explore.geometry import nearest
-from cl_explore.geometry.inputs import Array, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array, classes, numbers, require_finite
+from cl_explore.takes import Count, takes
 
 
+@takes
 def recall(query: Array, key: Array, k: int, query_ids: Array | None = None, key_ids: Array | None = None) -> float:
     """Recall@k: the share of queries that have a key of their own among the k nearest by cosine.
 
     query: (N, D), tensor or array
     key: (M, D), likewise; row i is that of query i
-    query_ids, key_ids: (N,) and (M,) integers; with them, keys of the same id are a query's own, such as the captions
-        of one image or the members of a class
+    query_ids, key_ids: (N,) and (M,) integers or texts; with them, keys of the same id are a query's own, such as the
+        captions of one image or the members of a class
     Raises: ValueError for shapes that do not fit, k outside 1 to M, one of both ids without the other, or numbers that
         are not finite
 
@@ -27,15 +31,15 @@ def recall(query: Array, key: Array, k: int, query_ids: Array | None = None, key
     if query_ids is None or key_ids is None:
         if len(q) != len(keys):
             raise ValueError(f"query and key must have equally many rows without ids, got {len(q)} and {len(keys)}")
-        query_ids = key_ids = torch.arange(len(q))
-    ids, owners = (torch.as_tensor(part).to(q.device) for part in (query_ids, key_ids))
-    for name, part, rows in (("query_ids", ids, len(q)), ("key_ids", owners, len(keys))):
-        if part.shape != (rows,):
-            raise ValueError(f"{name} must be ({rows},), got shape {tuple(part.shape)}")
+        query_ids = key_ids = torch.arange(len(q), device=q.device)
+    given = {"query_ids": query_ids, "key_ids": key_ids}
+    found, _ = classes(given, {"query": len(q), "key": len(keys)}, least=-math.inf)
+    ids, owners = (part.to(q.device) for part in found)
     return (owners[nearest(q, keys, k).rows] == ids[:, None]).any(1).double().mean().item()
 
 
-def ndcg(query: Array, key: Array, relevance: Array, k: int | None = None) -> float:
+@takes
+def ndcg(query: Array, key: Array, relevance: Array, k: Count | None = None) -> float:
     """Normalised discounted cumulative gain of the keys in the order of their cosine with a query, a mean over queries.
 
     query: (N, D), tensor or array
@@ -48,16 +52,20 @@ def ndcg(query: Array, key: Array, relevance: Array, k: int | None = None) -> fl
     from sklearn.metrics import ndcg_score  # imported here because it takes a second
 
     q, keys = _sides(query, key)
-    gain = torch.as_tensor(relevance)
+    if len(keys) < 2:
+        raise ValueError(f"key must hold at least 2 rows to be ranked, got {len(keys)}")
+    gain = numbers(relevance, "relevance").double()
     if gain.shape != (len(q), len(keys)):
         raise ValueError(f"relevance must be ({len(q)}, {len(keys)}), got shape {tuple(gain.shape)}")
     require_finite("relevance", gain)
+    if gain.min() < 0:
+        raise ValueError(f"relevance must be 0 or more, got {gain.min():g}")
     return float(ndcg_score(gain.cpu().numpy(), (q @ keys.T).cpu().numpy(), k=k))
 
 
 def _sides(query: Array, key: Array) -> tuple[Tensor, Tensor]:
     """Both as unit vectors."""
-    q, keys = points(query, "query", normalize=True).detach(), points(key, "key", normalize=True).detach()
+    q, keys = (points(x, name, normalize=True, least=1).detach() for name, x in (("query", query), ("key", key)))
     if q.shape[1] != keys.shape[1]:
         raise ValueError(f"key must have {q.shape[1]} features like query, got {keys.shape[1]}")
     return q, keys.to(q)

@@ -12,8 +12,9 @@ from cl_explore.data import Dataset
 from cl_explore.data.batch import each
 from cl_explore.data.dataset import Samples
 from cl_explore.evaluate.embedding import batches, device_of, embed, frozen
-from cl_explore.evaluate.features import require_finite
 from cl_explore.evaluate.knn import knn_accuracy
+from cl_explore.given import require_finite
+from cl_explore.takes import Count, Seed, takes
 
 Corruption = Callable[[Any, torch.Generator], Samples]
 """corruption(x (B, ...), generator) -> changed x (B, ...); all randomness from the generator, on x's device."""
@@ -39,14 +40,15 @@ IMAGE_CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(
 """Four of images (N, C, H, W) in [0, 1]. They are ours: results on CIFAR-10-C and ImageNet-C cannot be compared."""
 
 
+@takes
 def corrupted_accuracy(
     method: nn.Module,
     train: Dataset,
     test: Dataset,
     corruptions: Mapping[str, Corruption],
     *,
-    k: int = 20,
-    seed: int = 0,
+    k: Count = 20,
+    seed: Seed = 0,
 ) -> dict[str, float]:
     """The kNN accuracy on h under each corruption of the test part; the training part stays clean.
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.geometry.dispersion import means_of_groups
-from cl_explore.geometry.inputs import Array, floats, groups, points
+from cl_explore.geometry.inputs import groups, points
+from cl_explore.given import Array, floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.geometry.inputs import Array, floats, groups, points
+from cl_explore.geometry.inputs import groups, points
+from cl_explore.given import Array, floats
 from cl_explore.losses.similarity import group_sums
+from cl_explore.takes import takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ def means_of_groups(x: Tensor, group: Tensor, sizes: Tensor) -> Tensor:
     return group_sums(x, group, len(sizes)) / sizes.view(-1, *(1 for _ in x.shape[1:]))
 
 
+@takes
 def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion:
     """The total variance split into the part within classes and the part between them. Differentiable.
 
@@ -72,6 +75,7 @@ def dispersion(x: Array, labels: Array, *, normalize: bool = True) -> Dispersion
     return Dispersion(within, between, within / between, per_class)
 
 
+@takes
 def centroid_similarity(x: Array, labels: Array, *, normalize: bool = True) -> Tensor:
     """Cosines between the class centroids, not centred: which classes point the same way.
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from cl_explore.geometry.distances import distance_factors
-from cl_explore.geometry.inputs import Array, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array
+from cl_explore.takes import takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
 
@@ -24,6 +26,7 @@ class Nearest(NamedTuple):
     products: Tensor
 
 
+@takes
 @torch.no_grad()
 def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
     """The k rows of y with the largest inner product with each row of x: of unit vectors, the nearest.
@@ -65,6 +68,7 @@ class Hubness:
     counts: Tensor
 
 
+@takes
 @torch.no_grad()
 def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor:
     """Mean share of the k nearest neighbours that a point has in both of two embeddings of the same points.
@@ -84,6 +88,7 @@ def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor
     return (both[:, 1:] == both[:, :-1]).sum().double() / (k * len(x))
 
 
+@takes
 @torch.no_grad()
 def hubness(x: Array, k: int, *, normalize: bool = True) -> Hubness:
     """How unequally often points are among the k nearest neighbours of others: a few hubs, many that are nobody's.

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from cl_explore.geometry.inputs import Array, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array
+from cl_explore.takes import takes
 
 
 @torch.no_grad()
@@ -47,6 +49,7 @@ def participation_ratio(x: Array) -> Tensor:
     return eigenvalues.sum().square() / eigenvalues.square().sum()
 
 
+@takes
 @torch.no_grad()
 def alpha_req(x: Array, first: int = 1, last: int | None = None) -> Tensor:
     """α-ReQ: exponent α of the power law λ_i ∝ i^-α fitted to the eigenvalues of the covariance, log on log.

@@ -11,12 +11,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cl_explore.geometry.distances import distance_factors
-from cl_explore.geometry.inputs import Array, floats, groups, points
+from cl_explore.geometry.inputs import groups, points
+from cl_explore.given import Array, floats
+from cl_explore.takes import Positive, takes
 
 TILE = 1024  # pairs are visited in square blocks of at most this side: 4 MiB of float32
 
 
-def alignment(z: Array, alpha: float = 2.0, *, normalize: bool = True) -> Tensor:
+@takes
+def alignment(z: Array, alpha: Positive = 2.0, *, normalize: bool = True) -> Tensor:
     """Mean distance, to the power `alpha`, between two views of the same sample.
 
     z: (B, V, D) with V >= 2, tensor or array; the mean runs over samples and their V(V-1)/2 pairs of views
@@ -29,17 +32,16 @@ def alignment(z: Array, alpha: float = 2.0, *, normalize: bool = True) -> Tensor
     2.0
     """
     z = floats(z, "z")
-    if z.ndim != 3 or z.shape[0] < 1 or z.shape[1] < 2:
+    if z.ndim != 3 or z.shape[0] < 1 or z.shape[1] < 2 or z.shape[2] < 1:
         raise ValueError(f"z must be (B, V, D) with at least 1 sample and 2 views, got shape {tuple(z.shape)}")
-    if not 0 < alpha < math.inf:
-        raise ValueError(f"alpha must be positive and finite, got {alpha}")
     if normalize:
         z = F.normalize(z, dim=2)
     first, second = torch.triu_indices(z.shape[1], z.shape[1], offset=1, device=z.device)
     return (z[:, first] - z[:, second]).norm(dim=2).double().pow(alpha).mean()
 
 
-def uniformity(x: Array, t: float = 2.0, *, normalize: bool = True) -> Tensor:
+@takes
+def uniformity(x: Array, t: Positive = 2.0, *, normalize: bool = True) -> Tensor:
     """Log of the mean Gaussian potential exp(-t ‖x_i - x_j‖²) over distinct pairs: lower is more uniform.
 
     x: (N, D), tensor or array
@@ -54,8 +56,6 @@ def uniformity(x: Array, t: float = 2.0, *, normalize: bool = True) -> Tensor:
     -4.0
     """
     x = points(x, normalize=normalize, finite=False)
-    if not 0 < t < math.inf:
-        raise ValueError(f"t must be positive and finite, got {t}")
     log_sum: Tensor = _LogPotential.apply(x, t)
     return log_sum - math.log(len(x) * (len(x) - 1))
 
@@ -108,6 +108,7 @@ def _blocks(x: Tensor, t: float) -> Iterator[tuple[slice, slice, Tensor]]:
             yield rows, cols, exponent
 
 
+@takes
 def tolerance(
     x: Array,
     labels: Array,
@@ -127,8 +128,6 @@ def tolerance(
     Raises: ValueError for another shape, N < 2, a negative label, an unknown reading or (conditional) if no class has
         two samples; TypeError for dtypes
     """
-    if reading not in ("conditional", "literal"):
-        raise ValueError(f'reading must be "conditional" or "literal", got {reading!r}')
     x = points(x, normalize=normalize, finite=False).double()
     group, sizes = groups(labels, x)
     pairs = int((sizes * (sizes - 1)).sum()) if reading == "conditional" else len(x) * (len(x) - 1)

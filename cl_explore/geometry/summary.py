@@ -3,9 +3,9 @@
 import torch
 
 from cl_explore.geometry.dispersion import dispersion
-from cl_explore.geometry.inputs import Array
 from cl_explore.geometry.spectrum import effective_rank, participation_ratio
 from cl_explore.geometry.spread import tolerance, uniformity
+from cl_explore.given import Array
 
 
 @torch.no_grad()

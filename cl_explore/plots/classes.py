@@ -8,13 +8,16 @@ import torch
 from matplotlib.figure import Figure
 
 from cl_explore import geometry
-from cl_explore.geometry.inputs import Array, points
-from cl_explore.plots.scatters import class_name
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array
+from cl_explore.plots.scatters import class_name, class_numbers
 from cl_explore.plots.style import CLASS_COLOURS, DIVERGING, RC, figure
+from cl_explore.takes import takes
 
 MOST_CELLS = 20
 
 
+@takes
 @mpl.rc_context(RC)
 def dispersion(x: Array, labels: Array, *, class_names: Sequence[str] = (), title: str = "") -> Figure:
     """Bars for every class: how far its samples lie from its centroid, and its centroid from the centre of all.
@@ -25,7 +28,8 @@ def dispersion(x: Array, labels: Array, *, class_names: Sequence[str] = (), titl
     """
     spread = geometry.dispersion(x, labels)
     unit = points(x, normalize=True).detach().cpu().double()
-    numbers = torch.as_tensor(labels).cpu()
+    found_numbers, known = class_numbers(labels, "x", len(unit), class_names)
+    numbers = torch.from_numpy(found_numbers)
     found = numbers.unique()
     centre = unit.mean(0)
     apart = torch.stack([(unit[numbers == label].mean(0) - centre).square().sum() for label in found])
@@ -40,7 +44,7 @@ def dispersion(x: Array, labels: Array, *, class_names: Sequence[str] = (), titl
         ax.axhline(mean, color=colour, linestyle="--" if hatch else "-", linewidth=1.2)
         ax.annotate(f"mean {mean:.2f}", (1, mean), xycoords=("axes fraction", "data"), xytext=(4, 0),
                     textcoords="offset points", va="center", color=colour, annotation_clip=False)  # fmt: skip
-    names = [class_name(label, class_names) for label in found.tolist()]
+    names = [class_name(label, known) for label in found.tolist()]
     crowded = sum(map(len, names)) > 70
     ax.set_xticks(place, names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
     ax.grid(visible=False, axis="x")
@@ -51,6 +55,7 @@ def dispersion(x: Array, labels: Array, *, class_names: Sequence[str] = (), titl
     return fig
 
 
+@takes
 @mpl.rc_context(RC)
 def centroid_similarity(x: Array, labels: Array, *, class_names: Sequence[str] = (), title: str = "") -> Figure:
     """Cosines between class centroids as a heat map with its numbers: which classes point the same way.
@@ -58,7 +63,8 @@ def centroid_similarity(x: Array, labels: Array, *, class_names: Sequence[str] =
     x: (N, D), labels: (N,). Raises ValueError for more than 20 classes, which no reader could read, and what
     `geometry.centroid_similarity` raises.
     """
-    found = torch.as_tensor(labels).unique().tolist()
+    numbers, known = class_numbers(labels, "x", len(points(x)), class_names)
+    found = np.unique(numbers).tolist()
     if len(found) > MOST_CELLS:
         raise ValueError(f"labels must name at most {MOST_CELLS} classes, got {len(found)}")
     cosines = geometry.centroid_similarity(x, labels).cpu().numpy()
@@ -69,7 +75,7 @@ def centroid_similarity(x: Array, labels: Array, *, class_names: Sequence[str] =
         value = cosines[row, column]
         shade = "white" if abs(value) > 0.75 else "black"
         ax.text(column, row, f"{value:+z.1f}", ha="center", va="center", fontsize=8, color=shade)
-    names = [class_name(label, class_names) for label in found]
+    names = [class_name(label, known) for label in found]
     ax.set_xticks(range(len(found)), names, rotation=45, ha="right")
     ax.set_yticks(range(len(found)), names)
     ax.grid(visible=False)

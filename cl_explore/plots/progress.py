@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cl_explore import geometry
 from cl_explore.plots.style import CLASS_COLOURS, MARKERS, RC, figure
+from cl_explore.takes import takes
 from cl_explore.train import Run
 
 PANELS = {
@@ -28,6 +29,7 @@ def measures(snapshots: Tensor, labels: Tensor, steps: Tensor) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(steps.tolist(), name="step"))
 
 
+@takes
 @mpl.rc_context(RC)
 def training(run: Run) -> Figure:
     """The loss of a run over its steps, and five measures of its snapshots, before and after the projection head.

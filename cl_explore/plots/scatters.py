@@ -10,24 +10,27 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cl_explore.geometry.inputs import Array, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array, classes
 from cl_explore.plots.layouts import layout as map_to_plane
 from cl_explore.plots.style import RC, class_look, figure
+from cl_explore.takes import takes
 from cl_explore.train import Snapshots
 
 MOST_IN_LEGEND = 20
 
 
-def class_numbers(labels: Array | None, count: int) -> NDArray[np.int64]:
-    """Labels (N,) as an array, all 0 if there are none; ValueError or TypeError unless they are one integer a point."""
+def class_numbers(
+    labels: Array | None, of: str, count: int, class_names: Sequence[str]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels (N,) of the rows of the argument `of` as numbers, all 0 if there are none, and the names of classes.
+
+    Raises ValueError or TypeError unless they are integers, -1 for unlabelled, or texts, one for each row.
+    """
     if labels is None:
-        return np.zeros(count, dtype=np.int64)
-    numbers = torch.as_tensor(labels).cpu().numpy()
-    if numbers.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, got {numbers.dtype}")
-    if numbers.shape != (count,):
-        raise ValueError(f"labels must be ({count},), one per point, got shape {numbers.shape}")
-    return numbers.astype(np.int64)
+        return np.zeros(count, dtype=np.int64), tuple(class_names)
+    (numbers,), names = classes({"labels": labels}, {of: count}, names=class_names, least=-1)
+    return numbers.cpu().numpy(), names
 
 
 def class_name(label: int, class_names: Sequence[str]) -> str:
@@ -63,6 +66,7 @@ def add_legend(fig: Figure, labels: NDArray[np.int64], class_names: Sequence[str
         fig.legend(handles=handles, loc="outside right center", handletextpad=0.1)
 
 
+@takes
 @mpl.rc_context(RC)
 def scatter(
     x: Array, labels: Array | None = None, *, class_names: Sequence[str] = (), layout: str = "auto", title: str = ""
@@ -74,17 +78,18 @@ def scatter(
     kept in the run store. Raises ValueError or TypeError for wrong shapes, dtypes, infinite points or another layout.
     """
     x = points(x).detach().cpu()
-    numbers = class_numbers(labels, len(x))
+    numbers, names = class_numbers(labels, "x", len(x), class_names)
     mapped, axes = map_to_plane(x[None], layout)
     fig = figure(height=5.4)
     (ax,) = fig.axes
     draw_classes(ax, mapped[0], numbers)
     ax.set(xlabel=axes[0], ylabel=axes[1], title=title)
     ax.set_aspect("equal", adjustable="datalim")
-    add_legend(fig, numbers, class_names)
+    add_legend(fig, numbers, names)
     return fig
 
 
+@takes
 @mpl.rc_context(RC)
 def filmstrip(
     snapshots: Snapshots, *, moments: int = 4, class_names: Sequence[str] = (), layout: str = "auto"
@@ -99,7 +104,7 @@ def filmstrip(
         raise ValueError(f"a filmstrip needs at least 2 moments and 2 snapshots, got {moments} and {taken}")
     z = torch.nn.functional.normalize(snapshots.z, dim=2)
     mapped, axes = map_to_plane(z, layout)
-    chosen = sorted({round(place) for place in np.linspace(0, taken - 1, moments).tolist()})
+    chosen = sorted({round(place) for place in np.linspace(0, taken - 1, min(moments, taken)).tolist()})
     labels = snapshots.labels.numpy()
     low, high = mapped[chosen].min((0, 1)), mapped[chosen].max((0, 1))
     pad = 0.05 * float((high - low).max())

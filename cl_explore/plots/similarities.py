@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from cl_explore.geometry.inputs import Array, floats
+from cl_explore.given import Array, classes, floats
 from cl_explore.plots.style import CLASS_COLOURS, MARKERS, RC, figure
+from cl_explore.takes import Positive, takes
 
 POSITIVE, NEGATIVE = CLASS_COLOURS[0], CLASS_COLOURS[1]
 MOST_ROWS = 2000  # of a similarity matrix: 4 million pairs draw the same curve as more
 
 
+@takes
 @mpl.rc_context(RC)
 def similarity_histogram(z: Array, labels: Array | None = None, *, title: str = "") -> Figure:
     """Cosine similarities of positive and of negative pairs, each as a density, with their means.
@@ -26,16 +28,17 @@ def similarity_histogram(z: Array, labels: Array | None = None, *, title: str = 
     over the samples are compared. Raises ValueError if there are no positives or no negatives or for wrong shapes,
     TypeError for wrong dtypes.
     """
-    z = floats(z, "z").detach()
+    z = floats(z, "z", finite=True).detach()
     if z.ndim not in (2, 3) or (z.ndim == 2 and labels is None):
         raise ValueError(f"z must be (B, V, D), or (B, D) with labels, got shape {tuple(z.shape)}")
     z = z[:, None] if z.ndim == 2 else z
-    group = torch.arange(len(z)) if labels is None else torch.as_tensor(labels).cpu()
-    if group.shape != z.shape[:1]:
-        raise ValueError(f"labels must be ({len(z)},), one per sample, got shape {tuple(group.shape)}")
+    if labels is None:
+        group = torch.arange(len(z), device="cpu")
+    else:
+        (group,), _ = classes({"labels": labels}, {"z": len(z)})
     most = max(MOST_ROWS // z.shape[1], 1)
     chosen = torch.linspace(0, len(z) - 1, min(most, len(z))).round().long()
-    group = group[chosen].repeat_interleave(z.shape[1])
+    group = group.cpu()[chosen].repeat_interleave(z.shape[1])
     unit = F.normalize(z[chosen.to(z.device)].flatten(0, 1), dim=1).cpu()
     upper = torch.ones(len(unit), len(unit), dtype=torch.bool).triu(1)
     similarity = (unit @ unit.T)[upper].numpy()
@@ -60,8 +63,9 @@ def similarity_histogram(z: Array, labels: Array | None = None, *, title: str = 
     return fig
 
 
+@takes
 @mpl.rc_context(RC)
-def negative_weights(similarity: Array, temperatures: Sequence[float] = (0.07, 0.2, 0.5, 1.0)) -> Figure:
+def negative_weights(similarity: Array, temperatures: Sequence[Positive] = (0.07, 0.2, 0.5, 1.0)) -> Figure:
     """How a softmax with different temperatures shares one anchor's gradient among its negatives.
 
     similarity: (M,) cosines between the anchor and its M negatives. Left, each negative's weight
@@ -70,11 +74,11 @@ def negative_weights(similarity: Array, temperatures: Sequence[float] = (0.07, 0
     temperature that is not positive, TypeError unless similarities are floating point. Source: Wang & Liu 2021
     (2012.09740), Eq. 5.
     """
-    s = floats(similarity, "similarity").detach().cpu().double()
+    s = floats(similarity, "similarity", finite=True).detach().cpu().double()
     if s.ndim != 1 or len(s) < 2:
         raise ValueError(f"similarity must be (M,) with at least 2 negatives, got shape {tuple(s.shape)}")
-    if not temperatures or min(temperatures) <= 0:
-        raise ValueError(f"temperatures must be positive, got {tuple(temperatures)}")
+    if not temperatures:
+        raise ValueError("temperatures must be positive and at least one, got none")
     s = s.sort(descending=True).values
     fig = figure(columns=2, height=4.4)
     left, right = fig.axes

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from cl_explore.geometry.inputs import Array, points
+from cl_explore.geometry.inputs import points
+from cl_explore.given import Array
 from cl_explore.plots.scatters import add_legend, class_name, class_numbers, draw_classes, look_of
 from cl_explore.plots.style import RC, figure
+from cl_explore.takes import takes
 
 ANGLE_BINS = 36
 PLOTLY_MARKERS = ("circle", "square", "diamond", "cross", "x")  # those that plotly draws in three dimensions
@@ -27,6 +29,7 @@ def unit_vectors(z: Array, dimensions: int) -> NDArray[np.float64]:
     return F.normalize(x.detach().cpu().double(), dim=1).numpy()
 
 
+@takes
 @mpl.rc_context(RC)
 def circle(z: Array, labels: Array | None = None, *, class_names: Sequence[str] = (), title: str = "") -> Figure:
     """Embeddings z (N, 2), scaled to unit length, on the circle, and how many of them lie at each angle.
@@ -35,7 +38,7 @@ def circle(z: Array, labels: Array | None = None, *, class_names: Sequence[str] 
     ValueError or TypeError for wrong shapes, dtypes or infinite points.
     """
     unit = unit_vectors(z, 2)
-    numbers = class_numbers(labels, len(unit))
+    numbers, names = class_numbers(labels, "z", len(unit), class_names)
     found = np.unique(numbers).tolist()
     fig = figure(columns=2, height=3.8)
     left, right = fig.axes
@@ -52,10 +55,11 @@ def circle(z: Array, labels: Array | None = None, *, class_names: Sequence[str] 
     )
     right.axhline(len(unit) / ANGLE_BINS, color="black", linestyle=":")
     right.set(xlabel="angle (degrees)", ylabel="points", xlim=(0, 360), xticks=range(0, 361, 90))
-    add_legend(fig, numbers, class_names)
+    add_legend(fig, numbers, names)
     return fig
 
 
+@takes
 @mpl.rc_context(RC)
 def sphere(z: Array, labels: Array | None = None, *, class_names: Sequence[str] = (), title: str = "") -> Figure:
     """Embeddings z (N, 3), scaled to unit length, on the sphere: the half that faces the reader and the half behind.
@@ -64,7 +68,7 @@ def sphere(z: Array, labels: Array | None = None, *, class_names: Sequence[str] 
     wrong shapes, dtypes or infinite points.
     """
     unit = unit_vectors(z, 3)
-    numbers = class_numbers(labels, len(unit))
+    numbers, names = class_numbers(labels, "z", len(unit), class_names)
     fig = figure(columns=2, height=4.4)
     for ax, side, name in zip(fig.axes, (1, -1), ("front", "back"), strict=True):
         draw_graticule(ax)
@@ -76,7 +80,7 @@ def sphere(z: Array, labels: Array | None = None, *, class_names: Sequence[str] 
         ax.axis("off")
     if title:
         fig.suptitle(title)
-    add_legend(fig, numbers, class_names)
+    add_legend(fig, numbers, names)
     return fig
 
 
@@ -89,13 +93,14 @@ def draw_graticule(ax: Axes) -> None:
         ax.plot(np.sin(angle) * np.cos(turn), np.sin(turn), color="#c8c8c8", lw=0.6, zorder=0)
 
 
+@takes
 def sphere_3d(z: Array, labels: Array | None = None, *, class_names: Sequence[str] = ()) -> go.Figure:
     """Embeddings z (N, 3), scaled to unit length, on a sphere to turn and zoom; the pointer shows row and class.
 
     Needs a browser: put `sphere` beside it for paper and for readers who cannot see it. Raises as `sphere` does.
     """
     unit = unit_vectors(z, 3)
-    numbers = class_numbers(labels, len(unit))
+    numbers, names = class_numbers(labels, "z", len(unit), class_names)
     up, around = np.meshgrid(np.linspace(0, np.pi, 25), np.linspace(0, 2 * np.pi, 49))
     ball = go.Surface(
         x=0.98 * np.sin(up) * np.cos(around), y=0.98 * np.sin(up) * np.sin(around), z=0.98 * np.cos(up),
@@ -105,7 +110,7 @@ def sphere_3d(z: Array, labels: Array | None = None, *, class_names: Sequence[st
     fig = go.Figure(ball)
     for label in np.unique(numbers).tolist():
         rows = np.flatnonzero(numbers == label)
-        name = class_name(label, class_names)
+        name = class_name(label, names)
         fig.add_scatter3d(
             x=unit[rows, 0], y=unit[rows, 1], z=unit[rows, 2], mode="markers", name=name,
             marker={"size": 3.5, "color": look_of(label)[0], "symbol": PLOTLY_MARKERS[label % len(PLOTLY_MARKERS)]},

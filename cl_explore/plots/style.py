@@ -1,12 +1,16 @@
 """The house style: one palette, one marker a class, one system of figure sizes, pictures with alt text."""
 
 from io import BytesIO
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import matplotlib as mpl
 from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+
+from cl_explore.takes import Positive, Range, takes
+
+Panels = Annotated[int, Range(1, 100)]
 
 # Okabe and Ito's colours where they reach a contrast of 3:1 on white (blue, vermillion, green, purple, black), then a
 # darker yellow, a darker sky blue, dark red, violet and slate, moved until every pair stays apart under simulated
@@ -70,8 +74,9 @@ def class_look(label: int) -> tuple[str, str]:
     return CLASS_COLOURS[place], MARKERS[(place + turn) % len(MARKERS)]
 
 
+@takes
 def figure(
-    width: Literal["full", "half"] = "full", *, height: float | None = None, columns: int = 1, rows: int = 1
+    width: Literal["full", "half"] = "full", *, height: Positive | None = None, columns: Panels = 1, rows: Panels = 1
 ) -> Figure:
     """An empty figure of rows x columns axes (`fig.axes`, row by row) in the house style.
 
@@ -79,8 +84,6 @@ def figure(
     drawn three quarters as high as it is wide, and at most 4 inches high. The figure is not registered with pyplot:
     it is displayed by `show` only, and freed with its last reference. Raises ValueError for an unknown width.
     """
-    if width not in ("full", "half"):
-        raise ValueError(f'width must be "full" or "half", got {width!r}')
     inches = FULL_WIDTH if width == "full" else FULL_WIDTH / 2
     if height is None:
         height = rows * min(0.75 * inches / columns, 4.0)
@@ -90,6 +93,7 @@ def figure(
     return fig
 
 
+@takes
 def show(fig: Figure, alt: str, *, dpi: int = DPI) -> None:
     """Display a figure as a PNG that carries `alt`, a sentence for readers who cannot see the picture.
 

@@ -68,7 +68,7 @@ def test_length_counts_only_if_asked_for(method):
 
 
 def test_errors_name_what_is_wrong(monkeypatch):
-    with pytest.raises(ValueError, match=r"labels must be \(3,\), one per row of x, got shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"labels must be \(3,\), one per row of found, got shape \(2,\)"):
         agreement(torch.arange(3), torch.arange(2))
     for call in (lambda: ward(corners(), 41), lambda: kmeans(corners(), 41)):
         with pytest.raises(ValueError, match=r"count must be from 1 to the number of samples \(40\), got 41"):

@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_and_the_global_state_is_left_alone():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"lr": 0}, ValueError, "lr must be positive and finite, one or several, got 0"),
+        ({"lr": 0}, ValueError, "lr must be positive and finite, got 0"),
         ({"lr": ()}, ValueError, "lr must be positive"),
         ({"lr": (0.1, math.nan)}, ValueError, "lr must be positive and finite"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),

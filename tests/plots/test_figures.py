@@ -79,7 +79,7 @@ def test_many_classes_get_no_legend() -> None:
         (embeddings(2)[0], None, ValueError, r"x must be \(N, D\), got shape \(2,\)"),
         (embeddings(2).long(), None, TypeError, "x must be floating point"),
         (embeddings(2) / 0, None, ValueError, "x must be finite"),
-        (embeddings(2), LABELS[:5], ValueError, r"labels must be \(60,\), one per point, got shape \(5,\)"),
+        (embeddings(2), LABELS[:5], ValueError, r"labels must be \(60,\), one per row of x, got shape \(5,\)"),
         (embeddings(2), LABELS.float(), TypeError, "labels must be integers"),
     ],
 )
@@ -187,7 +187,7 @@ def test_histogram_of_many_samples_compares_some_of_them() -> None:
     ("z", "labels", "message"),
     [
         (embeddings(4), None, r"z must be \(B, V, D\), or \(B, D\) with labels"),
-        (embeddings(4), LABELS[:7], r"labels must be \(60,\), one per sample"),
+        (embeddings(4), LABELS[:7], r"labels must be \(60,\), one per row of z"),
         (
             embeddings(4),
             torch.zeros(60, dtype=torch.long),

@@ -1,0 +1,141 @@
+"""Arrays as people have them, brought to tensors: all that is unambiguous is taken, the rest refused by name."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+Array = Tensor | ArrayLike
+"""A tensor, a NumPy array, a pandas column or frame, or a list: of numbers, or of texts where labels are meant."""
+
+
+def numbers(x: Array, name: str) -> Tensor:
+    """Numbers of any type as a tensor. Raises TypeError for texts, and for what is no array."""
+    read = _read(x, name)
+    if isinstance(read, np.ndarray):
+        raise TypeError(f"{name} must be numbers, got texts")
+    return read
+
+
+def floats(x: Array, name: str, axes: str = "", *, finite: bool = False) -> Tensor:
+    """Floating-point numbers as a tensor, in float32, or float64 if they came so; of the given axes, such as "N D".
+
+    Raises TypeError for other numbers or none, ValueError for other axes and, where `finite` (the question makes a GPU
+    wait), for NaN and infinity.
+    """
+    tensor = numbers(x, name)
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+    if axes and (tensor.ndim != len(axes.split()) or 0 in tensor.shape[1:]):
+        raise ValueError(f"{name} must be ({', '.join(axes.split())}), got shape {tuple(tensor.shape)}")
+    if finite:
+        require_finite(name, tensor)
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+
+
+def require_finite(name: str, rows: Tensor) -> None:
+    """Raise ValueError if one of `rows` (N, ...), the argument or data called `name`, holds NaN or infinity."""
+    if not (good := rows.isfinite()).all():
+        bad = len(rows) - int(good.view(len(rows), -1).all(1).sum())
+        raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} rows with NaN or infinity")
+
+
+def integers(x: Array, name: str) -> Tensor:
+    """Whole numbers of any type as int64. Raises TypeError for others, ValueError for those that int64 cannot hold."""
+    tensor = numbers(x, name)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name} must be integers, got {tensor.dtype}")
+    whole = tensor.to(torch.int64)
+    if tensor.dtype == torch.uint64 and (whole < 0).any():
+        raise ValueError(f"{name} must be below 2**63, got larger numbers")
+    return whole
+
+
+def classes(
+    given: Mapping[str, Array], of: Mapping[str, int] | None = None, *, names: Sequence[str] = (), least: float = 0
+) -> tuple[list[Tensor], tuple[str, ...]]:
+    """Labels (N,), integers or texts, as int64 tensors, and the names of the classes.
+
+    given: by the name of the argument; texts of all of them share one numbering, their places in `names` or, without
+        names, in alphabetical order
+    of: for each, the name of the argument whose rows it labels, and how many they are
+    least: the smallest number allowed
+    Raises: TypeError unless all are integers or all are texts; ValueError for another shape, smaller numbers or a text
+        that is not among the names
+
+    >>> classes({"train_labels": ["dog", "cat"], "test_labels": ["dog"]})
+    ([tensor([1, 0]), tensor([1])], ('cat', 'dog'))
+    """
+    read = {name: _read(labels, name) for name, labels in given.items()}
+    rows = list(of.items()) if of else [("", -1)] * len(read)
+    for (name, labels), (owner, count) in zip(read.items(), rows, strict=True):
+        if labels.ndim != 1 or (of and len(labels) != count):
+            need = f"({count},), one per row of {owner}" if of else "(N,)"
+            raise ValueError(f"{name} must be {need}, got shape {tuple(labels.shape)}")
+    texts = {name: labels for name, labels in read.items() if isinstance(labels, np.ndarray)}
+    if not texts:
+        coded = [integers(labels, name) for name, labels in read.items()]
+        for name, part in zip(read, coded, strict=True):
+            if len(part) and part.min() < least:
+                raise ValueError(f"{name} must be {least} or more, got {int(part.min())}; leave unlabelled rows out")
+        return coded, tuple(names)
+    for name, labels in read.items():
+        if isinstance(labels, Tensor):
+            raise TypeError(f"{name} must be texts as {next(iter(texts))} are, got {labels.dtype}")
+    found, places = np.unique(np.concatenate(list(texts.values())), return_inverse=True)
+    known = tuple(names) or tuple(found.tolist())
+    place = {text: number for number, text in enumerate(known)}
+    if strange := [text for text in found.tolist() if text not in place]:
+        raise ValueError(f"class_names must hold every label, but {strange[0]!r} is missing")
+    joined = torch.from_numpy(np.array([place[text] for text in found.tolist()], dtype=np.int64)[places])
+    return list(joined.split([len(labels) for labels in texts.values()])), known
+
+
+def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
+    """A tensor of numbers of any type (of its own memory, unless x is one), or an array of texts."""
+    if isinstance(x, Tensor):
+        if x.layout != torch.strided or x.is_meta or x.is_quantized:
+            raise TypeError(f"{name} must be a dense tensor with values, got {x.layout} of {x.dtype} on {x.device}")
+        return x
+    if np.ma.is_masked(x):
+        raise ValueError(f"{name} must be complete, got a masked array: drop or fill what is masked")
+    try:
+        if isinstance(x, list | tuple) and x and all(isinstance(part, Tensor) for part in x):
+            return torch.stack(list(x))
+        array = np.array(x, order="C")
+        if array.dtype.kind in "UT" and not isinstance(x, np.ndarray):
+            array = np.array(x, dtype=object)  # without the conversion of the numbers among texts
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} must be numbers or texts in rows of one length, got {_kind(x)}: {error}") from None
+    if array.ndim == 0 and array.dtype.kind not in "biufc":
+        raise TypeError(f"{name} must be a tensor or array, got {_kind(x)}")
+    if array.dtype.kind in "OUT":
+        return _of_objects(array, name)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be real numbers, got {array.dtype}")
+    if array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _of_objects(array: NDArray[Any], name: str) -> Tensor | NDArray[np.str_]:
+    """What an array of Python objects holds, if it is all numbers or all texts."""
+    parts = array.ravel().tolist()
+    if all(isinstance(part, str) for part in parts):
+        return array.astype(str)
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, Real):
+            mixed = "numbers alone or texts alone" if isinstance(part, str) else "numbers or texts without gaps"
+            raise TypeError(f"{name} must be {mixed}, got {part!r} ({_kind(part)})")
+    numbers = np.array(parts)
+    if numbers.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be numbers of 64 bits, got larger ones")
+    return torch.from_numpy(numbers.reshape(array.shape))
+
+
+def _kind(x: object) -> str:
+    return type(x).__name__
