@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from cl_explore.data.modality import as_numbers
+from cl_explore.views.base import as_numbers
 
 Samples = Any
 """What is seen of N samples: a tensor (N, ...), or several in a dictionary, such as image and caption, of equal N.

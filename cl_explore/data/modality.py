@@ -9,15 +9,8 @@ from torch import Tensor, nn
 from cl_explore.names import unknown
 from cl_explore.views import Views
 
-FULL_SCALE = {torch.uint8: 255, torch.int16: 32768}
-"""What stands for 1 where numbers in [0, 1] or [-1, 1] are stored as integers."""
 KINDS: dict[str, "Modality"] = {}
 """The kinds of samples, by name."""
-
-
-def as_numbers(x: Tensor) -> Tensor:
-    """Samples as they go into a network: bytes in [0, 1], 16-bit sound in [-1, 1], others as they are."""
-    return x / FULL_SCALE[x.dtype] if x.dtype in FULL_SCALE else x
 
 
 class Modality(ABC):

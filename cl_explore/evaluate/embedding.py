@@ -49,7 +49,7 @@ def embed_views(method: nn.Module, dataset: Dataset, seed: Seed = 0) -> Tensor:
     views_of, device = cast(Any, method), device_of(method)
     generator = torch.Generator(device).manual_seed(seed)
     with frozen(method):
-        parts = (views_of.augment(batch.x, generator, views_of.n_views) for batch in batches(dataset, device))
+        parts = (views_of.draw_views(batch.x, generator) for batch in batches(dataset, device))
         return torch.cat([views_of.embed(views)[1].float().cpu() for views in parts])
 
 

@@ -14,6 +14,7 @@ from cl_explore.data.batch import each
 from cl_explore.evaluate.embedding import device_of, embed, frozen
 from cl_explore.given import require_finite
 from cl_explore.takes import Count, Positive, Seed, takes
+from cl_explore.views.draw import draw_views
 
 DECAY = {0.6: 0.2, 0.75: 0.2, 0.9: 0.2}
 """By how much the learning rate falls after which share of the epochs."""
@@ -127,7 +128,7 @@ class _Training:
         views = torch.Generator(device).manual_seed(self.seed)
 
         def of_views(rows: Tensor) -> Tensor:
-            x = augment(train.batch(rows).each(lambda column: column.to(device)).x, views, 1)
+            x = draw_views(augment, train.batch(rows).each(lambda column: column.to(device)).x, views, 1)
             with frozen(self.method):
                 return self.method(each(lambda part: part[:, 0], x)).float()
 

@@ -1,9 +1,11 @@
 """Methods with one encoder whose views are compared: SimCLR, SupCon, VarCon, DCL, SwAV, SogCLR, ..."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from cl_explore import losses
@@ -37,7 +39,7 @@ class JointEmbedding(Skeleton):
         chunk: embed so many views at a time, forget what the network computed on the way and compute it again when the
         gradient comes (GradCache, Gao et al. 2021, 2101.06983): a large batch then costs the memory of a small one and
         a third more time. Dropout and autocast are replayed; batch norm sees chunks, and counts each twice in its
-        running statistics.
+        running statistics. A single view that would be left over at the end joins the chunk before.
         """
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk}")
@@ -50,11 +52,17 @@ class JointEmbedding(Skeleton):
         if size is None:
             return encode(x)
 
-        def rows(at: int) -> Samples:
-            return each(lambda part: part[at : at + size], x)
-
+        if size == 1 and any(isinstance(part, _BatchNorm) and part.training for part in self.modules()):
+            raise ValueError("chunk must be at least 2 for batch norm, which takes its statistics over it, got 1")
         whole = len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
-        chunks = (checkpoint(encode, rows(at), use_reentrant=False) for at in range(0, whole, size))
+        starts = list(range(0, whole, size))
+        if 1 < size < whole and starts[-1] == whole - 1:
+            starts.pop()
+
+        def rows(start: int, end: int) -> Samples:
+            return each(lambda part: part[start:end], x)
+
+        chunks = (checkpoint(encode, rows(*ends), use_reentrant=False) for ends in pairwise([*starts, whole]))
         h, z = zip(*chunks, strict=True)
         return torch.cat(h), torch.cat(z)
 

@@ -1,6 +1,6 @@
 """What every method is: an encoder, a head, views, and a step that turns a batch into a loss."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cl_explore.data import Batch
 from cl_explore.data.batch import Samples, each
 from cl_explore.methods.gather import gather
+from cl_explore.views.draw import draw_views
 
 Augment = Callable[[Any, torch.Generator, int], Any]
 """augment(x (B, ...), generator, n_views) -> views (B, V, ...); of several tensors by name, each so."""
@@ -70,11 +71,15 @@ class Method(nn.Module):
         """What is worth compiling: the modules whose calls do the work."""
         return [self.encoder, self.head]
 
+    def draw_views(self, x: Samples, generator: torch.Generator) -> Samples:
+        """Views (B, V, ...) of the samples x (B, ...); ValueError if `augment` gives anything else."""
+        return draw_views(self.augment, x, generator, self.n_views)
+
     def embed(self, views: Samples) -> tuple[Any, Tensor]:
         """h (b, V, H) and z (b, V, D) of views (b, V, ...), which go through the networks as one batch."""
         shape = next(iter(views.values()) if isinstance(views, dict) else iter([views])).shape[:2]
         h, z = self.encode(each(lambda part: part.flatten(0, 1), views))
-        return h.unflatten(0, shape), z.unflatten(0, shape)
+        return of_views("encoder", h, shape), of_views("head", z, shape)
 
     def encode(self, x: Samples) -> tuple[Tensor, Tensor]:
         """h (N, H) and z (N, D) of x (N, ...)."""
@@ -86,7 +91,7 @@ class Method(nn.Module):
 
         Where several processes train together, `batch` is this one's share and z is of the joined batch.
         """
-        views = self.augment(batch.x, generator, self.n_views)
+        views = self.draw_views(batch.x, generator)
         h, z = self.embed(views)
         joined, labels, index, *columns = gather(z, batch.labels, batch.index, *batch.factors.values())
         factors = dict(zip(batch.factors, columns, strict=True))
@@ -101,3 +106,13 @@ class Method(nn.Module):
 
     def after_step(self) -> None:
         """Called after each step of the optimiser: the place to move momentum copies and fill queues."""
+
+
+def of_views(network: str, rows: Tensor, shape: Sequence[int]) -> Tensor:
+    """What a network made of b * V views, (b * V, F), as (b, V, F); ValueError naming the network for another shape."""
+    if rows.ndim != 2 or len(rows) != shape[0] * shape[1]:
+        raise ValueError(
+            f"{network} must give one row of features for each of {shape[0]} x {shape[1]} views, "
+            f"({shape[0] * shape[1]}, features), got shape {tuple(rows.shape)}"
+        )
+    return rows.unflatten(0, shape)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from cl_explore import losses
 from cl_explore.data.batch import Samples
-from cl_explore.methods.method import Augment, Embedded, Step
+from cl_explore.methods.method import Augment, Embedded, Step, of_views
 from cl_explore.methods.skeleton import Skeleton, title
+from cl_explore.views.draw import draw_views
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ByName:
         if not isinstance(x, dict) or not self.augments.keys() <= x.keys():
             have = ", ".join(x) if isinstance(x, dict) else "one tensor"
             raise ValueError(f"x must have {', '.join(self.augments)}, got {have}")
-        return {name: augment(x[name], generator, 1) for name, augment in self.augments.items()}
+        return {name: draw_views(augment, x[name], generator, 1, bag=True) for name, augment in self.augments.items()}
 
 
 class TwoTower(Skeleton):
@@ -80,6 +81,10 @@ class TwoTower(Skeleton):
         """One modality's networks, to be probed like a method of its own."""
         return Tower(name, self.encoder[name], self.head[name])
 
+    def draw_views(self, x: Samples, generator: torch.Generator) -> Samples:
+        """Views of each modality by name: (B, 1, ...), or (B, V, ...) of a bag."""
+        return self.augment(x, generator, 1)
+
     def networks(self) -> list[nn.Module]:
         """Encoders and heads of all modalities."""
         return [*self.encoder.values(), *self.head.values()]
@@ -90,8 +95,8 @@ class TwoTower(Skeleton):
         h, z = {}, []
         for name, part in views.items():
             rows = self.encoder[name](part.flatten(0, 1))
-            h[name] = rows.unflatten(0, part.shape[:2])
-            z.append(self.head[name](rows).unflatten(0, part.shape[:2]))
+            h[name] = of_views(f"encoder[{name!r}]", rows, part.shape[:2])
+            z.append(of_views(f"head[{name!r}]", self.head[name](rows), part.shape[:2]))
         return h, torch.cat(z, dim=1)
 
     def compare(self, embedded: Embedded) -> Step:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_explore.views.base import Views, require_picture
+from cl_explore.views.base import Views, normal, uniform
 
 
 class Colour(NamedTuple):
@@ -40,7 +41,7 @@ class ImageParameters(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageViews(Views[ImageParameters]):
-    """Views of images (B, C, H, W) in [0, 1], C = 1 or 3; a step whose setting is left at its default is off.
+    """Views of images (B, C, H, W) in [0, 1] or bytes, C = 1 or 3; a step whose setting is left at its default is off.
 
     The steps, in this order (SimCLR: Chen et al. 2020, 2002.05709, appendix A):
     crop_area, crop_ratio: a box of at least this share of the area, uniform up to 1, and of an aspect ratio between
@@ -59,6 +60,7 @@ class ImageViews(Views[ImageParameters]):
     torch.Size([4, 2, 3, 32, 32])
     """
 
+    stored, bounds = torch.uint8, (0, 1)
     crop_area: float = 1.0
     crop_ratio: float = 1.0
     flip: float = 0.0
@@ -96,7 +98,7 @@ class ImageViews(Views[ImageParameters]):
             blur=2.0, blur_probability=0.5, strength=strength,
         )  # fmt: skip
 
-    def apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
         """Make the views (N, C, H, W) of x that the parameters describe; these alone decide, not the settings."""
         box, flip, colour, blur, noise = parameters
         if box is not None:
@@ -113,8 +115,8 @@ class ImageViews(Views[ImageParameters]):
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> ImageParameters:
         # all are drawn, used or not, so that switching one step off leaves the draws of the others as they were
-        uniform = torch.rand(13, len(x), generator=generator, device=generator.device).to(x)
-        area, ratio, left, top, flip, jitter, brightness, contrast, saturation, hue, grey, blurred, blur = uniform
+        drawn = uniform(generator, x, 13, len(x))
+        area, ratio, left, top, flip, jitter, brightness, contrast, saturation, hue, grey, blurred, blur = drawn
         size, chance = self.strength, min(self.strength, 1.0)
         parameters = ImageParameters()
         if size * (1 - self.crop_area) > 0:
@@ -122,7 +124,7 @@ class ImageViews(Views[ImageParameters]):
         if chance * self.flip > 0:
             parameters = parameters._replace(flip=flip < chance * self.flip)
         if size * max(self.brightness, self.contrast, self.saturation, self.hue, self.grey) > 0:
-            amount = torch.where(jitter < chance * self.jitter, size, 0)
+            amount = size * (jitter < chance * self.jitter).to(x)
             colour = Colour(
                 brightness=(1 + amount * self.brightness * (2 * brightness - 1)).clamp(min=0),
                 contrast=(1 + amount * self.contrast * (2 * contrast - 1)).clamp(min=0),
@@ -135,8 +137,7 @@ class ImageViews(Views[ImageParameters]):
             sigma = torch.where(blurred < chance * self.blur_probability, size * self.blur * blur, 0)
             parameters = parameters._replace(blur=sigma)
         if size * self.noise > 0:
-            drawn = torch.randn(x.shape, generator=generator, device=generator.device)
-            parameters = parameters._replace(noise=size * self.noise * drawn.to(x))
+            parameters = parameters._replace(noise=size * self.noise * normal(generator, x))
         return parameters
 
     def _box(self, area: Tensor, ratio: Tensor, left: Tensor, top: Tensor) -> Tensor:
@@ -150,11 +151,9 @@ class ImageViews(Views[ImageParameters]):
         left, top = left * (1 - width), top * (1 - height)
         return torch.stack([left, top, left + width, top + height], dim=1)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] not in (1, 3) or x.numel() == 0:
             raise ValueError(f"x must have shape (B, 1, H, W) or (B, 3, H, W) with B >= 1, got {tuple(x.shape)}")
-        require_picture(x)
 
 
 def _crop(x: Tensor, box: Tensor, flip: Tensor | None) -> Tensor:
@@ -195,11 +194,11 @@ def _recolour(x: Tensor, colour: Colour) -> Tensor:
 def _colour_maps(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Matrices (3, 3) on RGB: to the grey part, to the rest, and to the rest with its hue turned by a quarter."""
     luma = [0.299, 0.587, 0.114]
-    yiq = torch.tensor([luma, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=torch.float64)
-    grey_part = torch.tensor([luma] * 3, dtype=torch.float64)
-    turn = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
-    maps = grey_part, torch.eye(3, dtype=torch.float64) - grey_part, yiq.inverse() @ turn @ yiq
-    return maps[0].to(device, dtype), maps[1].to(device, dtype), maps[2].to(device, dtype)
+    yiq = np.array([luma, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    turn = np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    grey, quarter_turn = np.array([luma] * 3), np.linalg.inv(yiq) @ turn @ yiq
+    maps = (torch.from_numpy(part).to(device, dtype) for part in (grey, np.eye(3) - grey, quarter_turn))
+    return next(maps), next(maps), next(maps)
 
 
 def _blur(x: Tensor, sigma: Tensor) -> Tensor:

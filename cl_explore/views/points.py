@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views
+from cl_explore.views.base import Views, normal, uniform
 
 
 class PointParameters(NamedTuple):
@@ -34,7 +34,7 @@ class PointViews(Views[PointParameters]):
     scale: float = 0.1
     jitter: float = 0.02
 
-    def apply(self, x: Tensor, parameters: PointParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: PointParameters) -> Tensor:
         """Turn, scale and jitter the clouds x (N, P, D)."""
         angle, gain, noise = parameters
         sin, cos, (across, along) = angle.sin(), angle.cos(), x[..., :2].unbind(2)
@@ -42,16 +42,15 @@ class PointViews(Views[PointParameters]):
         return torch.cat([turned, x[..., 2:]], dim=2) * gain[:, None] + noise
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> PointParameters:
-        way, size = (2 * torch.rand(2, len(x), 1, generator=generator, device=generator.device) - 1).to(x)
-        normal = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+        way, size = 2 * uniform(generator, x, 2, len(x), 1) - 1
+        noise = normal(generator, x)
         spread = x.std(dim=(1, 2), correction=0, keepdim=True)
         return PointParameters(
             min(self.strength * self.rotate, math.pi) * way,
             1 + self.strength * self.scale * size,
-            self.strength * self.jitter * spread * normal,
+            self.strength * self.jitter * spread * noise,
         )
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 3 or x.shape[2] not in (2, 3):
             raise ValueError(f"x must have shape (B, P, 2) or (B, P, 3), got {tuple(x.shape)}")

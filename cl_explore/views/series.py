@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views
+from cl_explore.views.base import Views, normal, uniform
 
 
 class SeriesParameters(NamedTuple):
@@ -25,7 +25,7 @@ class SeriesParameters(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesViews(Views[SeriesParameters]):
-    """Views of series (B, C, T), in this order.
+    """Views of series (B, C, T), or of 16-bit sound, in this order.
 
     crop: most of the length that is cut away, below 1; what is left is stretched to T again (linear).
     scale: each channel is multiplied by a number uniform in 1 +- scale.
@@ -37,6 +37,7 @@ class SeriesViews(Views[SeriesParameters]):
     torch.Size([4, 2, 3, 100])
     """
 
+    stored = torch.int16
     crop: float = 0.0
     scale: float = 0.1
     jitter: float = 0.1
@@ -47,13 +48,13 @@ class SeriesViews(Views[SeriesParameters]):
         if self.crop >= 1 or self.mask > 1:
             raise ValueError(f"crop must be below 1 and mask at most 1, got {self.crop} and {self.mask}")
 
-    def apply(self, x: Tensor, parameters: SeriesParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: SeriesParameters) -> Tensor:
         """Make the views (N, C, T) of x that the parameters describe."""
         window, gain, noise, masked = parameters
         if window is not None:
             last = x.shape[2] - 1
             start, length = window[:, :1], window[:, 1:]
-            place = last * (start + length * torch.linspace(0, 1, last + 1, device=x.device))  # (N, T)
+            place = last * (start + length * torch.linspace(0, 1, last + 1, device=x.device, dtype=x.dtype))  # (N, T)
             before = place.long().clamp(max=last)
             after = (before + 1).clamp(max=last)
             left, right = (x.gather(2, rows[:, None].expand_as(x)) for rows in (before, after))
@@ -62,19 +63,17 @@ class SeriesViews(Views[SeriesParameters]):
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> SeriesParameters:
         count, channels, length = x.shape
-        uniform = torch.rand(count, 3 + channels, generator=generator, device=generator.device).to(x)
-        normal = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+        drawn = uniform(generator, x, count, 3 + channels)
         shortest = (1 - self.crop) ** self.strength
-        share = shortest + (1 - shortest) * uniform[:, 0]
-        window = torch.stack([uniform[:, 1] * (1 - share), share], dim=1)
-        gain = 1 + self.strength * self.scale * (2 * uniform[:, 3:, None] - 1)
-        noise = self.strength * self.jitter * x.std(dim=2, correction=0, keepdim=True) * normal
+        share = shortest + (1 - shortest) * drawn[:, 0]
+        window = torch.stack([drawn[:, 1] * (1 - share), share], dim=1)
+        gain = 1 + self.strength * self.scale * (2 * drawn[:, 3:, None] - 1)
+        noise = self.strength * self.jitter * x.std(dim=2, correction=0, keepdim=True) * normal(generator, x)
         hidden = round(min(self.strength * self.mask, 1) * length)
-        after = torch.arange(length, device=x.device) - (uniform[:, 2:3] * (length - hidden + 1)).long()
+        after = torch.arange(length, device=x.device) - (drawn[:, 2:3] * (length - hidden + 1)).long()
         masked = (after >= 0) & (after < hidden)
         return SeriesParameters(window if shortest < 1 else None, gain, noise, masked)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 3:
             raise ValueError(f"x must have shape (B, C, T), got {tuple(x.shape)}")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views, require_picture
+from cl_explore.views.base import Views, normal, uniform
 
 
 class HardParameters(NamedTuple):
@@ -27,7 +27,7 @@ class HardParameters(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class HardViews(Views[HardParameters]):
-    """Views of small pictures (B, C, H, W) in [0, 1], in this order; strength scales each, in whole pixels.
+    """Views of small pictures (B, C, H, W) in [0, 1] or bytes, in this order; strength scales each, in whole pixels.
 
     shift: pixels by which the picture moves at most, each way.
     erased: side in pixels of a square set to black.
@@ -40,12 +40,13 @@ class HardViews(Views[HardParameters]):
     torch.Size([4, 2, 1, 8, 8])
     """
 
+    stored, bounds = torch.uint8, (0, 1)
     shift: int = 1
     erased: int = 3
     intensity: float = 0.4
     noise: float = 0.15
 
-    def apply(self, x: Tensor, parameters: HardParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: HardParameters) -> Tensor:
         """Shift, erase, multiply and disturb the pictures x (N, C, H, W)."""
         row, column, black, gain, noise = parameters
         each = torch.arange(len(x), device=x.device)[:, None, None]
@@ -58,23 +59,18 @@ class HardViews(Views[HardParameters]):
         side = min(round(self.strength * self.erased), height, width)
         reach = round(self.strength * self.shift)
 
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(count, *shape, generator=generator, device=generator.device).to(x)
-
         def below(limit: int) -> Tensor:
-            return (uniform() * limit).long().clamp(max=limit - 1)[:, None]
+            return (uniform(generator, x, count) * limit).long().clamp(max=limit - 1)[:, None]
 
         row, column = below(2 * reach + 1) - reach + line, below(2 * reach + 1) - reach + place
         top, left = below(height - side + 1), below(width - side + 1)
         erased = ((line >= top) & (line < top + side))[:, :, None] & ((place >= left) & (place < left + side))[:, None]
         outside = ((row < 0) | (row >= height))[:, :, None] | ((column < 0) | (column >= width))[:, None]
-        gain = (1 + self.strength * self.intensity * (2 * uniform(1, 1, 1) - 1)).clamp(min=0)
-        noise = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+        gain = (1 + self.strength * self.intensity * (2 * uniform(generator, x, count, 1, 1, 1) - 1)).clamp(min=0)
+        noise = normal(generator, x)
         row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
         return HardParameters(row, column, erased | outside, gain, self.strength * self.noise * noise)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 4:
             raise ValueError(f"x must have shape (B, C, H, W), got {tuple(x.shape)}")
-        require_picture(x)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views
+from cl_explore.views.base import Views, uniform
 
 PADDING, MASK = 0, 1
 """The token numbers that are no words: what fills a row up to its length, and what stands for a hidden token."""
@@ -39,14 +39,14 @@ class TokenViews(Views[TokenParameters]):
         if self.drop > 1 or self.mask > 1:
             raise ValueError(f"drop and mask are probabilities, at most 1, got {self.drop} and {self.mask}")
 
-    def apply(self, x: Tensor, parameters: TokenParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: TokenParameters) -> Tensor:
         """Mask the tokens x (N, L), then leave out; padding is neither masked nor moved in between."""
         drop, mask = parameters
         x = x.masked_fill(mask & (x != PADDING), MASK).masked_fill(drop, PADDING)
         return x.gather(1, drop.long().argsort(dim=1, stable=True))
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> TokenParameters:
-        dropped, masked = torch.rand(2, *x.shape, generator=generator, device=generator.device).to(x.device)
+        dropped, masked = uniform(generator, torch.empty(0, device=x.device, dtype=torch.float32), 2, *x.shape)
         dropped = dropped.masked_fill(x == PADDING, -1)
         last = dropped == dropped.amax(dim=1, keepdim=True)
         chance = min(self.strength, 1.0)
@@ -55,7 +55,6 @@ class TokenViews(Views[TokenParameters]):
             masked < chance * self.mask,
         )
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 2:
             raise ValueError(f"x must have shape (B, L), got {tuple(x.shape)}")

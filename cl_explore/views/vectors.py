@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.views.base import Views
+from cl_explore.views.base import Views, normal, uniform
 
 
 class VectorParameters(NamedTuple):
@@ -36,16 +36,14 @@ class VectorViews(Views[VectorParameters]):
         if self.strength * self.dropout >= 1:
             raise ValueError(f"strength * dropout must be below 1, got {self.strength * self.dropout}")
 
-    def apply(self, x: Tensor, parameters: VectorParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: VectorParameters) -> Tensor:
         """Add the noise to x (N, F) and set the features that are not kept to zero."""
         return (x + parameters.noise) * parameters.keep
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> VectorParameters:
-        noise = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
-        uniform = torch.rand(x.shape, generator=generator, device=generator.device).to(x.device)
-        return VectorParameters(self.strength * self.noise * noise, uniform >= self.strength * self.dropout)
+        noise = self.strength * self.noise * normal(generator, x)
+        return VectorParameters(noise, uniform(generator, x, *x.shape) >= self.strength * self.dropout)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        super()._check(x, generator)
+    def _check(self, x: Tensor) -> None:
         if x.ndim != 2:
             raise ValueError(f"x must have shape (B, F), got {tuple(x.shape)}")

@@ -17,17 +17,17 @@ class VideoViews(ImageViews):
     torch.Size([2, 2, 5, 3, 8, 8])
     """
 
-    def apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
         """Make the views (N, T, C, H, W) of x that the parameters, of N images, describe."""
-        return super().apply(x.flatten(0, 1), _repeated(parameters, x.shape[1])).unflatten(0, x.shape[:2])
+        return super()._apply(x.flatten(0, 1), _repeated(parameters, x.shape[1])).unflatten(0, x.shape[:2])
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> ImageParameters:
         return super()._draw(x[:, 0], generator)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        if isinstance(x, Tensor) and x.ndim != 5:
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 5:
             raise ValueError(f"x must have shape (B, T, C, H, W), got {tuple(x.shape)}")
-        super()._check(x.flatten(0, 1) if isinstance(x, Tensor) else x, generator)
+        super()._check(x.flatten(0, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +37,17 @@ class VolumeViews(VideoViews):
     Crop and flip are in the plane of H and W; noise and intensity are the same in all slices.
     """
 
-    def apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
+    def _apply(self, x: Tensor, parameters: ImageParameters) -> Tensor:
         """Make the views (N, C, D, H, W) of x that the parameters, of N grey images, describe."""
-        return super().apply(_slices(x), parameters).view_as(x)
+        return super()._apply(_slices(x), parameters).view_as(x)
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> ImageParameters:
         return super()._draw(_slices(x), generator)
 
-    def _check(self, x: Tensor, generator: torch.Generator) -> None:
-        if isinstance(x, Tensor) and x.ndim != 5:
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 5:
             raise ValueError(f"x must have shape (B, C, D, H, W), got {tuple(x.shape)}")
-        super()._check(_slices(x) if isinstance(x, Tensor) else x, generator)
+        super()._check(_slices(x))
 
 
 def _slices(x: Tensor) -> Tensor:

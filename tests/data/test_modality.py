@@ -9,8 +9,8 @@ from torch import nn
 
 from cl_explore.data import KINDS, Dataset, Modality
 from cl_explore.data.kinds import Image, Vector
-from cl_explore.data.modality import as_numbers
 from cl_explore.views import VectorViews, Views
+from cl_explore.views.base import as_numbers
 
 
 def of(x: object, kind: object = None) -> Dataset:

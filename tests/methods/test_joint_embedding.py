@@ -154,3 +154,19 @@ def test_chunks_keep_less():
 def test_a_chunk_of_nothing_is_refused():
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
         build(chunk=0)
+
+
+@pytest.mark.parametrize(("chunk", "sizes"), [(23, [24]), (7, [7, 7, 7, 3]), (24, [24]), (2, [2] * 12), (25, [24])])
+def test_no_view_is_left_alone_at_the_end(chunk, sizes):
+    method, seen = build(chunk=chunk), []
+    method.encoder.register_forward_hook(lambda module, given, made: seen.append(len(made)))
+    method.step(batch(), seeded())
+    assert seen == sizes
+
+
+def test_batch_norm_over_chunks_of_one_is_refused():
+    method = build(chunk=1)
+    with pytest.raises(ValueError, match=r"chunk must be at least 2 for batch norm, .* got 1"):
+        method.step(batch(), seeded())
+    method.eval()
+    assert method.step(batch(), seeded()).loss.isfinite()

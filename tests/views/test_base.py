@@ -18,6 +18,7 @@ from cl_explore.views import (
     Views,
     VolumeViews,
 )
+from cl_explore.views.base import FULL_SCALE, as_numbers
 
 IMAGE = {**vars(ImageViews.simclr()), "noise": 0.1}
 
@@ -107,8 +108,8 @@ def test_bad_calls_are_refused(name: str) -> None:
         augment(x, seeded(), n_views=0)
     with pytest.raises(TypeError, match=r"generator must be a torch.Generator, got int"):
         augment(x, 0)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"x must be an? .*tensor, got torch.uint8"):
-        augment(x.to(torch.uint8), seeded())
+    with pytest.raises(TypeError, match=r"x must be an? .*tensor, got torch.int32"):
+        augment(x.to(torch.int32), seeded())
     with pytest.raises(TypeError, match=r"x must be an? .*tensor, got list"):
         augment(x.tolist(), seeded())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"x must have shape \(B, .*got \(6,\)"):
@@ -133,3 +134,36 @@ def test_what_is_not_finite_stays_so_or_is_refused(name: str, bad: float) -> Non
             views, refused = torch.full((6, 2, 1), torch.nan), str(error)
         assert refused.startswith("x must be in [0, 1], got") == (name in PICTURES)
         assert not views[rows].flatten(2).isfinite().all(2).any()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "tokens"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_and_autocast_change_no_view(name: str, dtype: torch.dtype) -> None:
+    augment, x = CASES[name]
+    half = x.to(dtype)
+    expected = augment(half.float(), seeded())
+    assert torch.equal(augment(half, seeded()), expected)
+    drawn = augment.parameters(half, seeded())
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(augment(half.float(), seeded()), expected)
+        assert torch.equal(augment.apply(half, drawn), augment.apply(half.float(), drawn))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][0].stored])
+def test_stored_integers_are_read_as_the_numbers_they_stand_for(name: str) -> None:
+    augment, x = CASES[name]
+    stored = (x * (FULL_SCALE[augment.stored] - 1)).round().to(augment.stored)  # type: ignore[index, arg-type]
+    assert torch.equal(augment(stored, seeded()), augment(as_numbers(stored), seeded()))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_default_type_and_device_of_torch_change_no_view(name: str) -> None:
+    augment, x = CASES[name]
+    expected = augment(x, seeded())
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        assert torch.equal(augment(x, seeded()), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)

@@ -223,7 +223,7 @@ def test_data_may_lie_on_another_device_than_the_generator() -> None:
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), TypeError, "x must be a floating point tensor, got torch.uint8"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.int32), TypeError, "x must be a floating point tensor, got torch.int32"),
         (torch.full((2, 3, 4, 4), 255.0), ValueError, r"x must be in \[0, 1\], got values in \[255, 255\]"),
         (torch.full((2, 3, 4, 4), float("nan")), ValueError, r"x must be in \[0, 1\]"),
         (torch.zeros(2, 4, 4), ValueError, r"x must have shape \(B, 1, H, W\)"),

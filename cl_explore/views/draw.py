@@ -1,0 +1,46 @@
+"""How views are asked for, of whatever augmentation: at full precision, and checked before anything is made of them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_explore.losses.catalogue import without_autocast
+
+
+def draw_views(
+    augment: Callable[[Any, torch.Generator, int], Any],
+    x: Any,
+    generator: torch.Generator,
+    n_views: int,
+    *,
+    bag: bool = False,
+) -> Any:
+    """What augment(x, generator, n_views) gives, made outside autocast and checked.
+
+    x: (B, ...), or tensors by name, each so; the views, (B, n_views, ...), may be one tensor all the same
+    bag: any number of views will do
+    Raises: TypeError or ValueError, saying which axis is wrong, unless that is what `augment` returns
+    """
+    first = next(iter(x.values())) if isinstance(x, dict) else x
+    views: Any = without_autocast(first.device.type, partial(augment, x, generator, n_views))
+    samples = len(first)
+    for name, part in views.items() if isinstance(views, dict) else [("", views)]:
+        what = f"views of {name!r}" if name else "views"
+        need = f"augment must return {what} as a tensor (B, V, ...)"
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{need}, got {type(part).__name__}; of a list of views it is torch.stack(views, dim=1)")
+        count = part.shape[1] if bag and part.ndim > 1 else n_views
+        if part.shape[:2] == (samples, count) and count > 0:
+            continue
+        need += f" with B = {samples} samples" + ("" if bag else f" and V = {n_views} views of each")
+        got = f"got shape {tuple(part.shape)}"
+        if part.shape[:2] == (n_views, samples):
+            raise ValueError(f"{need}, {got}: axes 0 and 1 are swapped; torch.stack(views, dim=1) has them in order")
+        if part.ndim < 2:
+            raise ValueError(f"{need}, {got}: an axis is missing")
+        wrong = 0 if part.shape[0] != samples else 1
+        raise ValueError(f"{need}, {got}: axis {wrong} is wrong")
+    return views
