@@ -17,7 +17,7 @@ def numbers(x: Array, name: str) -> Tensor:
     """Numbers of any type as a tensor. Raises TypeError for texts, and for what is no array."""
     read = _read(x, name)
     if isinstance(read, np.ndarray):
-        raise TypeError(f"{name} must be numbers, got texts")
+        raise TypeError(f"{name} must be numbers of equal shapes, got {read.dtype} of shape {read.shape}")
     return read
 
 

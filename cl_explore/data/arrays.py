@@ -11,6 +11,10 @@ from torch import Tensor
 from cl_explore.data.batch import Samples
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.modality import recognise
+from cl_explore.given import numbers
+
+MANY = 1_000_000
+"""More classes than that are numbers of something else."""
 
 
 def from_arrays(
@@ -26,7 +30,7 @@ def from_arrays(
     x: vectors (N, F), any numbers; or images, uint8 or floating point in [0, 1], as (N, C, H, W), (N, H, W, C) or
         (N, H, W) with C = 1 or 3 (channels first if both could be meant; floats (N, H, W) with kind="image").
     kind: of other samples, as for `Dataset`: their shape is that of their kind.
-    labels: (N,) whole numbers from 0, -1 for unlabelled, or texts; None if there are none.
+    labels: (N,) whole numbers from 0, -1 for unlabelled, or texts, as `numbered` reads them; None if there are none.
     class_names: by default the numbers, or the texts in alphabetical order.
 
     Raises ValueError or TypeError for other shapes, types or ranges.
@@ -44,24 +48,67 @@ def from_arrays(
     recognise(values, kind)
     first = next(iter(values.values())) if isinstance(values, dict) else values
     count = len(first)
-    given = np.asarray(np.full(count, -1) if labels is None else labels)
-    if given.shape != (count,) or given.dtype.kind not in "iuU":
-        need = f"labels must be {count} whole numbers or texts, one for each row of x"
-        raise ValueError(f"{need}; got shape {given.shape} of {given.dtype}")
-    if given.dtype.kind == "U":
-        classes = sorted(set(given.tolist())) if class_names is None else list(class_names)
-        if strange := set(given.tolist()) - set(classes):
-            raise ValueError(f"class_names must hold every label, but {sorted(strange)[0]!r} is missing")
-        given = np.array([classes.index(text) for text in given.tolist()])
-    else:
-        classes = [str(c) for c in range(int(given.max()) + 1)] if class_names is None else list(class_names)
-    numbers, index = torch.from_numpy(given.astype(np.int64)), torch.arange(count)
-    return Dataset(name, values, numbers.to(first.device), index.to(first.device), tuple(classes), kind=kind)
+    coded, classes = numbered(labels, count, class_names)
+    index = torch.arange(count, device=first.device)
+    return Dataset(name, values, coded.to(first.device), index, classes, kind=kind)
 
 
-def _samples(x: Tensor | ArrayLike, kind: Any) -> Tensor:
+def numbered(labels: Any, count: int, class_names: Sequence[str] | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels (count,) as int64, -1 for each that is missing, and the names of their classes.
+
+    labels: whole numbers, truth values or texts, in anything that NumPy reads, such as a column of a data frame, which
+        may lack some; None if there are none.
+    class_names: by default the numbers; of texts the categories that the column declares, else those found, sorted.
+    Raises: ValueError for other labels, or one that class_names lacks
+    """
+    array, values = _labels([None] * count if labels is None else labels)
+    texts = any(isinstance(value, str) for value in values)
+    given = [None if _missing(value, texts) else value for value in values]
+    kind = str if texts else int | np.integer
+    if array.shape != (count,) or not all(value is None or isinstance(value, kind) for value in given):
+        need = f"labels must be {count} whole numbers or texts, one for each row of x, all of one kind"
+        raise ValueError(f"{need}; got shape {array.shape} of {array.dtype}")
+    found: Sequence[Any] = sorted({value for value in given if value is not None})
+    if not texts and found and found[-1] >= MANY:
+        count_them = "np.unique(labels, return_inverse=True)[1] numbers those that there are"
+        raise ValueError(f"labels must number the classes from 0, fewer than {MANY}, got {found[-1]}: {count_them}")
+    if not texts:
+        found = [str(number) for number in range(int(found[-1]) + 1 if found else 0)]
+    elif (categories := getattr(getattr(labels, "cat", labels), "categories", None)) is not None:
+        found = list(categories)
+    classes = found if class_names is None else list(class_names)
+    number = {name: place for place, name in enumerate(classes)}
+    if texts and (strange := {value for value in given if value is not None} - number.keys()):
+        raise ValueError(f"class_names must hold every label, but {min(strange)!r} is missing")
+    coded = [-1 if value is None else number[value] if texts else int(value) for value in given]
+    return torch.tensor(coded, dtype=torch.int64, device="cpu"), tuple(classes)
+
+
+def _labels(labels: Any) -> tuple[np.ndarray, list[Any]]:
+    """Labels as an array, and each as it was given: in an array, a number beside texts would be one."""
+    if isinstance(labels, Tensor):
+        labels = labels.detach().cpu().numpy()
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:  # lists of unequal lengths
+        raise ValueError(f"labels must be one for each row of x; {error}") from error
+    if array.dtype.kind == "S":
+        array = labels = np.char.decode(array, "utf-8")
+    plain = isinstance(labels, np.ndarray) or array.dtype.kind in "iu"
+    values = (array if plain else np.asarray(labels, dtype=object)).ravel().tolist()
+    return array, [int(value) if isinstance(value, np.bool | bool) else value for value in values]
+
+
+def _missing(value: object, text: bool) -> bool:
+    """Whether it is what data frames have where nothing is known; among numbers, NaN is a number of another kind."""
+    return value is None or type(value).__name__ == "NAType" or (text and value != value)
+
+
+def _samples(x: Any, kind: Any) -> Tensor:
     """Samples as a `Dataset` stores them."""
-    values = x.detach() if isinstance(x, Tensor) else torch.from_numpy(_numeric(x))
+    if getattr(getattr(x, "dtype", None), "kind", None) == "O":
+        x = x.tolist()  # perhaps of arrays, as in a column of a data frame
+    values = numbers(x, "x").detach()
     if kind in (None, "vector") and values.ndim == 2:
         return values.float()
     if kind == "image" or (kind is None and (values.ndim == 4 or (values.ndim == 3 and values.dtype == torch.uint8))):
@@ -69,13 +116,6 @@ def _samples(x: Tensor | ArrayLike, kind: Any) -> Tensor:
     if values.is_floating_point():
         return values.float()
     return values.long() if kind == "tokens" else values
-
-
-def _numeric(x: ArrayLike) -> np.ndarray:
-    array = np.array(x)  # a copy: the caller may go on writing into theirs
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"x must be numbers of equal shapes, got {array.dtype} of shape {array.shape}")
-    return array
 
 
 def _images(x: Tensor) -> Tensor:
@@ -87,5 +127,6 @@ def _images(x: Tensor) -> Tensor:
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise ValueError(f"x must be images of 1 or 3 channels, (N, C, H, W) or (N, H, W, C), got {tuple(x.shape)}")
     if not x.is_floating_point() and x.dtype != torch.uint8:
-        raise TypeError(f"x must be uint8, or floating point in [0, 1], for images; got {x.dtype}")
+        scaled = "give x / 65535 if they use all 16 bits"
+        raise TypeError(f"x must be uint8, or floating point in [0, 1], for images; got {x.dtype}: {scaled}")
     return (x.float() if x.is_floating_point() else x).contiguous()

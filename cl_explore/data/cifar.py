@@ -1,8 +1,9 @@
 """CIFAR-10 and CIFAR-100: small photographs, from the original batches or from JPEG copies in class folders."""
 
 import pickle
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +30,16 @@ CIFAR10_ARCHIVE = Download(
 CIFAR100_ARCHIVE = Download(
     "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"
 )
-NUMPY: dict[str, Any] = {"ndarray": np.ndarray, "dtype": np.dtype, "_reconstruct": np.empty(0).__reduce__()[0]}
+NUMPY = ("ndarray", "dtype", "_reconstruct")
+OPCODES = (
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET",
+    "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "STRING",
+    "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_TUPLE", "TUPLE",
+    "TUPLE1", "TUPLE2", "TUPLE3", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+)  # fmt: skip
+"""What a pickle of a CIFAR file may do."""
+CODES = [ord(getattr(pickle, name)) for name in OPCODES]
 
 
 @dataset
@@ -55,15 +65,19 @@ def cifar100(split: str, download: bool = False) -> Dataset:
 
 
 def _read_cifar10(folder: Path, split: str) -> Dataset:
-    x, columns = _join([folder / file for file in CIFAR10_BATCHES[split]], split, b"labels")
-    return Dataset("CIFAR-10", x, columns[b"labels"], torch.arange(len(x)), CIFAR10_CLASSES)
+    x, columns = _join([folder / file for file in CIFAR10_BATCHES[split]], split, labels=len(CIFAR10_CLASSES))
+    return Dataset("CIFAR-10", x, columns["labels"], torch.arange(len(x), device=x.device), CIFAR10_CLASSES)
 
 
 def _read_cifar100(folder: Path, split: str) -> Dataset:
-    x, columns = _join([folder / file for file in CIFAR100_BATCHES[split]], split, b"fine_labels", b"coarse_labels")
-    names = _unpickle(folder / CIFAR100_NAMES, [b"fine_label_names"])[b"fine_label_names"]
-    class_names, factors = tuple(name.decode() for name in names), {"superclass": columns[b"coarse_labels"]}
-    return Dataset("CIFAR-100", x, columns[b"fine_labels"], torch.arange(len(x)), class_names, factors)
+    files = [folder / file for file in CIFAR100_BATCHES[split]]
+    x, columns = _join(files, split, fine_labels=100, coarse_labels=20)
+    names = _unpickle(folder / CIFAR100_NAMES, ["fine_label_names"])["fine_label_names"]
+    if not isinstance(names, list) or len(names) != 100 or not all(isinstance(name, bytes) for name in names):
+        raise ValueError(f"{folder / CIFAR100_NAMES} must hold 100 names of classes: delete it and get it again")
+    class_names = tuple(name.decode() for name in names)
+    index, factors = torch.arange(len(x), device=x.device), {"superclass": columns["coarse_labels"]}
+    return Dataset("CIFAR-100", x, columns["fine_labels"], index, class_names, factors)
 
 
 def _read_jpeg(folder: Path, split: str) -> Dataset:
@@ -85,37 +99,80 @@ def _read_cifar100_archive(folder: Path, split: str) -> Dataset:
     return _read_cifar100(unpacked(folder / CIFAR100_ARCHIVE.file, CIFAR100_ARCHIVE.md5, members), split)
 
 
-def _join(files: list[Path], split: str, *columns: bytes) -> tuple[torch.Tensor, dict[bytes, torch.Tensor]]:
-    batches = [_unpickle(file, [b"data", *columns]) for file in files]
-    x = np.concatenate([batch[b"data"] for batch in batches])
-    numbers = {name: torch.tensor([label for batch in batches for label in batch[name]]) for name in columns}
-    if x.dtype != np.uint8 or x.shape != (COUNT[split], 3072) or any(len(n) != len(x) for n in numbers.values()):
-        counts = ", ".join(str(len(n)) for n in numbers.values())
+def _join(files: list[Path], split: str, **columns: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The images (N, 3, 32, 32) of these files, and columns of labels (N,), by name with how many classes it has."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("data", *columns)}
+    for file in files:
+        batch = _unpickle(file, list(parts))
+        rows = _bytes(batch["data"], file)
+        parts["data"].append(rows)
+        for name, classes in columns.items():
+            numbers = batch[name]
+            if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < classes for n in numbers):
+                raise ValueError(f"{file} must hold {name} in [0, {classes}): delete it and get it again")
+            if len(numbers) != len(rows):
+                raise ValueError(f"{file} must hold {len(rows)} {name}, got {len(numbers)}: delete it and get it again")
+            parts[name].append(np.array(numbers, np.int64))
+    joined = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()}
+    x = joined.pop("data")
+    if x.shape != (COUNT[split], 3072):
         raise ValueError(
-            f"{files[0].parent} must hold {COUNT[split]} {split} images of 3072 bytes with labels, got {x.dtype} of "
-            f"{x.shape} and {counts} labels: delete the folder and get it again"
+            f"{files[0].parent} must hold {COUNT[split]} {split} images of 3072 bytes with labels, got uint8 of "
+            f"{tuple(x.shape)} and {len(x)} labels: delete the folder and get it again"
         )
-    return torch.from_numpy(x).view(-1, 3, 32, 32), numbers
+    return x.view(-1, 3, 32, 32), joined
 
 
-class _OnlyArrays(pickle.Unpickler):
-    """Unpickles lists, dicts, texts and numeric arrays, and refuses everything that could run code."""
+class _Noted:
+    """Stands for what a pickle builds of NumPy: it notes what is given to it, and builds nothing of it."""
+
+    __slots__ = ("arguments", "state")
+    arguments: tuple[Any, ...]
+    state: Any
+
+    def __call__(self, *arguments: Any) -> "_Noted":
+        made = _Noted()
+        made.arguments = arguments
+        return made
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _OnlyNotes(pickle._Unpickler):  # the one in Python can be told what not to do
+    """Unpickles lists, dicts, texts and notes of arrays, and refuses everything else."""
+
+    dispatch: ClassVar = {code: pickle._Unpickler.dispatch[code] for code in CODES}
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in NUMPY:
-            return NUMPY[name]
+            return _Noted()
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs")
 
 
-def _unpickle(file: Path, needed: list[bytes]) -> dict[bytes, Any]:
+def _bytes(array: Any, file: Path) -> np.ndarray:
+    """The array of bytes (N, 3072) of which a pickle holds the parts: NumPy would take its word for what they are."""
     try:
-        with file.open("rb") as content:
-            batch = _OnlyArrays(content, encoding="bytes").load()
-        if not isinstance(batch, dict) or (lacking := set(needed) - batch.keys()):
+        _, shape, kind, columns_first, content = array.state
+        if kind.arguments[0] not in (b"u1", "u1") or type(content) is not bytes or shape[1:] != (3072,):
+            raise ValueError("other types")
+        return np.frombuffer(bytearray(content), np.uint8).reshape(shape, order="F" if columns_first else "C")
+    except Exception as error:  # anything can be in these places
+        raise ValueError(f"{file} must hold data, an array of bytes (N, 3072): delete it and get it again") from error
+
+
+def _unpickle(file: Path, needed: list[str]) -> dict[str, Any]:
+    """What the file holds by these names."""
+    try:
+        batch = _OnlyNotes(BytesIO(file.read_bytes()), encoding="bytes").load()
+        if not isinstance(batch, dict) or (lacking := {name.encode() for name in needed} - batch.keys()):
             raise ValueError(f"it lacks {lacking if isinstance(batch, dict) else 'everything'}")
+    except OSError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError(f"{file} is damaged or not a CIFAR file ({error}): delete it and get it again") from error
-    return batch
+        why = str(error) or "Ran out of input"
+        raise ValueError(f"{file} is damaged or not a CIFAR file ({why}): delete it and get it again") from error
+    return {name: batch[name.encode()] for name in needed}
 
 
 CIFAR10 = Published(

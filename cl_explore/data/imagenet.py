@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from cl_explore.data.archives import class_folders, pictures_in
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.decoded import decoded
-from cl_explore.data.folder import from_folder, pictures_in
+from cl_explore.data.folder import from_folder
 from cl_explore.data.published import Download, Layout, Published, check_md5
 from cl_explore.data.registry import dataset
 
@@ -67,8 +68,8 @@ def _read_tiny(root: Path, split: str, inside: str = "") -> Dataset:
         raise ValueError(f"{root} must hold {TINY_COUNT[split]} {split} images of (3, 64, 64), got {tuple(x.shape)}")
     number = {wnid: label for label, wnid in enumerate(sorted(wnids))}
     class_names = tuple(words[wnid].partition(",")[0] for wnid in number)
-    labels = torch.tensor([number[wnid] for wnid in classes])
-    return Dataset("Tiny-ImageNet", x, labels, torch.arange(len(x)), class_names)
+    labels = torch.tensor([number[wnid] for wnid in classes], device=x.device)
+    return Dataset("Tiny-ImageNet", x, labels, torch.arange(len(x), device=x.device), class_names)
 
 
 def _read_tiny_archive(folder: Path, split: str) -> Dataset:
@@ -79,7 +80,7 @@ def _read_tiny_archive(folder: Path, split: str) -> Dataset:
 
 def _text(root: Path, name: str) -> str:
     if root.is_dir():
-        return (root / name).read_text()
+        return (root / name).read_text(encoding="utf-8")
     with zipfile.ZipFile(root) as archive:
         return archive.read(name).decode()
 
@@ -87,11 +88,7 @@ def _text(root: Path, name: str) -> str:
 def _read_classes(title: str, count: int) -> Callable[..., Dataset]:
     def read(folder: Path, split: str, size: int) -> Dataset:
         parts = {"train": folder / "train", "test": folder / "val"}
-        classes = {
-            name: sorted(entry.name for entry in part.iterdir() if entry.is_dir())
-            for name, part in parts.items()
-            if part.is_dir()
-        }
+        classes = {name: class_folders(part) for name, part in parts.items() if part.is_dir()}
         if len(classes[split]) != count or any(names != classes[split] for names in classes.values()):
             found = ", ".join(f"{len(names)} in {parts[name]}" for name, names in classes.items())
             raise ValueError(f"{title} needs the same {count} class folders in train and val, got {found}")

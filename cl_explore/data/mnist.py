@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,7 +52,8 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
     header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
     size = len(header) + math.prod(shape)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(size + 1)  # no more, whatever a packed file may unpack to
         found = f"{len(content)} bytes that start with {content[: len(header)].hex(' ')}"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         content, found = b"", str(error)
@@ -60,14 +62,14 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
             f"{path} is damaged or half written: needed are {size} unpacked bytes that start with {header.hex(' ')}, "
             f"got {found}; delete the file and get it again"
         )
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(header)).reshape(shape)
+    return torch.from_numpy(np.frombuffer(bytearray(content), np.uint8, offset=len(header)).reshape(shape))
 
 
 def _reader(name: str, class_names: tuple[str, ...], suffix: str) -> Callable[[Path, str], Dataset]:
     def read(folder: Path, split: str) -> Dataset:
         images, labels = (folder / file.removesuffix(suffix) for file in FILES[split])
         x, y = read_idx(images, (COUNT[split], 28, 28)), read_idx(labels, (COUNT[split],))
-        return Dataset(name, x[:, None], y.long(), torch.arange(len(y)), class_names)
+        return Dataset(name, x[:, None], y.long(), torch.arange(len(y), device=y.device), class_names)
 
     return read
 

@@ -61,7 +61,10 @@ class Published:
         raise FileNotFoundError(self._missing(split))
 
     def load(self, split: str, download: bool = False, **options: object) -> Dataset:
-        """Read the split, from its publisher only if it is nowhere and `download` is set."""
+        """Read the split, from its publisher only if it is nowhere and `download` is set.
+
+        Raises: FileNotFoundError if it is missing, ValueError naming the place for files that cannot be read
+        """
         try:
             layout, place = self.find(split)
         except FileNotFoundError:
@@ -71,7 +74,15 @@ class Published:
             for file in self.downloads[split]:
                 fetch(file, folder)
             layout, place = self.find(split)
-        return layout.read(place, split, **options)
+        try:
+            return layout.read(place, split, **options)
+        except OSError:
+            raise
+        except Exception as error:  # damaged files can raise anything
+            if str(place) in str(error):
+                raise
+            files = " and ".join(layout.files[split])
+            raise ValueError(f"{self.name} cannot be read from {files} in {place}: {error}") from error
 
     def _places(self) -> Iterator[Path]:
         for root in roots():

@@ -36,13 +36,14 @@ def stl10(split: str, download: bool = False, unlabelled: bool = False) -> Datas
 
 def _read(folder: Path, part: str) -> Dataset:
     x = _images(folder / FILES[part][0], COUNT[part])
-    labels = torch.full((len(x),), -1)
+    labels = torch.full((len(x),), -1, device=x.device)
     if part != "unlabelled":
         file = folder / FILES[part][1]
-        labels = torch.from_numpy(np.fromfile(file, np.uint8).astype(np.int64)) - 1  # the file counts from 1
+        # the file counts from 1
+        labels = torch.from_numpy(np.fromfile(file, np.uint8, count=len(x) + 1).astype(np.int64)) - 1
         if len(labels) != len(x) or labels.min() < 0 or labels.max() > 9:
             raise ValueError(f"{file} is damaged or half written: needed are {len(x)} bytes from 1 to 10")
-    return Dataset("STL-10", x, labels, torch.arange(len(x)), CLASS_NAMES)
+    return Dataset("STL-10", x, labels, torch.arange(len(x), device=x.device), CLASS_NAMES)
 
 
 def _read_archive(folder: Path, part: str) -> Dataset:

@@ -1,6 +1,7 @@
 """Maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
 
 import uuid
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -50,13 +51,23 @@ def umap(snapshots: Tensor, dims: int = 2) -> Layout:
     kept = store.folder(True, key(make=_umap_points, snapshots=snapshots, dims=dims, needs=needs).parts)
     assert kept is not None
     kept = kept.with_suffix(".npy")
-    if kept.exists():
-        return Layout(np.load(kept), axes)
+    points = _read(kept, (*snapshots.shape[:2], dims))
+    if points is not None:
+        return Layout(points, axes)
     points = _umap_points(snapshots, dims)
     unfinished = kept.with_name(f".{uuid.uuid4().hex}.npy")
     np.save(unfinished, points)
     unfinished.replace(kept)  # whole or not at all
     return Layout(points, axes)
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """The points kept in a file; None if it is not there, or not what was written."""
+    try:
+        points = np.array(np.lib.format.open_memmap(path, mode="r"))
+    except Exception:  # a damaged file can raise anything
+        return None
+    return points if points.shape == shape and points.dtype == np.float32 and np.isfinite(points).all() else None
 
 
 def _umap_points(snapshots: Tensor, dims: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import time
 import uuid
@@ -84,7 +85,7 @@ class Checkpoints:
         content = path.read_bytes()
         if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != content[:DIGEST]:
             raise ValueError("it is not what was written")
-        saved = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+        saved = load_plain(io.BytesIO(content[DIGEST:]))
         if digest(saved["config"]) != digest(self.config):
             raise ValueError("it belongs to another configuration")
         return saved["state"]
@@ -92,6 +93,15 @@ class Checkpoints:
     def clear(self) -> None:
         """Delete them all: the run is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def load_plain(file: Path | io.BytesIO) -> dict[str, Any]:
+    """What `torch.save` kept of tensors and plain values; ValueError if the file holds anything else."""
+    try:
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError):
+        # torch's own words advise to load it in a way that could run code
+        raise ValueError("it holds more than tensors and plain values, or is damaged") from None
 
 
 def flush(path: Path) -> None:

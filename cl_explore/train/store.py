@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from cl_explore.methods import Method
-from cl_explore.train.checkpoints import flush
+from cl_explore.train.checkpoints import flush, load_plain
 from cl_explore.train.key import digest
 from cl_explore.train.run import Run, Snapshots
 
@@ -70,7 +70,7 @@ def load(path: Path, config: dict[str, Any], method: Method) -> Run:
         if digest(record["config"]) != digest(config):
             raise ValueError("it belongs to another configuration")
         history = pd.DataFrame(json.loads((path / "history.json").read_text()))
-        saved = torch.load(path / "run.pt", map_location="cpu", weights_only=True)
+        saved = load_plain(path / "run.pt")
         method.load_state_dict(saved["method"])
         snapshots = Snapshots(**saved["snapshots"])
     except Exception as error:

@@ -153,6 +153,8 @@ def read_recordings(folder: Path, split: str) -> Dataset:
             if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (8000, 1, 2):
                 raise ValueError(f"{files[row]} must be 16-bit mono at 8 kHz")
             heard = np.frombuffer(sound.readframes(SAMPLES), dtype="<i2").astype(np.int16)
+            if len(heard) != min(SAMPLES, sound.getnframes()):
+                raise ValueError(f"{files[row]} is half written: get it again")
         x[place, 0, : len(heard)] = torch.from_numpy(heard)
     names = sorted(set(speakers))
     labels = torch.tensor([int(digits[row]) for row in rows])
