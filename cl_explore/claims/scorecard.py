@@ -101,7 +101,8 @@ def machine() -> dict[str, str | int]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        lines = info.read_text(encoding="utf-8").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if "model name" in line]
         cpu = models[0] if models else cpu
     found: dict[str, str | int] = {"cpu": cpu, "cores": os.cpu_count() or 1, "system": platform.system()}
     return found | ({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})

@@ -66,12 +66,12 @@ class Study:
         settings = self.settings(preset, **changes)
         kept = self._kept(settings, seed)
         if kept is not None and kept.exists():
-            return json.loads(kept.read_text())
+            return json.loads(kept.read_text(encoding="utf-8"))
         rows = [{"seed": seed, **row} for row in self.run(seed, **settings)]
         if kept is None:
             return rows
         unfinished = kept.with_name(f".{uuid.uuid4().hex}.json")
-        unfinished.write_text(json.dumps(rows))
+        unfinished.write_text(json.dumps(rows), encoding="utf-8")
         unfinished.replace(kept)  # whole or not at all
         return rows
 

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from cl_explore.data.pixels import pixels
 from cl_explore.data.published import check_md5, writable
+from cl_explore.disk import user_cache
 
 FORM = 2
 """Counts the ways in which images were decoded: what was kept in another is not used."""
@@ -110,10 +111,7 @@ def unpacked(archive: Path, md5: str, members: tuple[str, ...]) -> Path:
 def cache() -> Path:
     """Where decoded images are kept: in $CL_EXPLORE_DATA unless it is read-only, else in the user's cache."""
     data = os.environ.get("CL_EXPLORE_DATA")
-    if data and writable(Path(data)):
-        root = Path(data)
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cl_explore"
+    root = Path(data) if data and writable(Path(data)) else user_cache()
     try:
         (root / "decoded").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -49,7 +49,8 @@ class Skeleton(Method):
         classes: for a loss that takes prototypes (which are learned) or logits (of a linear classifier of h): how many
             classes or clusters there are; for one that takes their counts: the size of each (C,).
         targets: the factor of the data set that a loss of targets reads; the labels, if left out.
-        knobs: those of a loss of the catalogue that do not stand at their default; a module has its own.
+        knobs: those of a loss of the catalogue that do not stand at their default; a module has its own. A knob given
+            as an nn.Parameter is learned, as the parameter `learned_NAME` of the method.
 
         ValueError says what an unfit loss needs and which skeleton serves it, and names the nearest losses for an
         unknown name; TypeError names the loss's knobs for an unknown knob.
@@ -64,6 +65,9 @@ class Skeleton(Method):
         self.given = tuple(name for name in takes if name in served)
         self.optional = tuple(name for name in takes if name not in served)
         self.knobs = _knobs(self.loss, knobs)
+        for name, knob in self.knobs.items():
+            if isinstance(knob, nn.Parameter):
+                self.register_parameter(f"learned_{name}", knob)
         if isinstance(classes, Tensor):
             self.register_buffer("counts", classes.long())
         number = len(classes) if isinstance(classes, Tensor) else classes

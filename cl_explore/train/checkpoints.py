@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from cl_explore.disk import flush
 from cl_explore.train.key import digest
 
 DIGEST = 64  # characters of the sha256 that a file begins with
@@ -102,12 +103,3 @@ def load_plain(file: Path | io.BytesIO) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError):
         # torch's own words advise to load it in a way that could run code
         raise ValueError("it holds more than tensors and plain values, or is damaged") from None
-
-
-def flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,7 @@
 """Training from the first step to the last, and what makes it safe: the store of runs, checkpoints, interrupts."""
 
 import logging
+import signal
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -56,9 +57,10 @@ def fit(
     versions of packages. Where that cannot be told for certain, the run is trained anew, not kept, and says why. With
     progress=False the same lines come as records of the logger "cl_explore".
 
-    Every `checkpoint_seconds`, and when it is interrupted, the whole state is kept in the store: the same call on a
-    method built anew goes on from there, wherever it was stopped, and on the CPU ends in the same bits. What a method
-    keeps outside parameters, persistent buffers and knobs is not restored. Without a store there are no checkpoints.
+    Every `checkpoint_seconds`, and when it is interrupted or asked to end (SIGTERM), the whole state is kept in the
+    store: the same call on a method built anew goes on from there, wherever it was stopped, and on the CPU ends in the
+    same bits. What a method keeps outside parameters, persistent buffers and knobs is not restored. Without a store
+    there are no checkpoints.
 
     Started by `torchrun` or `fabric run`, all processes train one method: `batch_size` is that of the joined batch, of
     which each embeds its share, and the loss is that of the joined batch. Each draws the views of its own share, from
@@ -147,11 +149,14 @@ def _finish(loop: Loop, checkpoints: Checkpoints | None, progress: bool) -> None
                 if loop.fabric.world_size > 1 and at.step % MEETING and at.step < at.total:
                     continue
                 asked = from_all(loop.fabric, (interrupted(), checkpoints is not None and checkpoints.due()))
-                stop, due = any(each[0] for each in asked), asked[0][1]
+                stop, due = max(each[0] for each in asked), asked[0][1]
                 if checkpoints is not None and (stop or due):
                     _keep(checkpoints, loop)
                 if stop:
-                    raise KeyboardInterrupt(f"after step {at.step} of {at.total}. {_way_on(checkpoints)}")
+                    stopped = f"after step {at.step} of {at.total}. {_way_on(checkpoints)}"
+                    if interrupted() == signal.SIGTERM:  # which ends the process before anyone sees the exception
+                        _say(f"stopped {stopped}", progress, logging.WARNING)
+                    raise KeyboardInterrupt(stopped)
         except FloatingPointError as error:
             last = checkpoints.newest() if checkpoints is not None else None
             raise FloatingPointError(f"{error}. Last good checkpoint: {last or 'none'}") from None

@@ -13,6 +13,8 @@ SPREAD, RANK = 0.05, 1.5
 """Below either of these, embeddings count as collapsed."""
 PATIENCE = 100
 """Steps before anyone looks: an untrained network may put everything in nearly one place."""
+LEFT_OUT = 20
+"""Steps in a row that a scaler of gradients may leave out: from its first scale, 2 ** 16, it halves to below 1."""
 
 
 class CollapseWarning(UserWarning):

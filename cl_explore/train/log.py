@@ -11,25 +11,33 @@ from torch import Tensor
 from cl_explore.methods import Method
 from cl_explore.train.health import spoiled
 
+COLUMNS = ("step", "epoch", "loss", "lr", "seconds", "gradient")
+"""Names that the history needs itself, the last one while it is written."""
+
 
 class Log:
     """One row per step. Numbers stay on the device until `read`, since each look at one would stop the device."""
 
-    def __init__(self, method: Method) -> None:
-        self._method = method
+    def __init__(self, method: Method, patience: int = 1) -> None:
+        """patience: for so many steps in a row the gradient may not be finite, less one: they were not taken."""
+        self._method, self._patience, self._left_out = method, patience, 0
         self._start = self._read_at = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
         self._unread: list[dict[str, Tensor]] = []
         self._mean = math.nan
 
-    def add(
-        self, step: int, epoch: int, lr: float, loss: Tensor, metrics: dict[str, Tensor], gradient: Tensor | None
-    ) -> None:
-        """gradient: its norm, which is looked at and not kept."""
+    def add(self, step: int, epoch: int, lr: float, loss: Tensor, metrics: dict[str, Tensor], gradient: Tensor) -> None:
+        """gradient: its norm, looked at and not kept. ValueError or TypeError for metrics that do not fit in."""
+        for name, value in metrics.items():
+            if name in COLUMNS:
+                raise ValueError(f"metrics must not be called {', '.join(COLUMNS)}, as the history is, got {name!r}")
+            if not isinstance(value, Tensor) or value.ndim:
+                found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise TypeError(f"metric {name!r} must be a tensor of no dimension, got {found}")
         seconds = time.perf_counter() - self._start
         self._rows.append({"step": step, "epoch": epoch, "loss": math.nan, "lr": lr, "seconds": seconds})
-        checked = {} if gradient is None else {"gradient": gradient}
-        self._unread.append({"loss": loss.detach(), **metrics, **checked})
+        kept = {name: value.detach() for name, value in metrics.items()}
+        self._unread.append({"loss": loss.detach(), **kept, "gradient": gradient})
 
     def waiting(self) -> float:
         """Seconds since the last reading."""
@@ -46,10 +54,13 @@ class Log:
         rows = self._rows[-len(self._unread) :]
         for row, unread in zip(rows, self._unread, strict=True):
             row.update(zip(unread, numbers, strict=False))
-            gradient = row.pop("gradient", 0.0)
-            for name, value in {"loss": row["loss"], "gradient": gradient}.items():
-                if not math.isfinite(value):
-                    raise spoiled(f"the {name} became {value}", self._method, row)
+            gradient = row.pop("gradient")
+            if not math.isfinite(row["loss"]):
+                raise spoiled(f"the loss became {row['loss']}", self._method, row)
+            self._left_out = 0 if math.isfinite(gradient) else self._left_out + 1
+            if self._left_out >= self._patience:
+                often = f", for {self._left_out} steps in a row," if self._patience > 1 else ""
+                raise spoiled(f"the gradient became {gradient}{often}", self._method, row)
         self._unread.clear()
         self._read_at = time.perf_counter()
         self._mean = sum(row["loss"] for row in rows) / len(rows)

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
 from cl_explore.methods import Method
 from cl_explore.train.feed import batches, settle
-from cl_explore.train.health import CollapseWatch, spoiled
+from cl_explore.train.health import LEFT_OUT, CollapseWatch, spoiled
 from cl_explore.train.key import key
 from cl_explore.train.log import Log
 from cl_explore.train.randomness import OwnRandomness
@@ -72,6 +72,7 @@ class Loop:
             raise ValueError(
                 f"batch_size must be at most the {len(dataset)} samples of {dataset.name}, got {chosen.batch_size}"
             )
+        _require_learners(method)
         self.fabric = fabric = make_fabric(device, chosen.precision)
         if chosen.batch_size < fabric.world_size:
             raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
@@ -113,7 +114,9 @@ class Loop:
         self._shuffle = self._order.get_state()  # of the epoch that the next step belongs to
         self._views = torch.Generator(fabric.device).manual_seed(views)
         self._randomness = OwnRandomness(fabric.device, model)
-        self.log, self.film = Log(method), Film(method, shown)
+        # a scaler of gradients leaves out steps whose gradient overflows, and scales the next one down
+        scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
+        self.log, self.film = Log(method, min(LEFT_OUT, self.total) if scaled else 1), Film(method, shown)
         self._watch = CollapseWatch(dataset.num_classes, self.total)
 
     def __iter__(self) -> Generator[Progress]:
@@ -140,6 +143,8 @@ class Loop:
         with self._randomness.lent():
             with self.fabric.autocast():
                 loss, metrics = self._model.step(batch, self._views)
+            if not loss.requires_grad:
+                raise ValueError("the loss must depend on a weight of the method that learns, got one of none")
             self.fabric.backward(loss)
             norm = self._gradient_norm()
             self._descent.step()
@@ -153,10 +158,8 @@ class Loop:
         self._snapshot()
         return Progress(self.step, self.total, epoch, loss.detach(), metrics)
 
-    def _gradient_norm(self) -> Tensor | None:
-        """Length of the gradient, to see whether it is finite; with "16-mixed" None, as its scaler leaves some out."""
-        if self.settings.precision == "16-mixed":
-            return None
+    def _gradient_norm(self) -> Tensor:
+        """Length of the gradient (scaled, with "16-mixed"), to see whether it is finite."""
         weights = (weight for group in self._descent.param_groups for weight in group["params"])
         return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
 
@@ -189,7 +192,9 @@ class Loop:
             "step": self.step,
             "method": self.method.state_dict(),
             "knobs": {
-                name: knob.item() if isinstance(knob, np.generic) else knob for name, knob in self.method.knobs.items()
+                name: knob.item() if isinstance(knob, np.generic) else knob
+                for name, knob in self.method.knobs.items()
+                if not isinstance(knob, nn.Parameter)  # it is among the weights
             },
             "optimizer": self._descent.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
@@ -218,6 +223,19 @@ class Loop:
         for name, value in {**learned, **dict(self.method.named_buffers())}.items():
             if (~value.isfinite() if name in learned else value.isnan()).any():
                 raise spoiled(f"{name} is no longer finite", self.method, self.log.last)
+
+
+def _require_learners(method: Method) -> None:
+    """ValueError for a method that cannot learn, TypeError for a knob that asks for a gradient but would not learn."""
+    weights = list(method.parameters())
+    if not any(weight.requires_grad for weight in weights):
+        raise ValueError("method must have weights that learn (parameters that require a gradient), got none")
+    for name, knob in method.knobs.items():
+        if isinstance(knob, Tensor) and knob.requires_grad and not any(knob is weight for weight in weights):
+            raise TypeError(
+                f"knob {name} must be a number or a parameter of the method, got a tensor that requires a gradient and "
+                f"would never be learned: make the method with {name}=torch.nn.Parameter(torch.tensor(...))"
+            )
 
 
 def _eager() -> AbstractContextManager[None]:

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import torch
 
+from cl_explore.disk import flush, user_cache
 from cl_explore.methods import Method
-from cl_explore.train.checkpoints import flush, load_plain
+from cl_explore.train.checkpoints import load_plain
 from cl_explore.train.key import digest
 from cl_explore.train.run import Run, Snapshots
 
@@ -27,8 +28,7 @@ def folder(store: bool | str | Path, config: dict[str, Any]) -> Path | None:
     if store is False:
         return None
     if store is True:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        store = os.environ.get("CL_EXPLORE_RUNS") or cache / "cl_explore" / "runs"
+        store = os.environ.get("CL_EXPLORE_RUNS") or user_cache() / "runs"
     root = Path(store).expanduser()
     advice = "name another folder in the environment variable CL_EXPLORE_RUNS, or pass store=False"
     try:
@@ -46,10 +46,10 @@ def save(path: Path, run: Run) -> Run:
     new = path.with_name(f".new-{uuid.uuid4().hex}")
     new.mkdir()
     try:
-        (new / "history.json").write_text(json.dumps(run.history.to_dict("list")))
+        (new / "history.json").write_text(json.dumps(run.history.to_dict("list")), encoding="utf-8")
         torch.save({"method": run.method.state_dict(), "snapshots": vars(run.snapshots)}, new / "run.pt")
         hashes = {name: _hash(new / name) for name in ("history.json", "run.pt")}
-        (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1))
+        (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1), encoding="utf-8")
         for entry in (*new.iterdir(), new):
             flush(entry)
         if not path.exists():  # another process may have trained the same run meanwhile
@@ -63,13 +63,13 @@ def save(path: Path, run: Run) -> Run:
 def load(path: Path, config: dict[str, Any], method: Method) -> Run:
     """The run kept under `path`; its weights go into `method`. ValueError if what is there is not that run, whole."""
     try:
-        record = json.loads((path / "run.json").read_text())
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
         for name, written in record["files"].items():
             if _hash(path / name) != written:
                 raise ValueError(f"{name} is not what was written")
         if digest(record["config"]) != digest(config):
             raise ValueError("it belongs to another configuration")
-        history = pd.DataFrame(json.loads((path / "history.json").read_text()))
+        history = pd.DataFrame(json.loads((path / "history.json").read_text(encoding="utf-8")))
         saved = load_plain(path / "run.pt")
         method.load_state_dict(saved["method"])
         snapshots = Snapshots(**saved["snapshots"])

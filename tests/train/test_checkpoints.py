@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import warnings
@@ -362,3 +363,20 @@ def test_a_knob_turned_by_the_method_stays_turned(tmp_path):
         fit(tmp_path)
     EVENTS.after = {}
     assert same(fit(tmp_path), whole)
+
+
+def test_a_request_to_end_keeps_the_step_and_ends_the_process_all_the_same(tmp_path, whole):
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_checkpoints as here
+here.EVENTS.after, here.EVENTS.factor = {{5: lambda method: os.kill(os.getpid(), signal.SIGTERM)}}, {{}}
+here.fit({str(tmp_path)!r}, progress=True, checkpoint_seconds=1000)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert "stopped after step 5 of 9. To go on, build the method anew" in ended.stdout
+    (folder,) = tmp_path.iterdir()
+    assert [file.name for file in folder.iterdir()] == ["step-000000005"]
+    assert same(fit(tmp_path), whole)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -2,9 +2,12 @@ import warnings
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
 from cl_explore import data, nn, train
-from cl_explore.methods import JointEmbedding
+from cl_explore.methods import JointEmbedding, Step
+from cl_explore.train import loop
 from cl_explore.train.health import PATIENCE, CollapseWatch
 from cl_explore.views import ImageViews
 
@@ -51,3 +54,40 @@ def test_what_counts_as_a_collapse():
     assert looks(point, step=PATIENCE - 2) == 0
     assert looks(point, step=PATIENCE, total=10 * PATIENCE) == 0
     assert looks(point / 0) == looks(point[:1]) == 0
+
+
+class Spoiling(JointEmbedding):
+    """Its gradient is NaN from the first step on, though its loss is not."""
+
+    def step(self, batch, generator):
+        loss, metrics = super().step(batch, generator)
+        weight = next(self.parameters())
+        return Step(loss + (0 * weight).sum().sqrt(), metrics)
+
+
+def half(skeleton, epochs, scaler, monkeypatch):
+    """Train in half precision, with the scaler of gradients that float16 has on a GPU."""
+    if scaler:
+        plugin = MixedPrecision("16-mixed", "cpu", scaler)
+        monkeypatch.setattr(loop, "make_fabric", lambda *_: Fabric(accelerator="cpu", devices=1, plugins=plugin))
+    torch.manual_seed(0)
+    method = skeleton(nn.MLP([64, 16]), nn.projection_head(16, 16, 8), "nt_xent", ImageViews.weak())
+    settings = {"batch_size": 256, "store": False, "progress": False, "snapshots": 0, "device": "cpu"}
+    return train.fit(method, data.load("digits"), epochs=epochs, precision="16-mixed", **settings)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 5), (8, 20)])
+def test_a_gradient_that_is_never_finite_is_noticed_in_half_precision_too(epochs, steps, monkeypatch):
+    with pytest.raises(FloatingPointError, match=rf"gradient became nan, for {steps} steps in a row, at step {steps} "):
+        half(Spoiling, epochs, torch.amp.GradScaler("cpu"), monkeypatch)
+
+
+@pytest.mark.filterwarnings("ignore:You passed")  # that the CPU takes bfloat16 instead
+def test_a_gradient_is_looked_at_where_half_precision_has_no_scaler(monkeypatch):
+    with pytest.raises(FloatingPointError, match=r"gradient became nan at step 1 "):
+        half(Spoiling, 2, None, monkeypatch)
+
+
+def test_steps_that_a_scaler_leaves_out_at_first_are_no_fault(monkeypatch):
+    method = half(JointEmbedding, 4, torch.amp.GradScaler("cpu", init_scale=2.0**26), monkeypatch).method
+    assert all(weight.isfinite().all() for weight in method.parameters())

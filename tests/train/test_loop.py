@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cl_explore import data, nn, train
+from cl_explore import data, losses, nn, train
 from cl_explore.evaluate import embed
 from cl_explore.methods import JointEmbedding, Step
 from cl_explore.train import feed
@@ -230,3 +230,77 @@ def test_a_data_set_stays_where_it_is_if_it_fills_a_gpu(monkeypatch, tmp_path):
         settled = feed.settle(dataset, gpu)
     assert moved == [gpu]
     assert settled is dataset
+
+
+@pytest.mark.parametrize("loss", ["nt_xent", losses.SogCLR(50)])
+def test_a_knob_that_is_a_parameter_is_learned_and_saved(loss, tmp_path):
+    def learn():
+        torch.manual_seed(0)
+        tau = torch.nn.Parameter(torch.tensor(0.5))
+        encoder, head = nn.MLP([6, 16, 8]), nn.projection_head(8, 8, 4)
+        if loss == "nt_xent":
+            return JointEmbedding(encoder, head, loss, VectorViews(noise=0.1), temperature=tau), tau
+        own = losses.SogCLR(50, temperature=tau)
+        return JointEmbedding(encoder, head, own, VectorViews(noise=0.1)), tau
+
+    method, tau = learn()
+    whole = train.fit(method, toy(), store=tmp_path, progress=False, **SETTINGS)
+    assert tau.item() != 0.5
+    assert method.knobs["temperature"] is tau
+    assert sum(weight is tau for weight in method.parameters()) == 1
+    again, other = learn()
+    assert train.fit(again, toy(), store=tmp_path, progress=False, **SETTINGS).cached
+    assert torch.equal(other, tau)
+    first, second = (train.Loop(learn()[0], toy(), **SETTINGS) for _ in range(2))
+    next(iter(first))
+    second.load_state_dict(first.state_dict())
+    for _ in second:
+        pass
+    assert same(second.run(), whole)
+
+
+@pytest.mark.parametrize("knob", [torch.tensor(0.5, requires_grad=True), torch.zeros((), requires_grad=True).exp()])
+def test_a_knob_that_would_never_be_learned_is_refused(knob):
+    with pytest.raises(TypeError, match=r"knob temperature .* with temperature=torch.nn.Parameter\(torch.tensor"):
+        train.Loop(build(temperature=knob), toy(), **SETTINGS)
+    method = build()
+    method.knobs["temperature"] = torch.nn.Parameter(torch.tensor(0.5))
+    with pytest.raises(TypeError, match="knob temperature must be a number or a parameter of the method"):
+        train.Loop(method, toy(), **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "error", "message"),
+    [({name: torch.tensor(1.0)}, ValueError, f"got '{name}'") for name in ("step", "epoch", "loss", "lr", "seconds")]
+    + [
+        ({"gradient": torch.tensor(1.0)}, ValueError, "metrics must not be called"),
+        ({"size": torch.ones(2)}, TypeError, r"metric 'size' must be a tensor of no dimension, got shape \(2,\)"),
+        ({"size": 2.0}, TypeError, "metric 'size' must be a tensor of no dimension, got float"),
+    ],
+)
+def test_metrics_that_do_not_fit_into_the_history_are_refused(metrics, error, message):
+    class Measured(JointEmbedding):
+        def step(self, batch, generator):
+            return Step(super().step(batch, generator).loss, metrics)
+
+    method = Measured(nn.MLP([6, 8]), nn.projection_head(8, 8, 4), "nt_xent", VectorViews())
+    with pytest.raises(error, match=message):
+        train.fit(method, toy(), store=False, progress=False, **SETTINGS)
+
+
+def test_a_method_without_weights_that_learn_is_refused():
+    identity = torch.nn.Identity()
+    for method in (
+        JointEmbedding(identity, identity, "nt_xent", VectorViews()),
+        JointEmbedding(nn.MLP([6, 8]).requires_grad_(False), identity, "nt_xent", VectorViews()),
+    ):
+        with pytest.raises(ValueError, match=r"method must have weights that learn .* got none"):
+            train.Loop(method, toy(), **SETTINGS)
+
+    class Constant(JointEmbedding):
+        def step(self, batch, generator):
+            return Step(torch.tensor(1.0), {})
+
+    method = Constant(nn.MLP([6, 8]), identity, "nt_xent", VectorViews())
+    with pytest.raises(ValueError, match="the loss must depend on a weight of the method"):
+        train.fit(method, toy(), store=False, progress=False, **SETTINGS)
