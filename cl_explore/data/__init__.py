@@ -9,6 +9,7 @@ from cl_explore.data import cifar, digits, factor_world, gaussians, imagenet, ki
 from cl_explore.data.arrays import from_arrays
 from cl_explore.data.batch import Batch, Samples
 from cl_explore.data.dataset import Dataset
+from cl_explore.data.factor_views import FactorViews, factor_rows
 from cl_explore.data.feature_world import FeatureWorld
 from cl_explore.data.folder import from_folder
 from cl_explore.data.hugging_face import from_hugging_face
@@ -37,11 +38,13 @@ __all__ = [
     "PUBLISHED",
     "Batch",
     "Dataset",
+    "FactorViews",
     "FeatureWorld",
     "Modality",
     "Published",
     "Samples",
     "digits",
+    "factor_rows",
     "factor_world",
     "from_arrays",
     "from_folder",
