@@ -21,7 +21,6 @@ from nbformat import NotebookNode
 from cl_explore.app.course import ADDED_TAGS, WIDGET_MIME, run, summary
 
 HERE = Path(__file__).parent
-PANEL = "An interactive panel: run this cell to move it."  # its scripts are large, and code hosts do not run them
 
 
 def clean(executed: NotebookNode, unexecuted: NotebookNode) -> NotebookNode:
@@ -37,7 +36,7 @@ def clean(executed: NotebookNode, unexecuted: NotebookNode) -> NotebookNode:
                 if "execution_count" in output:
                     output.execution_count = count
                 if "<script" in "".join(output.get("data", {}).get("text/html", "")):
-                    output.data = nbformat.from_dict({"text/plain": PANEL})
+                    del output.data["text/html"]  # a panel: its picture stays
     return unexecuted
 
 

@@ -99,12 +99,13 @@ class Panel(ipywidgets.VBox):
     def _ipython_display_(self) -> None:
         assert self.picture is not None
         alt = self.picture.alt
+        still, about = {"image/png": png(self.picture), "text/plain": alt}, {"image/png": {"alt": alt}}
         if os.environ.get("CL_EXPLORE_STATIC") == "1":
-            display({"text/html": self.static().data, "text/plain": alt}, raw=True)
+            display(still | {"text/html": self.static().data}, raw=True, metadata=about)
             return
         # First the still picture, which the page hides once the panel is drawn: code hosts, nbconvert and a notebook
         # that is opened again have nothing else to show.
-        display({"image/png": png(self.picture), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
+        display(still, raw=True, metadata=about)
         # In Colab the canvas knows which widget manager must be fetched to show it; the box around it does not.
         _, metadata = self.canvas._repr_mimebundle_() or ({}, {})
         display((self._repr_mimebundle_() or {}) | {"text/plain": ""}, raw=True, metadata=metadata)

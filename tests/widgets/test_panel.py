@@ -166,8 +166,9 @@ def test_a_page_without_the_widget_shows_the_still_picture(
 
 def test_a_panel_is_html_when_asked(monkeypatch: pytest.MonkeyPatch, displayed: Callable) -> None:
     monkeypatch.setenv("CL_EXPLORE_STATIC", "1")
-    ((data, _),) = displayed(panel_of())
+    ((data, metadata),) = displayed(panel_of())
     assert VIEW not in data
+    assert metadata["image/png"] == {"alt": data["text/plain"]}, "the picture stays where code hosts drop scripts"
     assert data["text/html"].startswith("<div id=")
 
 
