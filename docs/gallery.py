@@ -26,6 +26,14 @@ similarities = torch.randn(64, generator=torch.Generator().manual_seed(0)).mul(0
 widgets.TemperaturePanel(similarities, positive=0.8, temperature=0.15)
 
 # %% [markdown]
+# ## RedrawPanel
+#
+# Tick what the two views of a picture vary, and see what a network trained on them can tell.
+
+# %%
+widgets.RedrawPanel()
+
+# %% [markdown]
 # ## SpherePanel
 #
 # Let any loss move points on the circle or the sphere, and turn its knobs while they move.

@@ -3,8 +3,8 @@
 #
 # **What is contrastive learning, and when does it win?**
 #
-# Show a network two pictures and let it find out which other two belong to them. Nobody says what is in the pictures.
-# The same game, played with hundreds of millions of pictures and captions, is how machines learnt to search photographs
+# Paint every picture of a set twice, a little differently. Show a network all of them in disorder, and ask of each: *which
+# one is your partner?* Nobody says what the pictures show. The same game, played with hundreds of millions of pictures and captions, is how machines learnt to search photographs
 # by words, to recognise faces and to find the passage that answers a question.
 #
 # Here you play it with pictures of which we know everything, in two seconds of training on any laptop. First look at
@@ -252,7 +252,7 @@ widgets.RedrawPanel()
 angle = 0.5 * torch.randn(96, 2, generator=torch.Generator().manual_seed(seed))
 points = torch.stack([angle.cos(), angle.sin()], dim=2)
 heap = points[:, 0]
-for _ in range(100):
+for _ in range(500):
     points.requires_grad_()
     (gradient,) = torch.autograd.grad(losses.nt_xent(points, temperature=0.5), points)
     points = F.normalize(points.detach() - 2.0 * gradient, dim=2)
@@ -260,7 +260,7 @@ for _ in range(100):
 plots.show(
     plots.circle(heap, title="96 samples at the start"), alt="The points lie in a heap on one side of the circle."
 )
-plots.show(plots.circle(points[:, 0], title="after 100 steps"), alt="The points lie all around the circle: uniformity.")
+plots.show(plots.circle(points[:, 0], title="after 500 steps"), alt="The points lie all around the circle: uniformity.")
 
 # %% [markdown]
 # Views of one sample pull each other together, and all samples push each other apart until they fill the sphere. The
