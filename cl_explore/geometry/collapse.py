@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.geometry.dispersion import means_of_groups
 from cl_explore.geometry.inputs import groups, points
 from cl_explore.given import Array, floats
+from cl_explore.losses.unit import unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,9 @@ def neural_collapse(x: Array, labels: Array, weights: Array | None = None, bias:
     means = means_of_groups(x, group, sizes)
     centred = means - means.mean(0)
     norms = centred.norm(dim=1)
-    unit = F.normalize(centred, dim=1)
+    directions = unit(centred)
     first, second = torch.triu_indices(classes, classes, offset=1, device=x.device)
-    cosines = (unit[first] * unit[second]).sum(1)
+    cosines = (directions[first] * directions[second]).sum(1)
     nc3, nc4 = None, None
     if weights is not None:
         w = _fitting(weights, "weights", centred)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.geometry.inputs import groups, points
 from cl_explore.given import Array, floats
 from cl_explore.losses.similarity import group_sums
+from cl_explore.losses.unit import unit
 from cl_explore.takes import takes
 
 
@@ -85,5 +85,5 @@ def centroid_similarity(x: Array, labels: Array, *, normalize: bool = True) -> T
     Raises: ValueError for another shape, a negative label or numbers that are not finite; TypeError for dtypes
     """
     x = points(x, normalize=normalize).double()
-    means = F.normalize(class_means(x, labels), dim=1)
+    means = unit(class_means(x, labels))
     return means @ means.T

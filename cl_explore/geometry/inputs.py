@@ -1,9 +1,9 @@
 """What the measures ask of their arguments: embeddings of enough points, and a class for each."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.given import Array, classes, floats
+from cl_explore.losses.unit import unit
 
 
 def points(x: Array, name: str = "x", *, normalize: bool = False, finite: bool = True, least: int = 2) -> Tensor:
@@ -15,7 +15,7 @@ def points(x: Array, name: str = "x", *, normalize: bool = False, finite: bool =
     x = floats(x, name, "N D", finite=finite)
     if len(x) < least:
         raise ValueError(f"{name} must hold at least {least} sample{'s' * (least > 1)}, got {len(x)}")
-    return F.normalize(x, dim=1) if normalize else x
+    return unit(x) if normalize else x
 
 
 def groups(labels: Array, x: Tensor) -> tuple[Tensor, Tensor]:

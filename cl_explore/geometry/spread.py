@@ -6,13 +6,13 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import groups, points
 from cl_explore.given import Array, floats
+from cl_explore.losses.unit import unit
 from cl_explore.takes import Positive, takes
 
 TILE = 1024  # pairs are visited in square blocks of at most this side: 4 MiB of float32
@@ -35,7 +35,7 @@ def alignment(z: Array, alpha: Positive = 2.0, *, normalize: bool = True) -> Ten
     if z.ndim != 3 or z.shape[0] < 1 or z.shape[1] < 2 or z.shape[2] < 1:
         raise ValueError(f"z must be (B, V, D) with at least 1 sample and 2 views, got shape {tuple(z.shape)}")
     if normalize:
-        z = F.normalize(z, dim=2)
+        z = unit(z)
     first, second = torch.triu_indices(z.shape[1], z.shape[1], offset=1, device=z.device)
     return (z[:, first] - z[:, second]).norm(dim=2).double().pow(alpha).mean()
 

@@ -1,6 +1,7 @@
 """CACR: far positives attract more and near negatives repel more, each weighed among its own kind."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
@@ -124,7 +125,9 @@ def cacr_momentum(z: Tensor, key: Tensor, *, temperature: Scalar = 1.0, cost: st
     distance = (z - key[:, None]).square().sum(-1).detach()
     share = (distance / tau.detach()[..., 0]).softmax(1)
     if cost == "rbf":
-        each = 2 * (tau[..., 0] * (similarity / tau).logsumexp(2) - positive)
+        partner = torch.arange(samples, device=z.device).repeat_interleave(views)
+        each = F.cross_entropy((similarity / tau).flatten(0, 1), partner, reduction="none").view(samples, views)
+        each = 2 * tau[..., 0] * each
     else:
         own = torch.eye(samples, dtype=torch.bool, device=z.device)[:, None]
         weight = ((similarity - 1) / tau).masked_fill(own, -torch.inf).softmax(2).detach()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import excess
 from cl_explore.losses.knob import Choice, Scalar
 from cl_explore.losses.similarity import class_sums, row_lse
 
@@ -109,7 +110,7 @@ def ntpt(
     x, t, old, positives = _replay(z, labels, teacher, rehearsal)
     scale = 1 / temperature
     positive = (x @ t.T * positives).sum(1) / positives.sum(1).clamp(min=1)
-    each = row_lse(x, t, scale) - scale * positive
+    each = excess(row_lse(x, t, scale), scale * positive)
     return {"loss": each * old, "positive": positive * old, "anchor_weight": old.to(x.dtype)}
 
 
@@ -149,4 +150,4 @@ def multimodal_supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -
         positive.append((z[:, side] * sums).sum(1) / counts)
         total.append(row_lse(z[:, side], z[:, other], scale[:, side]))
     cosine = torch.stack(positive, 1)
-    return {"loss": (torch.stack(total, 1) - scale * cosine).flatten(), "positive": cosine.flatten()}
+    return {"loss": excess(torch.stack(total, 1), scale * cosine).flatten(), "positive": cosine.flatten()}

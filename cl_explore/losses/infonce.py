@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy, pair_contrast, view_contrast
 from cl_explore.losses.knob import Scalar
-from cl_explore.losses.similarity import row_lse, view_contrast
+from cl_explore.losses.similarity import row_lse
 
 
 def require_in_batch_negatives(name: str, rows: Tensor) -> None:
@@ -39,16 +40,15 @@ def info_nce(query: Tensor, key: Tensor, negatives: Tensor | None = None, *, tem
     """
     if negatives is None:
         require_in_batch_negatives("key", key)
+        each, positive = pair_contrast(query, key, temperature)
+        return {"loss": each, "positive": positive}
     scale = 1 / temperature
     positive = (query * key).sum(-1)
-    if negatives is None:
-        total = row_lse(query, key, scale)
-    elif negatives.ndim == 2:
-        total = torch.logaddexp(row_lse(query, negatives, scale), scale * positive)
+    if negatives.ndim == 2:
+        total = row_lse(query, negatives, scale)
     else:
-        own = torch.einsum("nd,nmd->nm", query, negatives) * scale[..., None]
-        total = torch.logaddexp(own.logsumexp(1), scale * positive)
-    return {"loss": total - scale * positive, "positive": positive}
+        total = (torch.einsum("nd,nmd->nm", query, negatives) * scale[..., None]).logsumexp(1)
+    return {"loss": cross_entropy(scale * positive, total), "positive": positive}
 
 
 @loss(
@@ -79,9 +79,8 @@ def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperatu
     if critic is None and context.shape[1] != key.shape[1]:
         raise ValueError(f"critic must be given where context has {context.shape[1]} and key {key.shape[1]} dimensions")
     guess = context if critic is None else context @ critic
-    scale = 1 / temperature
-    positive = scale * (guess * key).sum(-1)
-    return {"loss": row_lse(guess, key, scale) - positive, "positive": positive}
+    each, positive = pair_contrast(guess, key, temperature)
+    return {"loss": each, "positive": positive / temperature}
 
 
 @loss(
@@ -105,5 +104,5 @@ def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     >>> nt_xent(torch.ones(8, 2, 3)).exp().round()
     tensor(15.)
     """
-    each, positive = view_contrast(z, 1 / temperature)
+    each, positive = view_contrast(z, temperature)
     return {"loss": each, "positive": positive}

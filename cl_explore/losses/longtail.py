@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cl_explore.losses.arguments import require_known, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy, excess
 from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.queued import Queue
 from cl_explore.losses.similarity import class_sums, points, row_lse
@@ -87,7 +88,7 @@ def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 
     others = row_lse(rows, averaged, scale, exclude=["same"], a_ids=y, b_ids=classes)
     own = row_lse(x, columns, scale, exclude=["self", "other"], a_ids=y, b_ids=classes) - (counts - 1).log()
     positive = ((x * sums).sum(1) - x.square().sum(1)) / (counts - 1)
-    return {"loss": torch.logaddexp(own, others) - scale * positive, "positive": positive}
+    return {"loss": cross_entropy(own, others) + excess(own, scale * positive), "positive": positive}
 
 
 @loss(

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_explore.losses.unit import unit
+
 
 class HardPairs(NamedTuple):
     """For each row a harder positive and a harder negative than the batch holds, with their soft labels."""
@@ -53,7 +55,7 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     >>> hardest_pairs(torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]]), torch.tensor([0, 0, 0, 1]))
     (tensor([2, 2, 0, 3]), tensor([3, 3, 3, 1]))
     """
-    x = F.normalize(features.detach(), dim=1)
+    x = unit(features.detach())
     cosine = x @ x.T
     rows = torch.arange(len(x), device=x.device)
     same = labels[:, None] == labels

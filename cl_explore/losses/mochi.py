@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.unit import unit
 
 
 class Mixes(NamedTuple):
@@ -68,7 +69,7 @@ def mix_hard_negatives(query: Tensor, queue: Tensor, mixes: Mixes) -> Tensor:
             f"mixes must hold a recipe for each of the {len(query)} rows of query, got {len(mixes.pair_shares)}"
         )
     precise = torch.promote_types(query.dtype, torch.float32)
-    q, negatives = F.normalize(query.to(precise), dim=-1), F.normalize(queue.to(precise), dim=-1)
+    q, negatives = unit(query.to(precise)), unit(queue.to(precise))
     nearest = (q @ negatives.T).topk(mixes.hardest, dim=1).indices
 
     def pick(ranks: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ def mix_hard_negatives(query: Tensor, queue: Tensor, mixes: Mixes) -> Tensor:
     first, second = pick(mixes.pair_ranks[0]), pick(mixes.pair_ranks[1])
     pairs = torch.lerp(second, first, mixes.pair_shares[..., None].to(q))
     queries = torch.lerp(pick(mixes.query_ranks), q[:, None], mixes.query_shares[..., None].to(q))
-    return F.normalize(torch.cat([pairs, queries], dim=1), dim=-1)
+    return unit(torch.cat([pairs, queries], dim=1))
 
 
 @loss(
@@ -118,10 +119,10 @@ def mochi(
     scale = 1 / temperature
     positive = (query * key).sum(-1)
     pull = scale * positive
-    real = row_lse(query, key, scale) if queue is None else torch.logaddexp(row_lse(query, queue, scale), pull)
+    negatives = row_lse(query, key, scale, exclude=["self"]) if queue is None else row_lse(query, queue, scale)
+    real = cross_entropy(pull, negatives)
     if synthetic is None:
-        return {"loss": real - pull, "real": real - pull, "positive": positive}
+        return {"loss": real, "real": real, "positive": positive}
     cosine = torch.einsum("nd,nsd->ns", query, synthetic)
-    total = torch.logaddexp(real, (cosine * scale[..., None]).logsumexp(1))
-    each = spoiled(total - pull, cosine.sum(1))
-    return {"loss": each, "real": real - pull, "positive": positive, "harder": cosine.amax(1)}
+    each = cross_entropy(pull, torch.logaddexp(negatives, (cosine * scale[..., None]).logsumexp(1)))
+    return {"loss": spoiled(each, cosine.sum(1)), "real": real, "positive": positive, "harder": cosine.amax(1)}

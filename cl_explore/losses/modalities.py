@@ -1,15 +1,20 @@
 """Losses between two modalities that share a space: CLIP and MIL-NCE."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import both_ways, cross_entropy
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.knob import Choice, Scalar
-from cl_explore.losses.similarity import row_column_lse, row_lse
+from cl_explore.losses.similarity import row_lse
+
+ABSENT = -1e18
+"""A similarity so far below all others that its exponential is 0."""
 
 
 @loss(
@@ -38,10 +43,7 @@ def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     True
     """
     require_in_batch_negatives("key", key)
-    scale = 1 / temperature
-    positive = (query * key).sum(-1)
-    among_keys, among_queries = row_column_lse(query, key, scale)
-    there, back = among_keys - scale * positive, among_queries - scale * positive
+    there, back, positive = both_ways(query, key, temperature)
     return {"loss": (there + back) / 2, "query_to_key": there, "key_to_query": back, "positive": positive}
 
 
@@ -118,21 +120,25 @@ def mil_nce(
     scale = 1 / temperature
     bag = torch.einsum("nd,npd->np", query, candidates) * scale[..., None]
     own = bag.logsumexp(1)
-    flat, size = candidates.flatten(0, 1), candidates.shape[1]
-    left_out: dict[str, Any] = {}
-    if present is not None:  # an id that all queries share with the candidates that are not there
-        nobody = torch.zeros_like(present)
-        left_out = {"exclude": ["same"], "a_ids": nobody, "b_ids": (present > 0).long().repeat_interleave(size)}
-    among_candidates = row_lse(query, flat, scale, **left_out)
+    rows, columns, size = query, candidates.flatten(0, 1), candidates.shape[1]
+    own_query = torch.arange(len(query), device=query.device)
+    own_bag = own_query.repeat_interleave(size)
+    if present is not None:  # one more coordinate takes the candidates that are not there out of every sum
+        absent = ABSENT * (present == 0).to(columns).repeat_interleave(size)
+        rows, columns = F.pad(rows, (0, 1), value=1.0), torch.cat([columns, absent[:, None]], 1)
+    in_bags = row_lse(rows, columns, scale, exclude=["same"], a_ids=own_query, b_ids=own_bag)
     if direction == "query":
-        each = among_candidates - own
+        each = cross_entropy(own, in_bags)
     else:
         of_candidate = scale.repeat_interleave(size) if scale.ndim else scale
-        among_queries = row_lse(flat, query, of_candidate).view(-1, size).logsumexp(1)
+        others = row_lse(
+            candidates.flatten(0, 1), query, of_candidate, exclude=["same"], a_ids=own_bag, b_ids=own_query
+        )
+        queries = others.view(-1, size).logsumexp(1)
         if direction == "both":
-            each = (among_candidates + among_queries) / 2 - own
-        else:
-            each = torch.logaddexp(among_candidates, among_queries) - own
+            each = (cross_entropy(own, in_bags) + cross_entropy(own, queries)) / 2
+        else:  # the own bag stands in the sum twice
+            each = cross_entropy(own + math.log(2), torch.logaddexp(in_bags, queries)) + math.log(2)
     parts = {"loss": each, "weight": bag.softmax(1)}
     if present is None:
         return parts

@@ -1,22 +1,21 @@
 """Losses in which all views of a sample take part at once, as one term, instead of pair by pair."""
 
+import itertools
 import math
 
 import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.decoupled import view_energies
 from cl_explore.losses.knob import Choice, Scalar
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.similarity import other_samples, own_views, row_lse
 
 
 def _pull(z: Tensor, scale: Tensor) -> Tensor:
     """log sum of e^(s / tau) over the ordered pairs of different views of each sample, (B,)."""
-    samples, views, _ = z.shape
-    logits = z @ z.mT * scale.expand(samples * views).view(samples, views, 1)
-    own = torch.eye(views, dtype=torch.bool, device=z.device)
-    return logits.masked_fill(own, -torch.inf).flatten(1).logsumexp(1)
+    return own_views(z, scale).view(z.shape[:2]).logsumexp(1)
 
 
 @loss(
@@ -46,11 +45,21 @@ def mv_infonce(z: Tensor, *, temperature: Scalar = 0.5, denominator: str = "all"
     """
     samples, views, _ = z.shape
     scale = 1 / temperature
-    x, view = z.flatten(0, 1), torch.arange(views, device=z.device).repeat(samples)
-    energy = row_lse(x, x, scale, exclude=["self"] if denominator == "all" else ["same"], a_ids=view, b_ids=view)
-    pull = _pull(z, scale)
-    each = energy.view(samples, views).logsumexp(1) - pull
-    return {"loss": each.repeat_interleave(views), "alignment": pull.repeat_interleave(views), "energy": energy}
+    if denominator == "all":
+        negatives = other_samples(z, scale)
+    else:
+        each_view = scale.expand(samples * views).view(samples, views)
+        pairs = itertools.permutations(range(views), 2)
+        sums = [row_lse(z[:, v], z[:, u], each_view[:, v], exclude=["self"]) for v, u in pairs]
+        negatives = torch.stack(sums, 1).view(samples, views, -1).logsumexp(2).flatten()
+    own = own_views(z, scale)
+    pull = own.view(samples, views).logsumexp(1)
+    each = cross_entropy(pull, negatives.view(samples, views).logsumexp(1))
+    return {
+        "loss": each.repeat_interleave(views),
+        "alignment": pull.repeat_interleave(views),
+        "energy": torch.logaddexp(negatives, own),
+    }
 
 
 @loss(

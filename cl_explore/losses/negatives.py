@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy, excess
 from cl_explore.losses.knob import Choice, Knob, Scalar
-from cl_explore.losses.similarity import class_members, other_samples, points, row_lse, samples, view_agreement
+from cl_explore.losses.similarity import class_members, other_samples, own_views, points, row_lse, view_agreement
 
 TAU_PLUS = Knob("tau_plus", 0.0, 0.5, minimum=0, maximum=0.99, help="chance that a negative is of the anchor's class")
 
@@ -25,8 +26,7 @@ def _debias(z: Tensor, scale: Tensor, rest: Tensor, tau_plus: Tensor) -> Parts:
     floor = (math.log(count) - scale).expand_as(rest)
     clamped = ~possible | (true < floor)
     negatives = torch.where(clamped, floor, true)
-    each = torch.logaddexp(pull, negatives) - pull
-    return {"loss": each, "negatives": negatives, "clamped": clamped.to(z.dtype)}
+    return {"loss": cross_entropy(pull, negatives), "negatives": negatives, "clamped": clamped.to(z.dtype)}
 
 
 @loss(
@@ -131,13 +131,11 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """
     scale = 1 / temperature
     x, y = points(z, labels)
-    sample = samples(z)
-    positive = view_agreement(z, z)
-    own = row_lse(x, x, scale, exclude=["self", "other"], a_ids=sample, b_ids=sample)
+    positive, own = view_agreement(z, z), own_views(z, scale)
     others = row_lse(x, x, scale, exclude=["same"], a_ids=y, b_ids=y)
     _, members = class_members(y)
     return {
-        "loss": torch.logaddexp(own, others) - scale * positive,
+        "loss": cross_entropy(own, others) + excess(own, scale * positive),
         "positive": positive,
         "masked": (members - z.shape[1]).to(x.dtype),
     }

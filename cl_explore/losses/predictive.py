@@ -1,8 +1,10 @@
 """Losses without negatives: predict one view from another, whose side carries no gradient."""
 
+import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import Parts, loss
+from cl_explore.losses.cross_entropy import excess
 from cl_explore.losses.similarity import view_agreement
 
 
@@ -30,7 +32,7 @@ def byol(z: Tensor, prediction: Tensor) -> Parts:
     tensor(2.)
     """
     cosine = view_agreement(prediction, z.detach())
-    return {"loss": 2 - 2 * cosine, "positive": cosine}
+    return {"loss": excess(torch.full_like(cosine, 2), 2 * cosine), "positive": cosine}
 
 
 @loss(

@@ -3,11 +3,11 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_known, spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import as_products, group_sums, points, row_lse
 
@@ -36,7 +36,7 @@ def _others(x: Tensor, y: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
 def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temperature: Tensor) -> Tensor:
     """Cross-entropy of the similarities with all prototypes, where `own` (N,) stands for that with the own one."""
     scale = 1 / temperature
-    return spoiled(-F.logsigmoid(scale * own - _others(x, y, prototypes, scale)), own)
+    return cross_entropy(scale * own, _others(x, y, prototypes, scale))
 
 
 @loss(
@@ -65,6 +65,7 @@ def proxy_nca(
     Note: denominator="all" is the form most libraries have, `normalized_softmax` at half the temperature. With "others"
         the prototype is decoupled as in `dcl`: the loss may be negative, and softplus of it is the other form.
 
+    >>> import torch.nn.functional as F
     >>> z, labels, prototypes = torch.randn(6, 8), torch.arange(6) % 3, torch.randn(3, 8)
     >>> each = proxy_nca(z, labels, prototypes, reduction="none")
     >>> torch.allclose(F.softplus(each), normalized_softmax(z, labels, prototypes, temperature=0.5, reduction="none"))
@@ -77,7 +78,7 @@ def proxy_nca(
     rows, columns = as_products(x, prototypes)
     each = _others(rows, y, columns, scale) - scale * (rows * columns[y]).sum(1)
     distance = (x - prototypes.index_select(0, y)).square().sum(1)
-    each = each if denominator == "others" else -F.logsigmoid(-each)
+    each = each if denominator == "others" else cross_entropy(-each, torch.zeros_like(each))
     return {"loss": spoiled(each, distance), "distance": distance}
 
 

@@ -3,13 +3,14 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy, pair_contrast
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.unit import unit
 
 
 @loss(
@@ -36,8 +37,7 @@ def moco(query: Tensor, key: Tensor, queue: Tensor, *, temperature: Scalar = 0.0
     key, queue = key.detach(), queue.detach()
     scale = 1 / temperature
     positive = (query * key).sum(-1)
-    total = torch.logaddexp(scale * positive, row_lse(query, queue, scale))
-    return {"loss": total - scale * positive, "positive": positive}
+    return {"loss": cross_entropy(scale * positive, row_lse(query, queue, scale)), "positive": positive}
 
 
 @loss(
@@ -69,12 +69,10 @@ def nnclr(z: Tensor, prediction: Tensor, queue: Tensor, *, temperature: Scalar =
     """
     similarity, nearest = (z @ queue.T).detach().max(-1)
     neighbour, other = queue.detach()[nearest], prediction.flip(1)
-    scale = 1 / temperature
-    scale = scale.expand(similarity.numel()).reshape(similarity.shape)
-    positive = (neighbour * other).sum(-1)
-    total = torch.stack([row_lse(neighbour[:, v], other[:, v], scale[:, v]) for v in (0, 1)], dim=1)
-    each = spoiled(total - scale * positive, similarity)
-    return {"loss": each.flatten(), "positive": positive.flatten(), "neighbour": similarity.flatten()}
+    tau = temperature.expand(similarity.numel()).reshape(similarity.shape) if temperature.ndim else temperature
+    by_view = [pair_contrast(neighbour[:, v], other[:, v], tau[:, v] if tau.ndim else tau) for v in (0, 1)]
+    each, positive = (torch.stack(part, 1).flatten() for part in zip(*by_view, strict=True))
+    return {"loss": spoiled(each, similarity.flatten()), "positive": positive, "neighbour": similarity.flatten()}
 
 
 NOBODY = torch.iinfo(torch.long).max
@@ -106,7 +104,7 @@ class Queue(nn.Module):
             raise ValueError(f"shape must be numbers of at least 1, got {shape}")
         device = None if generator is None else generator.device
         start = torch.randn(size, *shape, generator=generator, device=device)
-        self.register_buffer("rows", F.normalize(start, dim=-1))
+        self.register_buffer("rows", unit(start))
         self.register_buffer("labels", torch.full((size,), NOBODY, device=device))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long, device=device))
 
@@ -126,7 +124,7 @@ class Queue(nn.Module):
         # Of more rows than places only the last `size` would survive, and no place may be written twice below.
         skipped = max(len(rows) - size, 0)
         places = (self.pointer + torch.arange(skipped, len(rows), device=self.rows.device)) % size
-        self.rows[places] = F.normalize(rows[skipped:].to(self.rows.dtype), dim=-1)
+        self.rows[places] = unit(rows[skipped:].to(self.rows.dtype))
         self.labels[places] = NOBODY if labels is None else labels[skipped:]
         self.pointer.copy_((self.pointer + len(rows)) % size)
 
@@ -142,7 +140,7 @@ class MoCo(nn.Module):
     makes the keys.
 
     >>> criterion = MoCo(size=8, dim=4)
-    >>> key = F.normalize(torch.randn(3, 4), dim=1)
+    >>> key = unit(torch.randn(3, 4))
     >>> value = criterion(torch.randn(3, 4), key)
     >>> torch.allclose(criterion.queue.rows[:3], key), int(criterion.queue.pointer)
     (True, 3)
@@ -170,7 +168,7 @@ class NNCLR(nn.Module):
     z over the oldest rows: nobody is its own neighbour within a step.
 
     >>> criterion = NNCLR(size=8, dim=4)
-    >>> z = F.normalize(torch.randn(3, 2, 4), dim=-1)
+    >>> z = unit(torch.randn(3, 2, 4))
     >>> value = criterion(z, z)
     >>> torch.allclose(criterion.queue.rows[:3], z[:, 0]), int(criterion.queue.pointer)
     (True, 3)

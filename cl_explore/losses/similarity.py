@@ -10,17 +10,17 @@ from cl_explore.losses import stored, tiles
 from cl_explore.losses.tiles import Rule, Rules
 
 
-def _few(x: Tensor) -> bool:
-    """Whether a mask of the positives of all pairs of rows costs less than sums over the classes."""
-    return len(x) ** 2 <= min(128 * 128, _dense_limit(x.device))
-
-
 def _dense_limit(device: torch.device) -> int:
     """Tables of at most so many pairs are stored: tiles gain little there, and a table can be differentiated twice.
 
     On a GPU tiles wait for the device (once or twice a call), which only a large table outweighs.
     """
     return 256 * 256 if device.type == "cpu" else 4096 * 4096
+
+
+def stored_whole(a: Tensor, b: Tensor) -> bool:
+    """Whether the table of the rows of a and those of b is small enough to be stored."""
+    return len(a) * len(b) <= _dense_limit(a.device)
 
 
 def _as_tensor(scale: Tensor | float, like: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def row_lse(
         dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
         a, b = (a.to(dtype),) * 2 if a is b else (a.to(dtype), b.to(dtype))
     scale = _as_tensor(scale, a)
-    if len(a) * len(b) > _dense_limit(a.device):
+    if not stored_whole(a, b):
         if "other" not in exclude or a_ids is not b_ids or a_ids is None:
             return _in_tiles(a, b, scale, Rules.of(exclude, a_ids, b_ids), square)
         # With the members of each class side by side, few tiles hold a pair of one class; the others do not come.
@@ -77,56 +77,12 @@ def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -
     return tiles.rows(a * scale[..., None], b, rules)
 
 
-def row_column_lse(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
-    """The logs of the sums of exp(scale * a_i . b_j) over the rows j of `b` and over the rows i of `a`.
-
-    a (N, D), b (M, D), scale a number or, with N = M, (N,), of which each sum takes its own; returns (N,) and (M,).
-    The same as two calls of `row_lse`, on one table where one scale serves both.
-    """
-    scale = _as_tensor(scale, a)
-    if scale.ndim == 0 and len(a) * len(b) > _dense_limit(a.device) and tiles.bounded(scaled := a * scale, b):
-        return tiles.rows_and_columns(scaled, b, Rules.of((), None, None))
-    if scale.ndim == 0 and len(a) * len(b) <= _dense_limit(a.device):
-        logits = (a * scale) @ b.T
-        return logits.logsumexp(1), logits.logsumexp(0)
-    return row_lse(a, b, scale), row_lse(b, a, scale)
-
-
-def contrast(x: Tensor, ids: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Minus the mean log-softmax of each row's positives among all other rows, their mean similarity and number.
-
-    x (N, D), ids (N,): positives are the other rows of the same id; scale of no dimension or (N,). Returns three (N,);
-    a row without a positive has only its log-sum-exp. Of a large table neither similarities nor positives are stored.
-    """
-    if _few(x):
-        same = (ids[:, None] == ids).fill_diagonal_(False).to(x.dtype)
-        number = same.sum(1)
-        lse, mean = stored.rows_and_means(x, scale, same / number.clamp(min=1)[:, None])
-        return lse - mean, mean / scale, number
-    sums, counts = class_sums(x, ids)
-    positive = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1)
-    return row_lse(x, x, scale, exclude=["self"]) - scale * positive, positive, counts - 1
-
-
-def view_contrast(z: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Minus the mean log-softmax of the other views of each point of z (B, V, D), V >= 2, among all other points, and
-    their mean similarity, both (N,): `contrast` where each sample is a class of its own.
-    """
-    x = z.flatten(0, 1)
-    if z.shape[1] == 2 and _few(x):
-        pull = torch.eye(len(x), dtype=x.dtype, device=x.device).view(-1, 2, len(x)).flip(1).flatten(0, 1)
-        lse, mean = stored.rows_and_means(x, scale, pull)
-        return lse - mean, mean / scale
-    positive = view_agreement(z, z)
-    return row_lse(x, x, scale, exclude=["self"]) - scale * positive, positive
-
-
 def row_softplus(a: Tensor, b: Tensor) -> Tensor:
     """For each row i of `a`, the sum of log(1 + exp(a_i . b_j)) over the other rows j of `b`.
 
     a (N, D), b (M, D); returns (N,). Large tables as in `row_lse`: linear memory, differentiable once.
     """
-    if len(a) * len(b) > _dense_limit(a.device):
+    if not stored_whole(a, b):
         return tiles.softplus(a, b, Rules.of(["self"], None, None))
     return -F.logsigmoid(-(a @ b.T)).fill_diagonal_(0).sum(1)
 
@@ -145,6 +101,16 @@ def other_samples(z: Tensor, scale: Tensor) -> Tensor:
     """For each point of z (B, V, D), the `row_lse` over the points of all other samples, (N,)."""
     x, sample = points(z, torch.arange(len(z), device=z.device))
     return row_lse(x, x, scale, exclude=["same"], a_ids=sample, b_ids=sample)
+
+
+def own_views(z: Tensor, scale: Tensor) -> Tensor:
+    """For each point of z (B, V, D), the `row_lse` over the other views of its sample, (N,)."""
+    samples, views, _ = z.shape
+    if views == 2:
+        return scale * view_agreement(z, z)
+    logits = z @ z.mT * scale.expand(samples * views).view(samples, views, 1)
+    own = torch.eye(views, dtype=torch.bool, device=z.device)
+    return logits.masked_fill(own, -torch.inf).logsumexp(2).flatten()
 
 
 def group_sums(x: Tensor, group: Tensor, groups: int) -> Tensor:

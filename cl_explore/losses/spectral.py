@@ -6,6 +6,12 @@ from torch import Tensor
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.unit import unit
+
+
+def _within(limit: Tensor, x: Tensor) -> Tensor:
+    """The rows of x (N, D), longer ones brought back to the length `limit`."""
+    return torch.where(torch.linalg.vector_norm(x, dim=1, keepdim=True) > limit, limit * unit(x), x)
 
 
 @loss(
@@ -39,7 +45,7 @@ def spectral(query: Tensor, key: Tensor, *, mu: Scalar = 1.0, radius: str = "lim
     require_in_batch_negatives("key", key)
     if radius == "limited":
         limit = mu.sqrt()
-        query, key = (x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) / limit).clamp(min=1) for x in (query, key))
+        query, key = (_within(limit, x) for x in (query, key))
     positive = (query * key).sum(1)
     everyone = (query @ (key.T @ key) * query).sum(1)
     pull, push = -2 * positive, (everyone - positive.square()) / (len(key) - 1)

@@ -12,23 +12,13 @@ from cl_explore.losses.unit import transformed
 
 
 class _Rows(torch.autograd.Function):
-    """Log-sum-exp (N,), mean over positives (N,) and softmax (N, M) of the rows.
-
-    With b None the table is that of a and a, under one scale. `pull` (N, M) or None holds the weight of each positive.
-    """
+    """Log-sum-exp (N,) and softmax (N, M) of the rows. With b None the table is that of a and a, under one scale."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        a: Tensor,
-        b: Tensor | None,
-        scale: Tensor,
-        own: bool,
-        left_out: Tensor | None,
-        pull: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        ctx: Any, a: Tensor, b: Tensor | None, scale: Tensor, own: bool, left_out: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         logits = (a * scale) @ (a if b is None else b).T
-        mean = None if pull is None else (logits * pull).sum(1)
         _leave_out(logits, own, left_out)
         highest, share = logits.amax(1), logits.softmax(1)
         lse = highest - share.amax(1).log()
@@ -36,18 +26,14 @@ class _Rows(torch.autograd.Function):
             empty = highest == -torch.inf
             share.masked_fill_(empty[:, None], 0)
             lse.masked_fill_(empty, -torch.inf)
-        ctx.save_for_backward(a, b, scale, share, pull)
+        ctx.save_for_backward(a, b, scale, share)
         ctx.set_materialize_grads(False)  # that of the softmax is 0 unless the derivative is itself differentiated
-        return lse, mean, share
+        return lse, share
 
     @staticmethod
-    def backward(
-        ctx: Any, to_lse: Tensor | None, to_mean: Tensor | None, to_share: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        a, b, scale, share, pull = ctx.saved_tensors
+    def backward(ctx: Any, to_lse: Tensor | None, to_share: Tensor | None) -> tuple[Tensor | None, ...]:
+        a, b, scale, share = ctx.saved_tensors
         table = torch.zeros_like(share) if to_lse is None else share * to_lse[:, None]
-        if to_mean is not None:
-            table = torch.addcmul(table, pull, to_mean[:, None])
         if to_share is not None:
             table = table + share * (to_share - (share * to_share).sum(1, keepdim=True))
         to_b, to_scale = None, None
@@ -57,7 +43,7 @@ class _Rows(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             along = (a * product).sum(1, keepdim=True)
             to_scale = along if scale.ndim else along.sum() / (2 if b is None else 1)
-        return product * scale, to_b, to_scale, None, None, None
+        return product * scale, to_b, to_scale, None, None
 
 
 def _leave_out(logits: Tensor, own: bool, left_out: Tensor | None) -> None:
@@ -78,19 +64,4 @@ def rows(a: Tensor, b: Tensor, scale: Tensor, own: bool, left_out: Tensor | None
         logits = (a * scale) @ b.T
         _leave_out(logits, own, left_out)
         return logits.logsumexp(1)
-    return _Rows.apply(a, None if square else b, scale, own, left_out, None)[0]
-
-
-def rows_and_means(x: Tensor, scale: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
-    """The log-sum-exp of scale_i x_i . x_j over j other than i, and sum_j pull_ij scale_i x_i . x_j, both (N,).
-
-    x (N, D), scale as in `rows`, pull (N, N) with 0 on the diagonal.
-    """
-    square = scale.ndim == 0
-    scale = scale[:, None] if scale.ndim else scale
-    if transformed():
-        logits = (x * scale) @ x.T
-        mean = (logits * pull).sum(1)
-        _leave_out(logits, True, None)
-        return logits.logsumexp(1), mean
-    return _Rows.apply(x, None if square else x, scale, True, None, pull)[:2]
+    return _Rows.apply(a, None if square else b, scale, own, left_out)[0]

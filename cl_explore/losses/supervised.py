@@ -6,8 +6,9 @@ from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import contrast, cross_entropy, excess
 from cl_explore.losses.knob import Choice, Knob, Scalar
-from cl_explore.losses.similarity import as_products, class_members, contrast, points, row_lse
+from cl_explore.losses.similarity import as_products, class_members, points, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
 
@@ -38,7 +39,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     True
     """
     x, y = points(z, labels)
-    each, positive, number = contrast(x, y, 1 / temperature)
+    each, positive, number = contrast(x, y, temperature)
     require_anchor(number > 0, A_POSITIVE)
     counted = number.clamp(max=1)
     return {"loss": each * counted, "positive": positive * counted, "anchor_weight": counted}
@@ -70,16 +71,15 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     True
     """
     x, y = points(z, labels)
-    scale = 1 / temperature
-    _, counts = class_members(y)
-    counted = counts > 1
+    outside, mean, number = contrast(x, y, temperature)
+    counted = number > 0
     require_anchor(counted, A_POSITIVE)
-    number = (counts - 1).clamp(min=1).to(x.dtype)
+    scale = 1 / temperature
     positives = row_lse(x, x, scale, exclude=["self", "other"], a_ids=y, b_ids=y) - number.log()
-    everyone = row_lse(x, x, scale, exclude=["self"])
-    # A lonely anchor's positives are -inf: put a finite number there before subtracting, or 0 * inf makes NaN.
-    each = everyone - torch.where(counted, positives, everyone)
-    return {"loss": each, "anchor_weight": counted.to(x.dtype)}
+    # By what the logarithm of the mean exceeds the mean of the logarithms. That of no positive is infinite, that of one
+    # is nothing but rounding.
+    gap = excess(torch.where(number > 1, positives, scale * mean), scale * mean)
+    return {"loss": (outside - gap) * counted, "anchor_weight": counted.to(x.dtype)}
 
 
 @loss(
@@ -122,9 +122,10 @@ def soft_nn(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
     counted = counts > 1
     require_anchor(counted, A_POSITIVE)
     rows, columns = as_products(x, x)
-    everyone = row_lse(rows, columns, scale, exclude=["self"])
+    negatives = row_lse(rows, columns, scale, exclude=["same"], a_ids=y, b_ids=y)
     positives = row_lse(rows, columns, scale, exclude=["self", "other"], a_ids=y, b_ids=y)
-    each = everyone - torch.where(counted, positives, everyone)
+    # A lonely anchor's positives are -inf: a finite number stands there first, or 0 * inf makes NaN.
+    each = cross_entropy(torch.where(counted, positives, 0), negatives) * counted
     return {"loss": each, "positive": (-each).exp() * counted, "anchor_weight": counted.to(x.dtype)}
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.similarity import samples
 
@@ -64,7 +65,7 @@ def hard_truncated(
     scale = 1 / temperature
     positive, near = _positive(z), _nearest(z, negatives, alpha)
     pull = scale * positive
-    each = torch.logaddexp((near * scale[..., None]).logsumexp(1), pull) - pull
+    each = cross_entropy(pull, (near * scale[..., None]).logsumexp(1))
     return {"loss": each, "positive": positive, "threshold": near[:, -1]}
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -14,8 +15,13 @@ def transformed() -> bool:
     )
 
 
-def _length(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(1e-12, torch.finfo(x.dtype).max)
+def _largest(x: Tensor) -> Tensor:
+    """The largest entry of each row of x (..., D), by which it is divided before its entries are squared.
+
+    At least 1e-12; of a row of zeros the largest number there is, by which its gradient becomes 0.
+    """
+    largest = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
+    return F.threshold(largest, 0, torch.finfo(x.dtype).max).clamp(min=1e-12)
 
 
 class _Unit(torch.autograd.Function):
@@ -23,8 +29,11 @@ class _Unit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        norm = _length(x)
-        unit = x / norm
+        largest = _largest(x)
+        unit = x / largest
+        norm = torch.linalg.vector_norm(unit, dim=-1, keepdim=True).clamp_(min=1)
+        unit.div_(norm)
+        norm.mul_(largest).clamp_(max=torch.finfo(x.dtype).max)
         ctx.save_for_backward(unit, norm)
         ctx.set_materialize_grads(False)  # that of the length is 0 unless the derivative is itself differentiated
         return unit, norm
@@ -46,4 +55,8 @@ def unit(x: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return x / _length(x) if transformed() else _Unit.apply(x)[0]
+    if not transformed():
+        return _Unit.apply(x)[0]
+    largest = _largest(x).detach()
+    x = x / largest
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1)

@@ -1,13 +1,14 @@
 """VarCon: supervised contrast with class centroids as a variational posterior."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.arguments import require_anchor, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
+from cl_explore.losses.cross_entropy import excess
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import group_sums, points
+from cl_explore.losses.unit import unit
 
 
 @loss(
@@ -65,16 +66,15 @@ def varcon(
     if values_are_at_hand(temperature) and (temperature <= epsilon).any():
         least = float(temperature.min())
         raise ValueError(f"epsilon must be smaller than temperature ({least:g}), got {float(epsilon):g}")
-    classes, own = torch.unique(y, return_inverse=True)
+    classes, own, members = torch.unique(y, return_inverse=True, return_counts=True)
     count = len(classes)
     sums = group_sums(x, own, count)
-    members = torch.bincount(own, minlength=count)
-    centroids = F.normalize(sums.detach() if centroid_grad == "detach" else sums, dim=1)
+    centroids = unit(sums.detach() if centroid_grad == "detach" else sums)
     similarity = x @ centroids.T
     if centroid_self == "leave_one_out":
         require_anchor(members > 1, "another point of its class")
         others = sums.index_select(0, own) - x
-        without = F.normalize(others.detach() if centroid_grad == "detach" else others, dim=1)
+        without = unit(others.detach() if centroid_grad == "detach" else others)
         similarity = similarity.scatter(1, own[:, None], (x * without).sum(1, keepdim=True))
     log_ps = (similarity / temperature[..., None]).log_softmax(1)
     log_p = log_ps.gather(1, own[:, None]).squeeze(1)
@@ -86,7 +86,8 @@ def varcon(
     log_q = -torch.log1p((count - 1) * (-1 / tau2).exp())
     log_q_other = log_q - 1 / tau2
     q_other = log_q_other.exp()  # of each of the C - 1 other classes
-    kl = log_q.exp() * (log_q - log_p) + q_other * ((count - 1) * log_q_other - (log_ps.sum(1) - log_p))
+    cross = -log_q.exp() * log_p - q_other * (log_ps.sum(1) - log_p)
+    kl = excess(cross, -log_q.exp() * log_q - q_other * (count - 1) * log_q_other)
     parts = {
         "loss": kl_weight * kl - nll_weight * log_p,
         "kl": kl,

@@ -100,6 +100,12 @@ LABELLED = {"labels", "queue_labels"}
 """Arguments that hold names of classes."""
 EXTREMES = {"steepness": (0.1, 1e3), "tau_pos": (20.0, 1e3), "tau_neg": (20.0, 1e3), "bandwidth": (1e-3, 10.0)}
 """Values of knobs beyond their sliders that are legal and must be computed well."""
+MAY_BE_NEGATIVE = {
+    *("dcl", "dclw", "dhel", "mv_dhel", "uniformity", "align_uniform", "koleo", "spectral", "simsiam", "simple"),
+    *("hard_simple", "cacr", "sepclr", "sogclr", "isogclr", "scgc", "paco"),
+    *("nspt no_positive", "cacr_momentum euclidean", "proxy_nca others"),
+}
+"""Losses that may say less than 0, some with one option only: of all others every anchor is at least 0."""
 POINTS = {
     "collapsed": torch.ones(8, 2, 4),
     "antipodal": torch.ones(8, 2, 4) * torch.tensor([1.0, -1.0]).view(1, 2, 1),

@@ -3,15 +3,16 @@
 import itertools
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 import torch
-from roles import LABELLINGS, POINTS, Inputs, ends, given, options, temperatures
+from roles import LABELLINGS, MAY_BE_NEGATIVE, POINTS, Inputs, ends, given, options, temperatures
 
 from cl_explore import losses
-from cl_explore.losses import Loss
+from cl_explore.losses import Loss, similarity, tiles
+from cl_explore.losses.arguments import ROLES
 
 every_loss = pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
 HALF = (torch.float16, torch.bfloat16)
@@ -115,6 +116,39 @@ def test_raw_points_far_away(name: str) -> None:
     value, gradients = value_and_gradients(loss, given(loss, POINTS["huge"], LABELLINGS["two classes"]))
     assert value.isfinite()
     assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+@every_loss
+def test_no_loss_but_some_says_less_than_nothing(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of views that agree, each anchor: stored and in tiles, classes apart or collapsed, at small temperatures."""
+    z = torch.randn(24, 1, 128, generator=torch.Generator().manual_seed(0)).expand(-1, 2, -1)
+    monkeypatch.setattr(tiles, "_side", lambda a, b: 16)
+    for limit, labels, collapsed in itertools.product((10**9, 0), (torch.arange(24), torch.arange(24) % 5), (0, 1)):
+        monkeypatch.setattr(similarity, "_dense_limit", lambda device, limit=limit: limit)
+        x = z[labels] if collapsed else z
+        agreed = {
+            name: value if ROLES[name].kind != "embeddings" else x if value.ndim == 3 else x[: len(value), 0]
+            for name, value in given(loss, x, labels, optional=False).items()
+        }
+        for knobs, heat in itertools.product(options(loss), temperatures(loss, (0.07, 0.05, 0.02))):
+            chosen = (loss.defaults | knobs).values()
+            if MAY_BE_NEGATIVE.isdisjoint({loss.name, *(f"{loss.name} {value}" for value in chosen)}):
+                with suppress(ValueError):  # such as one class for each sample, where a loss needs more of one
+                    least = loss(**agreed, **knobs, **heat, reduction="none").min()
+                    assert least >= 0, (
+                        f"{loss.name}, {limit}, {len(labels.unique())} classes, {collapsed}, {knobs | heat}"
+                    )
+
+
+def test_supcon_in_is_never_above_supcon() -> None:
+    for samples, classes, tau in itertools.product((24, 100, 300), (5, 40, 300), (0.07, 0.02)):
+        labels = torch.arange(samples) % classes
+        for sample in (torch.arange(samples), labels):
+            z = torch.randn(samples, 1, 64, generator=torch.Generator().manual_seed(1))[sample].expand(-1, 2, -1)
+            inside, outside = (
+                loss(z, labels, temperature=tau, reduction="none") for loss in (losses.supcon_in, losses.supcon)
+            )
+            assert (inside <= outside).all(), (samples, classes, tau)
 
 
 def test_a_row_maximum_never_includes_the_point_itself() -> None:

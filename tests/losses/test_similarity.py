@@ -12,7 +12,6 @@ from cl_explore.losses.similarity import (
     class_members,
     class_sums,
     distances,
-    row_column_lse,
     row_softplus,
     view_agreement,
 )
@@ -63,14 +62,6 @@ def test_half_precision_is_summed_in_float32() -> None:
     found = row_lse(a, a, 5.0, exclude=["self"])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, row_lse(a.float(), a.float(), 5.0, exclude=["self"]))
-
-
-def test_rows_and_columns_of_one_table() -> None:
-    a, b = random(5, 4), random(5, 4, seed=1)
-    for scale in (3.0, torch.linspace(1, 3, 5).double()):
-        rows, columns = row_column_lse(a, b, scale)
-        torch.testing.assert_close(rows, row_lse(a, b, scale))
-        torch.testing.assert_close(columns, row_lse(b, a, scale))
 
 
 def test_sums_of_softplus() -> None:

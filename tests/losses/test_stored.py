@@ -7,7 +7,7 @@ import torch
 from loops import random
 from torch import Tensor
 
-from cl_explore.losses import similarity, stored
+from cl_explore.losses import stored
 
 IDS = torch.tensor([0, 1, 0, 2, 2, 0])
 LEFT_OUT = {"all": None, "same": IDS[:, None] == IDS, "other": IDS[:, None] != IDS}
@@ -51,27 +51,3 @@ def test_a_row_without_a_pair_is_minus_infinity_without_a_gradient() -> None:
     (gradient,) = torch.autograd.grad(value[1:].sum(), a)
     assert (gradient[0] == 0).all()
     assert gradient.isfinite().all()
-
-
-def test_means_of_positives_come_with_the_rows() -> None:
-    pull = (IDS[:, None] == IDS).double().fill_diagonal_(0)
-    for scale in (torch.tensor(3.0).double(), torch.linspace(1, 5, 6).double()):
-        x, scale = random(6, 3).requires_grad_(), scale.requires_grad_()
-        expected = plain(x, x, scale, True, None), ((x * scale[..., None]) @ x.T * pull).sum(1)
-        found = stored.rows_and_means(x, scale, pull)
-        for ours, theirs in zip(found, expected, strict=True):
-            torch.testing.assert_close(ours, theirs)
-            both = (torch.autograd.grad(value.cos().sum(), (x, scale), retain_graph=True) for value in (ours, theirs))
-            for first, second in zip(*both, strict=True):
-                torch.testing.assert_close(first, second)
-        assert torch.autograd.gradgradcheck(lambda x, s: stored.rows_and_means(x, s, pull), (x, scale))
-
-
-@pytest.mark.parametrize("views", [2, 3])
-def test_a_mask_of_positives_does_what_sums_over_classes_do(views: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    z, labels, scale = random(6, views, 3), torch.tensor([0, 1, 1, 0, 2, 3]), torch.tensor(4.0).double()
-    small = similarity.contrast(*similarity.points(z, labels), scale), similarity.view_contrast(z, scale)
-    monkeypatch.setattr(similarity, "_few", lambda x: False)
-    large = similarity.contrast(*similarity.points(z, labels), scale), similarity.view_contrast(z, scale)
-    for found, expected in zip(small, large, strict=True):
-        torch.testing.assert_close(found, expected)

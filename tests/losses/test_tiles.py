@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import similarity, tiles
-from cl_explore.losses.similarity import row_column_lse, row_lse, row_softplus
+from cl_explore.losses.cross_entropy import both_ways
+from cl_explore.losses.similarity import row_lse, row_softplus
 from cl_explore.losses.tiles import Rule
 
 RULES: list[tuple[Rule, ...]] = [(), ("self",), ("same",), ("other",), ("self", "other"), ("self", "same")]
@@ -102,10 +103,8 @@ def test_one_set_of_rows_without_symmetry_or_bound() -> None:
 def test_rows_and_columns() -> None:
     a, b = rows(45, 4), rows(45, 5)
     for temperature, per_row in itertools.product((1e-3, 0.1), (False, True)):
-        scale = torch.full((45,) if per_row else (), 1 / temperature, dtype=torch.float64, requires_grad=True)
-        assert_same_as_the_table(
-            lambda scale=scale: torch.cat(row_column_lse(a, b, scale)), [a, b, scale], (temperature, per_row)
-        )
+        tau = torch.full((45,) if per_row else (), temperature, dtype=torch.float64, requires_grad=True)
+        assert_same_as_the_table(lambda tau=tau: torch.cat(both_ways(a, b, tau)), [a, b, tau], (temperature, per_row))
 
 
 def test_softplus() -> None:
@@ -136,7 +135,8 @@ def test_gradcheck(temperature: float) -> None:
     masked: dict[str, Any] = {"exclude": ["same"], "a_ids": ids, "b_ids": ids}
     assert torch.autograd.gradcheck(lambda a, scale: row_lse(a, a, scale, **masked), (a, scale), atol=1e-6)
     assert torch.autograd.gradcheck(lambda a, b, s: row_lse(a, b, s, exclude=["self"]), (a, b, scale), atol=1e-6)
-    assert torch.autograd.gradcheck(row_column_lse, (a, b, scale), atol=1e-6)
+    tau = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(both_ways, (a, b[:19], tau), atol=1e-6)
     assert torch.autograd.gradcheck(row_softplus, (a, b), atol=1e-6)
 
 

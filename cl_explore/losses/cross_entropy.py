@@ -1,0 +1,96 @@
+"""Cross-entropies of similarities: a positive among negatives, with sum and positive rounded together.
+
+Taken from sums and products that are rounded apart, a loss that cannot be negative would be so on views that agree.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_explore.losses import tiles
+from cl_explore.losses.arguments import spoiled
+from cl_explore.losses.similarity import class_sums, other_samples, row_lse, stored_whole, view_agreement
+from cl_explore.losses.tiles import Rules
+
+
+def cross_entropy(positive: Tensor, negatives: Tensor) -> Tensor:
+    """-log(e^positive / (e^positive + e^negatives)), (N,) of logits (N,): a log-sum-exp of negatives does.
+
+    Never below 0, and with all digits however near to it, since the positive stands in no sum from which it is taken.
+    """
+    return spoiled(-F.logsigmoid(positive - negatives), positive)
+
+
+def excess(total: Tensor, part: Tensor) -> Tensor:
+    """total - part, (N,), which is at least 0 by its formula and is so, too, where rounding says otherwise."""
+    gap = total - part
+    return gap - gap.detach().clamp(max=0)
+
+
+def pair_contrast(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the log-softmax of row i of key among all rows of key, and its similarity to row i of query, both (N,).
+
+    query, key (N, D) with N >= 2, temperature of no dimension or (N,).
+    """
+    if stored_whole(query, key):
+        logits = (query / temperature[..., None]) @ key.T
+        each = F.cross_entropy(logits, torch.arange(len(key), device=key.device), reduction="none")
+        return each, logits.diagonal() * temperature
+    positive, scale = (query * key).sum(-1), 1 / temperature
+    return cross_entropy(scale * positive, row_lse(query, key, scale, exclude=["self"])), positive
+
+
+def both_ways(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`pair_contrast` of query and key, that of key and query, and the similarity of the pairs, three (N,).
+
+    On one table, unless each row has a temperature of its own.
+    """
+    scale = 1 / temperature
+    if temperature.ndim == 0 and stored_whole(query, key):
+        logits, own = (query * scale) @ key.T, torch.arange(len(key), device=key.device)
+        there, back = (F.cross_entropy(table, own, reduction="none") for table in (logits, logits.T))
+        return there, back, logits.diagonal() * temperature
+    if temperature.ndim == 0 and tiles.bounded(scaled := query * scale, key):
+        positive = (query * key).sum(-1)
+        sums = tiles.rows_and_columns(scaled, key, Rules.of(["self"], None, None))
+        there, back = (cross_entropy(scale * positive, each) for each in sums)
+        return there, back, positive
+    there, positive = pair_contrast(query, key, temperature)
+    return there, pair_contrast(key, query, temperature)[0], positive
+
+
+def _among_others(x: Tensor, temperature: Tensor) -> Tensor:
+    """x_i . x_j / temperature_i, (N, N) of x (N, D), and where j = i the least number there is."""
+    own = x.new_full((len(x),), torch.finfo(x.dtype).min).diag()
+    return torch.addmm(own, x / temperature[..., None], x.T)
+
+
+def contrast(x: Tensor, ids: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Minus the mean log-softmax of each row's positives among all other rows, their mean similarity and number.
+
+    x (N, D), ids (N,): positives are the other rows of the same id; temperature of no dimension or (N,). Returns three
+    (N,), undefined where there is no positive. Of a large table neither similarities nor positives are stored.
+    """
+    if stored_whole(x, x):
+        same = (ids[:, None] == ids).fill_diagonal_(False).to(x.dtype)
+        number = same.sum(1)
+        share, logits = same / number.clamp(min=1)[:, None], _among_others(x, temperature)
+        return F.cross_entropy(logits, share, reduction="none"), (logits * share).sum(1) * temperature, number
+    sums, counts = class_sums(x, ids)
+    positive, scale = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1), 1 / temperature
+    return excess(row_lse(x, x, scale, exclude=["self"]), scale * positive), positive, counts - 1
+
+
+def view_contrast(z: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the mean log-softmax of the other views of each point of z (B, V, D), V >= 2, among all other points, and
+    their mean similarity, both (N,): `contrast` where each sample is a class of its own.
+    """
+    x, pairs = z.flatten(0, 1), z.shape[1] == 2
+    if pairs and stored_whole(x, x):
+        logits, partner = _among_others(x, temperature), torch.arange(len(x), device=x.device) ^ 1
+        each = F.cross_entropy(logits, partner, reduction="none")
+        return each, logits.gather(1, partner[:, None])[:, 0] * temperature
+    positive, scale = view_agreement(z, z), 1 / temperature
+    if pairs:
+        return cross_entropy(scale * positive, other_samples(z, scale)), positive
+    return row_lse(x, x, scale, exclude=["self"]) - scale * positive, positive
