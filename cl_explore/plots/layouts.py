@@ -27,11 +27,13 @@ class Layout(NamedTuple):
 def pca(snapshots: Tensor, dims: int = 2) -> Layout:
     """The `dims` directions of largest variance of the last snapshot, and all snapshots (S, n, D) seen along them.
 
+    Fewer samples than `dims` vary along fewer directions: along the others, which are any, only earlier snapshots do.
     Each direction points where its largest coefficient is positive, so that the map does not flip from run to run.
     """
     last = snapshots[-1].double()
     centre = last.mean(0)
-    _, sizes, directions = torch.linalg.svd(last - centre, full_matrices=False)
+    _, sizes, directions = torch.linalg.svd(last - centre, full_matrices=len(last) < dims)
+    sizes = F.pad(sizes, (0, max(0, dims - len(sizes))))
     largest = directions.abs().argmax(1, keepdim=True)
     directions = (directions * directions.gather(1, largest).sign())[:dims]
     share = sizes.square() / sizes.square().sum().clamp(min=1e-300)
@@ -44,8 +46,11 @@ def umap(snapshots: Tensor, dims: int = 2) -> Layout:
     """UMAP fitted on the last snapshot, by cosine distance; the others (S, n, D) are placed into that map.
 
     Compiling takes about 15 seconds the first time in a process, fitting a thousand points about 3, placing as many
-    about 1 per snapshot: the run store keeps the result for the next time.
+    about 1 per snapshot: the run store keeps the result for the next time. Raises ValueError for fewer samples than
+    axes and two.
     """
+    if snapshots.shape[1] < dims + 2:
+        raise ValueError(f"UMAP with {dims} axes needs at least {dims + 2} samples, got {snapshots.shape[1]}")
     axes = tuple(f"UMAP {axis}" for axis in range(1, dims + 1))
     needs = [version(package) for package in ("numba", "pynndescent", "scipy", "sklearn")]
     kept = store.folder(True, key(make=_umap_points, snapshots=snapshots, dims=dims, needs=needs).parts)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cl_explore.plots.style import class_look
+from cl_explore.widgets.looks import short
 from cl_explore.widgets.marks import Bars, Images, Points, Text
 from cl_explore.widgets.picture import Axis, Chart
 
@@ -79,7 +80,7 @@ def _pictures(samples: Samples, chosen: Chosen) -> Chart:
 def _lines(samples: Samples, chosen: Chosen) -> Chart:
     y = np.arange(len(chosen.near)) + 0.5
     named = zip(samples.called(chosen.near), chosen.cosines, strict=True)
-    texts = Text(np.full(len(y), 0.1), y, [f"{name}  {cosine:.2f}" for name, cosine in named], anchor="left")
+    texts = Text(np.full(len(y), 0.1), y, [f"{short(name)}  {cosine:.2f}" for name, cosine in named], anchor="left")
     marks = [_looks(samples, chosen, np.full(len(y), 0.03), y), texts]
     return Chart(marks, "Nearest, by cosine", Axis(range=(0, 1)), Axis(range=(9, 0)), height=240, bare=True)
 
@@ -96,7 +97,7 @@ def _classes(samples: Samples, chosen: Chosen) -> Chart:
     first = [place for place in np.argsort(-counts, kind="stable")[:FEW] if counts[place]]
     labels = np.array(list(samples.classes))[first]
     colours = ["#9a9a9a" if label < 0 else class_look(label)[0] for label in labels.tolist()]
-    place, names = np.arange(len(first)), [list(samples.classes.values())[at] for at in first]
+    place, names = np.arange(len(first)), [short(list(samples.classes.values())[at]) for at in first]
     bars = Bars(place, counts[first], colour=colours, group=place, hover="{class}: {count}",
                 fields={"class": [samples.names[at] for at in first], "count": counts[first]})  # fmt: skip
     across = Axis(range=(-0.6, FEW - 0.4), ticks=place.tolist(), names=names)

@@ -1,6 +1,5 @@
 """LossComparePanel: several losses on the same points: values, force laws, and what they do to one anchor."""
 
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,8 +12,9 @@ from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
+from cl_explore.takes import takes
 from cl_explore.widgets.comparison import VIEWS, Case, compare_picture
-from cl_explore.widgets.controls import WIDE, controls
+from cl_explore.widgets.controls import controls, counter, dial
 from cl_explore.widgets.descent import scatter
 from cl_explore.widgets.film import stops
 from cl_explore.widgets.forces import AXIS, forces, law
@@ -38,6 +38,7 @@ class LossComparePanel(Panel):
     that needs more than two views and labels, and numbers outside their ranges.
     """
 
+    @takes
     def __init__(
         self,
         compare: Sequence[str | Loss] = ("nt_xent", "dcl"),
@@ -60,19 +61,14 @@ class LossComparePanel(Panel):
             raise ValueError(f"samples must be 4 to 100, got {samples}")
         if not 2 <= classes <= samples // 2:
             raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
-        if not 0.05 <= noise <= 2:
-            raise ValueError(f"noise must be between 0.05 and 2, got {noise}")
         self._samples, self._classes, self._seed = samples, classes, seed
         fitting = {known.title: known for known in (*losses.catalogue.values(), *chosen) if known.fits(VIEWS)}
         self.losses = [ipywidgets.Dropdown(options=fitting, value=loss, description="loss") for loss in chosen]
         self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
-        self.anchor = ipywidgets.IntSlider(
-            max=samples * VIEWS - 1, description="anchor", tooltip="which point is asked where it would go"
-        )
-        self.noise = ipywidgets.FloatLogSlider(
-            value=noise, min=math.log10(0.05), max=math.log10(2), step=0.02, description="distance of the views",
-            readout_format=".2f", tooltip="how far views lie from their sample, in radii: far = hard", style=WIDE,
-        )  # fmt: skip
+        asked = Knob("anchor", 0, samples * VIEWS - 1, help="which point is asked where it would go")
+        self.anchor = counter(asked, 0)
+        spread = Knob("noise", 0.05, 2, log=True, help="how far views lie from their sample, in radii: far = hard")
+        self.noise = dial(spread, noise, "distance of the views", 0.02)
         self.together = ipywidgets.Checkbox(
             value=True, description="turn shared knobs together", indent=False, layout={"width": "220px"}
         )
@@ -95,7 +91,7 @@ class LossComparePanel(Panel):
         for knob in self.losses[place].value.knobs:
             control = self.knobs[place][knob.name]
             for twin in self._twins(place, knob)[:1]:
-                control.value = self.knobs[twin][knob.name].value
+                _follow(control, self.knobs[twin][knob.name])
             control.observe(lambda _, knob=knob: self._on_knob(place, knob), "value")
         self._columns[place].children = (self.losses[place], *self.knobs[place].values())
         for control in former:
@@ -115,7 +111,7 @@ class LossComparePanel(Panel):
             for twin in twins:
                 control = self.knobs[twin][knob.name]
                 held.enter_context(control.hold_sync())  # the page shall see the picture first
-                control.value = self.knobs[place][knob.name].value
+                _follow(control, self.knobs[place][knob.name])
             self._silent = False
             self._draw(place, *twins)
 
@@ -180,3 +176,10 @@ class LossComparePanel(Panel):
             start = values.index(settings[0][1][sweep.name])
             sliders.insert(0, Slider(sweep.name.replace("_", " "), [f"{value:.3g}" for value in values], start))
         return static_block(frames, sliders)
+
+
+def _follow(control: ipywidgets.Widget, other: ipywidgets.Widget) -> None:
+    """Stand as another control of the same knob, whose slider may be wider for the default of its loss."""
+    if hasattr(control, "min"):
+        control.min, control.max = min(control.min, other.min), max(control.max, other.max)
+    control.value = other.value

@@ -1,6 +1,6 @@
 """EmbeddingPanel: scrub through the training of a run and look at its embeddings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cl_explore.data import Dataset
 from cl_explore.plots.layouts import LAYOUTS, Layout
+from cl_explore.takes import takes
 from cl_explore.train import Run
 from cl_explore.widgets.chosen import Chosen, Samples, beside, sentence
 from cl_explore.widgets.looks import Colours, class_colours, numbers, value_colours
@@ -21,6 +22,7 @@ from cl_explore.widgets.maps import atlas, scale
 from cl_explore.widgets.neighbourhood import describe, nearest
 from cl_explore.widgets.panel import Panel, row
 from cl_explore.widgets.picture import Picture
+from cl_explore.widgets.selection import Rows, chosen_rows, row_of
 from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import pixels, sprite_sheet
 from cl_explore.widgets.wire import Slider, static_block
@@ -60,6 +62,7 @@ class EmbeddingPanel(Panel):
     array has another shape or is not finite, or the layout is unknown.
     """
 
+    @takes
     def __init__(
         self,
         run: Run,
@@ -103,7 +106,9 @@ class EmbeddingPanel(Panel):
             description="training", tooltip="which snapshot of the training is shown",
         )  # fmt: skip
         play = ipywidgets.Play(value=last, max=last, interval=400)
-        self._hidden = [ipywidgets.jslink((play, "value"), (self.snapshot, "index"))]
+        # One way in the page, as a link back would send a message of its own before each of the slider's.
+        self._hidden = [ipywidgets.jsdlink((play, "value"), (self.snapshot, "index"))]
+        self._play = play
         third: dict[str, Any] = {"layout": {"width": "280px"}}
         computed = [PREDICTION, PURITY, DISTANCE] if self._spaces["z"].several else []
         colours = [("class", BY_CLASS), *((name, name) for name in (*computed, *self._values))]
@@ -127,7 +132,7 @@ class EmbeddingPanel(Panel):
         super().__init__([row(play, self.snapshot), looks], {})
         if small is not None:
             self.canvas.sheet = sprite_sheet(small)
-        self.snapshot.observe(lambda _: self._move(), "value")
+        self.snapshot.observe(lambda _: self._on_snapshot(), "value")
         for control in (self.colour, self.space, self.layout_menu, self.dims):
             control.observe(lambda _: self._redraw(), "value")
         self.highlight.observe(lambda _: self._on_highlight(), "value")
@@ -135,22 +140,20 @@ class EmbeddingPanel(Panel):
 
     def choose(self, sample: int | None) -> None:
         """Show the nearest neighbours of the sample at this row of the snapshots; None lets go of it."""
-        if sample is not None and not 0 <= sample < len(self._labels):
-            raise ValueError(f"sample must be from 0 to {len(self._labels) - 1}, got {sample}")
-        self._point, self._selection = sample, None
+        self._point = None if sample is None else row_of(sample, len(self._labels))
+        self._selection = None
         self._move()
 
-    def select(self, rows: Iterable[int] | None) -> None:
-        """Show the statistics of the samples at these rows of the snapshots; None, or no row, lets go of them."""
-        chosen = np.unique(np.fromiter(rows or (), dtype=np.int64))
-        if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(self._labels):
-            raise ValueError(f"rows must be from 0 to {len(self._labels) - 1}, got {chosen[0]} to {chosen[-1]}")
+    def select(self, rows: Rows | None) -> None:
+        """Show the statistics of the samples at these rows of the snapshots, numbers or a mask over all; None, or no
+        row, lets go of them."""
+        chosen = chosen_rows(rows, len(self._labels))
         self._point, self._selection = None, chosen if len(chosen) else None
         self._move()
 
     def _on_highlight(self) -> None:
         label = self.highlight.value
-        self.select(None if label == ALL else (self._labels == label).nonzero().squeeze(1).tolist())
+        self.select(None if label == ALL else self._labels == label)
 
     def take(self, name: str, value: Any) -> None:
         """Choose what the reader has clicked or drawn a line round."""
@@ -169,8 +172,19 @@ class EmbeddingPanel(Panel):
         self._ready.add(kind)
         self._move()
 
+    def _on_snapshot(self) -> None:
+        self._move()
+        if not self._play.playing:
+            self._play.value = self.snapshot.index
+
     def _move(self) -> None:
-        self.show(self._picture(self.snapshot.value, self.colour.value))
+        try:
+            picture = self._picture(self.snapshot.value, self.colour.value)
+        except ValueError as error:  # a map that so few samples do not allow
+            if self.picture is None:
+                raise
+            picture = replace(self.picture, status=f"not drawn: {error}")
+        self.show(picture)
 
     @property
     def _space(self) -> Space:

@@ -9,10 +9,17 @@ from matplotlib.colors import to_hex
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from cl_explore.given import numbers as numbers_of
 from cl_explore.plots.style import SEQUENTIAL, class_look
 
 SHADES = 32  # steps of the colour scale
+LONGEST = 32  # letters of a name in a legend or below an axis
 NAMED = 20  # classes that a legend names; more would hide the picture
+
+
+def short(name: str) -> str:
+    """The name, cut where it would fill a picture."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 class Colours(NamedTuple):
@@ -35,7 +42,7 @@ def class_colours(labels: NDArray[np.int64], classes: Mapping[int, str], title: 
     looks = [class_look(label) if label >= 0 else ("#9a9a9a", "o") for label in classes]
     group, names = np.searchsorted(list(classes), labels), list(classes.values())
     colours, markers = zip(*looks, strict=True)
-    look = {"colour": colours, "marker": markers, "group": group, "name": names[:NAMED]}
+    look = {"colour": colours, "marker": markers, "group": group, "name": [short(name) for name in names[:NAMED]]}
     return Colours(look, title, [names[place] for place in group])
 
 
@@ -49,7 +56,7 @@ def value_colours(name: str, values: NDArray[np.floating], low: float, high: flo
 
 def numbers(name: str, value: ArrayLike | Tensor, snapshots: int, count: int) -> NDArray[np.float64]:
     """The numbers as (1, n) or (S, n); ValueError unless they have one of these shapes, or (n,), and are finite."""
-    given = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
+    given = numbers_of(value, f"values[{name!r}]").detach().cpu().double().numpy()
     if given.shape not in ((count,), (snapshots, count)):
         raise ValueError(f"values[{name!r}] must have shape ({count},) or ({snapshots}, {count}), got {given.shape}")
     if not np.isfinite(given).all():

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_explore import geometry
+from cl_explore.evaluate import knn
 
 VOTERS = 2000  # samples that may vote, so that ten thousand cost a fraction of a second
 
@@ -21,10 +22,11 @@ class Vote(NamedTuple):
 
 @torch.no_grad()
 def vote(x: Tensor, labels: Tensor, k: int = 20) -> Vote:
-    """The majority class of the k nearest other samples by cosine, and the share of those k in the sample's own class.
+    """The class that the k nearest other samples vote for, as in `evaluate.knn_accuracy`, and the share of those k in
+    the sample's own class.
 
     x (n, D), unit length; labels (n,), -1 for unlabelled samples, which do not vote. Of more than VOTERS labelled ones
-    every second, third, ... votes. Equal votes go to the nearer neighbours. Raises ValueError for fewer than 2 voters.
+    every second, third, ... votes. Raises ValueError for fewer than 2 voters.
     """
     voters = (labels >= 0).nonzero().squeeze(1)
     voters = voters[:: -(-len(voters) // VOTERS) or 1]
@@ -32,11 +34,8 @@ def vote(x: Tensor, labels: Tensor, k: int = 20) -> Vote:
         raise ValueError(f"labels must name the class of at least 2 samples, got {len(voters)}")
     k = min(k, len(voters) - 1)
     column = torch.full((len(x),), -1).index_put((voters,), torch.arange(len(voters)))
-    classes = labels[voters][geometry.nearest(x, x[voters], k, own=column).rows]  # (n, k)
-    # a nearer neighbour's vote is a little heavier, by less than one vote in all
-    weight = 1 + torch.linspace(1, 0, k) / (2 * k)
-    votes = torch.zeros(len(x), int(labels.max()) + 1).scatter_add_(1, classes, weight.expand(len(x), k))
-    return Vote(votes.argmax(1).numpy(), (classes == labels[:, None]).float().mean(1).numpy())
+    said = knn.vote(x, x[voters], labels[voters], k, own=column)
+    return Vote(said.classes.numpy(), (said.near == labels[:, None]).float().mean(1).numpy())
 
 
 def centroid_distance(x: Tensor, labels: Tensor) -> NDArray[np.float32]:
@@ -66,6 +65,6 @@ def describe(x: Tensor, group: NDArray[np.int64], groups: int, rows: NDArray[np.
     return {
         "count": n,
         "counts": np.bincount(group[rows], minlength=groups),
-        "dispersion": 1 - square,
+        "dispersion": max(0.0, 1 - square),  # rounding may leave a little less
         "similarity": (n * square - 1) / (n - 1) if n > 1 else None,
     }

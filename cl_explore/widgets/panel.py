@@ -85,7 +85,9 @@ class Panel(ipywidgets.VBox):
     def take(self, name: str, value: Any) -> None:
         """Set a knob to the value that the reader has given it on the picture, or to the nearest it can have."""
         knob = self.knobs[name]
-        if isinstance(knob, ipywidgets.FloatLogSlider):
+        if isinstance(knob, ipywidgets.SelectionSlider):
+            value = min((stop for _, stop in knob.options), key=lambda stop: abs(stop - value))
+        elif isinstance(knob, ipywidgets.FloatLogSlider):
             value = min(max(value, knob.base**knob.min), knob.base**knob.max)
         elif hasattr(knob, "min"):
             steps = round((min(max(value, knob.min), knob.max) - knob.min) / knob.step)
@@ -174,7 +176,7 @@ class KnobPanel(Panel):
     def static(self) -> HTML:
         """The panel with a slider for each knob of its sweep, the others as they stand, as one HTML block."""
         state = self.state()
-        stops = {name: _with(list(values), state[name]) for name, values in self._sweeps.items()}
+        stops = {name: with_current(list(values), state[name]) for name, values in self._sweeps.items()}
         states = [state | dict(zip(stops, values, strict=True)) for values in product(*stops.values())]
         sliders = [
             Slider(
@@ -224,6 +226,8 @@ class KnobPanel(Panel):
             failed = error
         with self._lock:
             self._worker = None
+            if self.canvas.comm is None:  # closed
+                return
             if failed and self._key(self.state()) == self._key(state):
                 assert self.picture is not None
                 self.show(replace(self.picture, status=f"not computed: {failed}"))
@@ -231,7 +235,7 @@ class KnobPanel(Panel):
                 self._on_knob()  # which makes another experiment if a knob has moved meanwhile
 
 
-def _with(values: list[Any], current: Any) -> list[Any]:
+def with_current(values: list[Any], current: Any) -> list[Any]:
     """The values with the current one among them, instead of the nearest if they are numbers."""
     if current in values:
         return values

@@ -13,7 +13,7 @@ from torch import Tensor
 from cl_explore import data, evaluate, methods, nn, train
 from cl_explore.data import Dataset, FactorViews, factor_rows
 from cl_explore.losses import Knob
-from cl_explore.widgets.knobs import counter
+from cl_explore.widgets.controls import counter
 from cl_explore.widgets.marks import Bars, Images, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture

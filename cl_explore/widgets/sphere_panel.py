@@ -16,7 +16,8 @@ from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Knob, Loss
-from cl_explore.widgets.controls import WIDE, controls
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import WIDE, controls, dial
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, looks, sphere_picture, stops
 from cl_explore.widgets.knobs import one_thread
@@ -46,6 +47,7 @@ class SpherePanel(Panel):
 
     _moving: object | None = None  # the one animation that may go on
 
+    @takes
     def __init__(
         self,
         loss: str | Loss = "nt_xent",
@@ -68,12 +70,6 @@ class SpherePanel(Panel):
             raise ValueError(f"samples must be 4 to {MOST_POINTS // views} ({MOST_POINTS} points), got {samples}")
         if not 2 <= classes <= samples // 2:
             raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
-        if not 1 <= imbalance <= 100:
-            raise ValueError(f"imbalance must be between 1 and 100, got {imbalance}")
-        if not 0 <= duplicates <= 0.9:
-            raise ValueError(f"duplicates must be between 0 and 0.9, got {duplicates}")
-        if not 0.001 <= lr <= 1:
-            raise ValueError(f"lr must be between 0.001 and 1, got {lr}")
         self._views, self._classes, self._seed = views, classes, seed
         fitting = {known.title: known for known in (*losses.catalogue.values(), first) if known.fits(views)}
         if first.title not in fitting:
@@ -84,18 +80,14 @@ class SpherePanel(Panel):
         self.samples = ipywidgets.SelectionSlider(
             options=sorted(counts), value=samples, description="samples", tooltip=f"each has {views} points", style=WIDE
         )
-        self.imbalance = ipywidgets.FloatLogSlider(
-            value=imbalance, min=0, max=2, step=0.05, description="imbalance", readout_format=".1f",
-            tooltip="the largest class is so many times the smallest", style=WIDE,
+        self.imbalance = dial(
+            Knob("imbalance", 1, 100, log=True, help="the largest class is so many times the smallest"), imbalance,
+            step=0.05,
         )  # fmt: skip
-        self.duplicates = ipywidgets.FloatSlider(
-            value=duplicates, max=0.9, step=0.05, description="duplicates", readout_format=".0%",
-            tooltip="share of the samples that are exact copies of others, and stay with them", style=WIDE,
-        )  # fmt: skip
-        self.lr = ipywidgets.FloatLogSlider(
-            value=lr, min=-3, max=0, step=0.05, description="step size", readout_format=".3f",
-            tooltip="how far a point moves for a unit of force, in radians", style=WIDE,
-        )  # fmt: skip
+        copies = Knob("duplicates", 0, 0.9, help="share of samples that are exact copies and stay with others")
+        self.duplicates = dial(copies, duplicates, step=0.05, readout_format=".1%")
+        reach = Knob("lr", 0.001, 1, log=True, help="how far a point moves for a unit of force, in radians")
+        self.lr = dial(reach, lr, "step size", 0.05)
         self.labels = ipywidgets.Checkbox(value=True, description="classes", indent=False, layout={"width": "90px"})
         self.arrows = ipywidgets.Checkbox(value=False, description="arrows", indent=False, layout={"width": "90px"})
         self.buttons = {

@@ -1,6 +1,5 @@
 """Pictures drawn by matplotlib, for where nothing moves: code hosts, printed pages, notebooks without a kernel."""
 
-import re
 from collections.abc import Callable
 from functools import singledispatch
 from io import BytesIO
@@ -56,9 +55,9 @@ def draw(picture: "Picture") -> Figure:
     wide, tall = FULL_WIDTH * DPI, sum(heights) + 80
     figure = Figure(figsize=(FULL_WIDTH, tall / DPI), dpi=DPI, facecolor="white")
     figure.set_layout_engine("none")
-    figure.text(8 / wide, 1 - 8 / tall, picture.title, fontsize=13, fontweight="bold", va="top")
+    figure.text(8 / wide, 1 - 8 / tall, _plain(picture.title), fontsize=13, fontweight="bold", va="top")
     cells = (f"{label} {value}".replace(" ", "\N{NO-BREAK SPACE}") for label, value in picture.readout)
-    figure.text(8 / wide, 8 / tall, fill("   ".join(cells), 120), fontsize=9, va="bottom")
+    figure.text(8 / wide, 8 / tall, _plain(fill("   ".join(cells), 120)), fontsize=9, va="bottom")
     top = 36.0
     for row, height in zip(rows, heights, strict=True):
         shares = [max(chart.width for chart in column) for column in row]
@@ -78,7 +77,7 @@ def draw(picture: "Picture") -> Figure:
 
 def _chart(chart: "Chart", axes: Axes) -> None:
     x, y = chart.axes
-    axes.set_title(chart.title, fontsize=9.5, loc="left", fontweight="bold")
+    axes.set_title(_plain(chart.title), fontsize=9.5, loc="left", fontweight="bold")
     for axis, scale, limit, label, ticks in (
         (x, axes.set_xscale, axes.set_xlim, axes.set_xlabel, axes.set_xticks),
         (y, axes.set_yscale, axes.set_ylim, axes.set_ylabel, axes.set_yticks),
@@ -103,14 +102,14 @@ def _axis(axis: "Axis", scale: Callable, limit: Callable, label: Callable, ticks
     if axis.log:
         scale("log")
     if axis.ticks is not None:
-        ticks(list(axis.ticks), list(axis.names) or [f"{tick:g}" for tick in axis.ticks])
+        ticks(list(axis.ticks), [_plain(name) for name in axis.names] or [f"{tick:g}" for tick in axis.ticks])
         ticks([], minor=True)
     limit(*axis.range)
-    label(axis.label, fontsize=9)
+    label(_plain(axis.label), fontsize=9)
 
 
 def _entries(mark: Mark) -> list[Any]:
-    names = [mark.name] if isinstance(mark.name, str) else list(mark.name)
+    names = [_plain(name) for name in ([mark.name] if isinstance(mark.name, str) else mark.name)]
     if not any(names):
         return []
     if isinstance(mark, Points):
@@ -124,6 +123,11 @@ def _entries(mark: Mark) -> list[Any]:
         return [Line2D([], [], color=_colour(colours[0]), ls=DASHES[mark.dash], label=names[0])]
     shown = zip(names, colours, strict=False)
     return [Patch(color=_colour(colour), alpha=mark.alpha, label=name) for name, colour in shown]
+
+
+def _plain(text: str) -> str:
+    """The text as matplotlib draws it letter by letter, where a pair of dollars would set it as a formula."""
+    return text.replace("$", r"\$")
 
 
 def _colour(name: str) -> str:
@@ -241,12 +245,12 @@ def _(mark: Rule, axes: Axes) -> None:
     }
     if mark.x is not None:
         axes.axvline(mark.x, **style)
-        axes.annotate(mark.label, (mark.x, 1), (3, -9), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      fontsize=8, color=style["color"])  # fmt: skip
+        axes.annotate(_plain(mark.label), (mark.x, 1), (3, -9), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", fontsize=8, color=style["color"])  # fmt: skip
     elif mark.y is not None:
         axes.axhline(mark.y, **style)
-        axes.annotate(mark.label, (1, mark.y), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      fontsize=8, color=style["color"], ha="right")  # fmt: skip
+        axes.annotate(_plain(mark.label), (1, mark.y), (-2, 3), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", fontsize=8, color=style["color"], ha="right")  # fmt: skip
 
 
 @add.register
@@ -261,7 +265,7 @@ def _(mark: Text, axes: Axes) -> None:
     x, y = _flat(mark.x, mark.y, mark.z)
     for string, a, b in zip(mark.text, x, y, strict=True):
         axes.annotate(
-            re.sub(r"\$", r"\\$", string), (a, b), (mark.dx * POINTS, -mark.dy * POINTS), textcoords="offset points",
+            _plain(string), (a, b), (mark.dx * POINTS, -mark.dy * POINTS), textcoords="offset points",
             fontsize=mark.size * POINTS, color=_colour(mark.colour), ha=mark.anchor, va="center", alpha=mark.alpha,
             fontweight="bold" if mark.bold else None, annotation_clip=False,
         )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from IPython.display import HTML
 
 from cl_explore.data import Dataset
+from cl_explore.takes import takes
 from cl_explore.train import Result, Run
 from cl_explore.train import sweep as train_all
 from cl_explore.widgets.chosen import Samples
@@ -32,6 +33,7 @@ class SweepPanel(Panel):
     grid.
     """
 
+    @takes
     def __init__(
         self,
         train: Callable[..., Run],

@@ -3,7 +3,6 @@
 import math
 from typing import Any, NamedTuple
 
-import ipywidgets
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,10 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 from torch import Tensor
 
-from cl_explore.widgets.controls import WIDE
+from cl_explore.given import numbers
+from cl_explore.losses import Knob
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Band, Bars, Line, Points, Rule, Text
-from cl_explore.widgets.panel import Panel
+from cl_explore.widgets.panel import Panel, with_current
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 from cl_explore.widgets.wire import Slider, static_block
 
@@ -217,13 +219,6 @@ def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
     )
 
 
-def _vector(negatives: Any) -> NDArray[np.float64]:
-    values = torch.as_tensor(negatives).detach().cpu().numpy().astype(np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"negatives must be at least 2 similarities, (K,), got shape {values.shape}")
-    return values
-
-
 class TemperaturePanel(Panel):
     """Drag the temperature and see the softmax weights over the negatives of one anchor.
 
@@ -234,50 +229,48 @@ class TemperaturePanel(Panel):
     outside 0.01 to 1.
     """
 
+    @takes
     def __init__(
         self,
         negatives: ArrayLike | Tensor | None = None,
         positive: float | None = None,
         *,
-        z: Tensor | None = None,
+        z: ArrayLike | Tensor | None = None,
         temperature: float = 0.5,
         hardest: float = HARDEST,
     ) -> None:
         if (z is None) == (negatives is None) or (negatives is None) != (positive is None):
             raise ValueError("give either negatives with their positive, or embeddings z")
-        if not LOW <= temperature <= HIGH:
-            raise ValueError(f"temperature must be between {LOW} and {HIGH}, got {temperature}")
-        if not 0.01 <= hardest <= 1:
-            raise ValueError(f"hardest must be between 0.01 and 1, got {hardest}")
         if z is not None:
-            if z.ndim != 3 or z.shape[0] < 2 or z.shape[1] < 2 or not z.is_floating_point():
+            z = numbers(z, "z").detach().cpu()
+            if z.ndim != 3 or min(z.shape[:2]) < 2 or not z.is_floating_point():
                 raise ValueError(
                     "z must be floats (B, V, D) with at least 2 samples and 2 views, "
                     f"got {z.dtype} of shape {tuple(z.shape)}"
                 )
-            z = z.detach().cpu()
             rows = z
         else:
-            fixed = (float(positive), _vector(negatives))  # type: ignore[arg-type]
-            rows = torch.tensor([fixed[0], *fixed[1]])
+            assert negatives is not None
+            row = numbers(negatives, "negatives").detach().cpu().double()
+            if row.ndim != 1 or len(row) < 2:
+                raise ValueError(f"negatives must be at least 2 similarities, (K,), got shape {tuple(row.shape)}")
+            assert positive is not None
+            fixed: tuple[float, NDArray[np.float64]] = positive, row.numpy()
+            rows = row
         if not rows.isfinite().all():
             raise ValueError(f"{'similarities' if z is None else 'z'} must be finite, got NaN or infinity")
-        self.temperature = ipywidgets.FloatLogSlider(
-            value=temperature, min=np.log10(LOW), max=np.log10(HIGH), step=0.01, description="temperature τ",
-            readout_format=".3f", tooltip="divides the similarities: small = only the hardest negatives count",
-            style=WIDE, layout={"width": "420px"},
+        self.temperature = dial(
+            Knob("temperature", LOW, HIGH, log=True, help="divides the similarities: small = only the hardest count"),
+            temperature, "temperature τ",
         )  # fmt: skip
-        self.hardest = ipywidgets.FloatSlider(
-            value=hardest, min=0.01, max=1, step=0.01, description="hard negatives", readout_format=".0%",
-            tooltip="share of the negatives, the nearest ones, whose part of the repulsion is shaded", style=WIDE,
-        )  # fmt: skip
-        self.anchor = ipywidgets.IntSlider(
-            max=0 if z is None else z.shape[0] * z.shape[1] - 1,
-            description="anchor",
-            tooltip="which point is the anchor",
-        )
+        self.temperature.layout.width = "420px"
+        share = Knob("hardest", 0.01, 1, help="share of the negatives whose part of the repulsion is shaded")
+        self.hardest = dial(share, hardest, "hard negatives", 0.01, readout_format=".1%")
+        last = 0 if z is None else z.shape[0] * z.shape[1] - 1
+        self.anchor = counter(Knob("anchor", 0, last, help="which point is the anchor"), 0)
         controls = [self.temperature, self.hardest]
         super().__init__(controls if z is None else [*controls, self.anchor], {"temperature": self.temperature})
+        self._hidden = [self.anchor]  # also where it is not shown
         self._row = (lambda: fixed) if z is None else (lambda: similarities(z, self.anchor.value))
         self.temperature.observe(lambda _: self._draw(), "value")
         for control in (self.hardest, self.anchor):
@@ -293,8 +286,9 @@ class TemperaturePanel(Panel):
 
     def static(self) -> HTML:
         """The panel for the anchor it shows, with a slider over 61 temperatures, as one HTML block."""
-        frames = [temperature_picture(self._of, float(value)) for value in CURVE]
-        start = int(np.abs(np.log(CURVE / self.temperature.value)).argmin())
-        stops = [f"{value:.3f}" for value in CURVE]
-        slider = Slider("temperature τ", stops, start, name="temperature", values=[float(value) for value in CURVE])
+        now = self.temperature.value
+        values = with_current(CURVE.tolist(), now)
+        frames = [temperature_picture(self._of, value) for value in values]
+        stops = [f"{value:.3g}" for value in values]
+        slider = Slider("temperature τ", stops, values.index(now), name="temperature", values=values)
         return static_block(frames, [slider])

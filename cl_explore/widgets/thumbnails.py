@@ -19,14 +19,17 @@ PIXELS = 2_500_000  # of all; many images are shrunk further
 def pixels(images: Tensor) -> NDArray[np.uint8]:
     """The images (n, C, H, W), uint8 or float in [0, 1], C = 1 or 3, shrunk to (n, h, w) or (n, h, w, 3).
 
+    As wide to high as they were, unless that would leave less than a pixel.
+
     Raises: ValueError for another shape.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (n, C, H, W) with 1 or 3 channels, got shape {tuple(images.shape)}")
     x = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    largest = min(LARGEST, int((PIXELS / len(x)) ** 0.5))
+    largest = max(1, min(LARGEST, int((PIXELS / len(x)) ** 0.5)))
     if max(x.shape[2:]) > largest:
-        x = F.interpolate(x, scale_factor=largest / max(x.shape[2:]), mode="area")
+        share = largest / max(x.shape[2:])
+        x = F.interpolate(x, size=[max(1, round(share * side)) for side in x.shape[2:]], mode="area")
     small = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return small[..., 0] if images.shape[1] == 1 else small
 

@@ -14,8 +14,9 @@ from IPython.display import HTML
 from cl_explore import data, losses
 from cl_explore.data import Dataset
 from cl_explore.losses import Knob, Loss
+from cl_explore.takes import takes
 from cl_explore.train import Run
-from cl_explore.widgets.controls import WIDE, control, controls
+from cl_explore.widgets.controls import control, controls, counter, dial
 from cl_explore.widgets.interrupts import heed, ignore
 from cl_explore.widgets.learning import training_picture
 from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining
@@ -41,6 +42,7 @@ class TrainingPanel(Panel):
     _going: object | None = None  # the one training that may go on
     _status = ""
 
+    @takes
     def __init__(
         self,
         data_set: str | Dataset = "digits",
@@ -58,8 +60,6 @@ class TrainingPanel(Panel):
         self._lock = threading.RLock()  # JupyterLab handles two buttons, pressed shortly one after the other, at once
         if encoder not in ENCODERS:
             raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
-        if not RATES[0] <= lr <= RATES[1]:
-            raise ValueError(f"lr must be between {RATES[0]} and {RATES[1]}, got {lr}")
         if epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {epochs}")
         first, own = losses.get(loss), data_set if isinstance(data_set, Dataset) else data.load(data_set)
@@ -73,7 +73,7 @@ class TrainingPanel(Panel):
         self._main: asyncio.AbstractEventLoop | None = None
         with suppress(RuntimeError):  # outside a notebook
             self._main = asyncio.get_running_loop()
-        wide, third = {"style": WIDE}, {"layout": {"width": "280px"}}
+        third = {"layout": {"width": "280px"}}
         self.data = ipywidgets.Dropdown(
             options=list(dict.fromkeys([own.name, *data.names()])), description="data", **third
         )
@@ -86,15 +86,12 @@ class TrainingPanel(Panel):
             tooltip="samples a step",
             **third,
         )
-        self.lr = ipywidgets.FloatLogSlider(
-            value=lr, min=math.log10(RATES[0]), max=math.log10(RATES[1]), step=0.1, description="learning rate",
-            readout_format=".4f", tooltip="size of the optimiser's (Adam) steps at the beginning",
-            continuous_update=False, **wide,
+        self.lr = dial(
+            Knob("lr", *RATES, log=True, help="size of the optimiser's (Adam) steps at the beginning"),
+            lr, "learning rate", 0.1, continuous_update=False,
         )  # fmt: skip
-        self.epochs = ipywidgets.IntSlider(
-            value=epochs, min=1, max=max(500, epochs), description="epochs", tooltip="times that all samples are seen",
-            continuous_update=False, **wide,
-        )  # fmt: skip
+        seen = Knob("epochs", 1, max(500, epochs), help="times that all samples are seen")
+        self.epochs = counter(seen, epochs, continuous_update=False)
         self.strength = control(Knob(VIEWS, 0.0, 2.0, help="how hard the views are distorted; 1 is as usual"), 1.0)
         icons = {"start": "play", "pause": "pause", "reset": "refresh", "stop": "stop"}
         self.buttons = {

@@ -83,7 +83,7 @@ def test_more_classes_are_descended_anew() -> None:
 def test_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"temperature must be between 0\.1 and 1\.0, got 0\.05"):
         VarConPanel(0.05)
-    with pytest.raises(ValueError, match=r"epsilon must be between 0\.0 and 0\.09, got 0\.1"):
+    with pytest.raises(ValueError, match=r"epsilon must be one of 0, 0\.015, .* 0\.09, got 0\.1"):
         VarConPanel(epsilon=0.1)
     with pytest.raises(ValueError, match="classes must be between 3 and 10, got 11"):
         VarConPanel(classes=11)

@@ -13,12 +13,14 @@ from cl_explore.train import Run, Snapshots
 N, S = 30, 4
 
 
-def _make_run(dim: int = 6, snapshots: int = S, labels: torch.Tensor | None = None, path: Path | None = None) -> Run:
+def _make_run(
+    dim: int = 6, snapshots: int = S, labels: torch.Tensor | None = None, path: Path | None = None, count: int = N
+) -> Run:
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(N) % 3 if labels is None else labels
-    z = torch.randn(snapshots, N, dim, generator=generator) + 2 * nn.functional.one_hot(labels.clamp(min=0), dim)
+    labels = torch.arange(count) % 3 if labels is None else labels
+    z = torch.randn(snapshots, count, dim, generator=generator) + 2 * nn.functional.one_hot(labels.clamp(min=0), dim)
     method = JointEmbedding(nn.Linear(2, 2), nn.Identity(), "nt_xent", lambda x, generator, n_views: x)
-    shots = Snapshots(torch.arange(snapshots) * 10, 3 * z[..., :4], z, labels, 100 + torch.arange(N))
+    shots = Snapshots(torch.arange(snapshots) * 10, 3 * z[..., :4], z, labels, 100 + torch.arange(count))
     return Run({}, pd.DataFrame(), shots, method, path)
 
 

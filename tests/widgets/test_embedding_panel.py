@@ -1,10 +1,16 @@
 import base64
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from matplotlib.cbook import is_math_text
+from matplotlib.text import Text
 from PIL import Image
 from static_pages import unpacked
 from torch import nn
@@ -158,10 +164,113 @@ def test_a_lasso_shows_the_statistics_of_what_it_encloses(make_run: Callable[...
     assert panel.picture.charts[1].x.names == ["class 2"]
     say(panel, show=2)
     assert panel.highlight.value == ALL
+
+
+MASK = [row in (1, 4) for row in range(N)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [4, 1], (1, 4, 4), {1, 4}, range(1, 5, 3), iter([4, 1]), np.array([4, 1], ">i2"), np.arange(5)[::-3],
+        torch.tensor([1, 4], dtype=torch.uint8), [torch.tensor(1), torch.tensor(4)], pd.Series([4, 1]),
+        MASK, np.array(MASK), torch.tensor(MASK), pd.Series(MASK),
+    ],
+    ids=lambda rows: type(rows).__name__,
+)  # fmt: skip
+def test_rows_are_selected_by_number_or_mask_of_any_kind(make_run: Callable[..., Run], rows: object) -> None:
+    panel = EmbeddingPanel(make_run())
+    panel.select(rows)
+    np.testing.assert_array_equal(strong(panel)[0].x, cloud(panel).x[[1, 4]])
+    assert panel.picture.status.startswith("2 samples selected")
+    for none in (None, [], np.zeros(0), torch.zeros(N, dtype=torch.bool)):
+        panel.select(none)
+        assert panel.picture.status == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([4, -1], ValueError, "rows must be from 0 to 29, got -1 to 4"),
+        ([True, False], ValueError, r"rows as a mask must be \(30,\), got shape \(2,\)"),
+        (3, ValueError, r"rows must be numbers \(m,\) or a mask"),
+        ([[1, 2]], ValueError, r"rows must be numbers \(m,\) or a mask \(30,\), got shape \(1, 2\)"),
+        ([0.5], TypeError, "rows must be integers, got torch.float64"),
+        ("abc", TypeError, "rows must be numbers, got texts|rows must be a tensor or array"),
+    ],
+)
+def test_other_rows_are_refused_by_name(
+    make_run: Callable[..., Run], rows: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        EmbeddingPanel(make_run()).select(rows)
+
+
+def test_a_sample_is_a_whole_number(make_run: Callable[..., Run]) -> None:
+    panel = EmbeddingPanel(make_run())
+    for sample in (4, np.int64(4), torch.tensor(4)):
+        panel.choose(sample)
+        assert panel.picture.status.startswith("Sample 104")
     with pytest.raises(ValueError, match="sample must be from 0 to 29, got 30"):
         panel.choose(30)
-    with pytest.raises(ValueError, match="rows must be from 0 to 29, got -1 to 4"):
-        panel.select([4, -1])
+    with pytest.raises(TypeError, match=r"sample must be a whole number, got 1\.5"):
+        panel.choose(1.5)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("layout", ["pca", "raw"])
+def test_few_samples_are_shown_in_depth(make_run: Callable[..., Run], layout: str, count: int) -> None:
+    panel = EmbeddingPanel(make_run(count=count), layout=layout, dims=3)
+    assert places(panel).shape == (count, 3)
+    assert np.isfinite(places(panel)).all()
+    panel.choose(0)
+    assert panel.picture.status.startswith("Sample 100, class 0: nearest in all dimensions are")
+    panel.static()
+    panel.layout_menu.value = "umap"
+    assert panel.picture.status == f"not drawn: UMAP with 3 axes needs at least 5 samples, got {count}"
+    panel.layout_menu.value = "pca"
+    assert panel.picture.status.startswith("Sample 100")
+
+
+@pytest.mark.parametrize("shape", [(1, 1000, 4), (3, 4, 1000), (1, 1, 1), (3, 32, 8)])
+def test_pictures_far_from_square_keep_at_least_a_pixel(shape: tuple[int, ...]) -> None:
+    sheet = sprite_sheet(pixels(torch.rand(5, *shape)))
+    height, width = shape[1:]
+    share = min(1.0, 32 / max(height, width))
+    assert sheet["tile"] == [max(1, round(share * width)), max(1, round(share * height))]
+
+
+EVIL = ("$100", "$x^$", "</script><b>", "<!-- <script", "\"quoted\" & 'so'", "\u2028", "שלום", "🦉" * 200, "{class}")
+
+
+def test_names_of_any_letters_are_shown_as_they_are(make_run: Callable[..., Run], dataset: Dataset) -> None:
+    named = replace(dataset, class_names=EVIL)
+    panel = EmbeddingPanel(make_run(), named)
+    for labels in (torch.arange(N) % 3, torch.arange(N) % 3 + 3, torch.arange(N) % 3 + 6):
+        panel = EmbeddingPanel(make_run(labels=labels, dim=9), named)
+        panel.choose(1)
+        with mpl.rc_context({"font.family": "DejaVu Sans"}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")
+            figure = panel.picture.figure()
+            figure.savefig(BytesIO())
+        assert not [text for text in figure.findobj(Text) if is_math_text(text.get_text())]
+        text = panel.static().data
+        frames, _ = unpacked(text)
+        (mark,) = (mark for mark in frames[0]["rows"][0][0][0]["marks"] if mark["look"]["kind"] == "points")
+        assert {EVIL[label] for label in labels.tolist()} <= {
+            name.removeprefix("class ") for name in mark["fields.class"]
+        }
+        assert max(map(len, mark["look"]["name"])) <= 32
+        assert text.count("<script") == text.count("</script") == 1
+
+
+def test_playing_moves_the_slider_and_the_slider_where_playing_goes_on(make_run: Callable[..., Run]) -> None:
+    panel = EmbeddingPanel(make_run())
+    panel.snapshot.value = 1
+    assert panel._play.value == 1
+    panel._play.playing = True
+    panel.snapshot.value = 2
+    assert panel._play.value == 1  # the page moves both itself
 
 
 def test_computed_colours_say_vote_purity_and_distance(make_run: Callable[..., Run]) -> None:
@@ -191,12 +300,10 @@ def test_vote_is_that_of_a_plain_search_and_leaves_out_the_sample_itself() -> No
     for row in range(40):
         cosines = (x @ x[row]).masked_fill(labels < 0, -2)
         cosines[row] = -2
-        classes = labels[cosines.argsort(descending=True)[:5]].tolist()
-        # most votes, and of equally many those of the nearer neighbours
-        votes = {
-            label: (classes.count(label), sum(5 - i for i in range(5) if classes[i] == label)) for label in classes
-        }
-        assert votes[said.prediction[row]] == max(votes.values())
+        near = cosines.argsort(descending=True)[:5]
+        classes, weights = labels[near].tolist(), (cosines[near] / 0.07).exp().tolist()
+        votes = {label: sum(w for w, own in zip(weights, classes, strict=True) if own == label) for label in classes}
+        assert votes[said.prediction[row]] == pytest.approx(max(votes.values()), rel=1e-4)
         assert said.purity[row] == pytest.approx(classes.count(labels[row].item()) / 5)
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
         vote(x[:3], torch.tensor([-1, 0, -1]))

@@ -3,8 +3,8 @@ from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Knob
-from cl_explore.widgets.controls import controls
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.controls import controls, counter, dial, stepper
+from cl_explore.widgets.knobs import of
 
 
 def test_a_knob_is_taken_from_the_catalogue_with_its_help_and_another_range() -> None:
@@ -26,3 +26,35 @@ def test_a_control_outside_its_range_is_refused_and_a_loss_widens_its_own() -> N
         return losses.nt_xent.parts(z, temperature=t)
 
     assert controls(own)["t"].value == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("loss", losses.catalogue.values(), ids=lambda loss: loss.name)
+def test_controls_stand_where_they_are_told_to_or_refuse(loss: losses.Loss) -> None:
+    for name, made in controls(loss).items():
+        assert made.value == loss.defaults[name]
+    for knob in (knob for knob in loss.knobs if isinstance(knob, Knob)):
+        for value in (knob.low, knob.high, knob.low + 0.123456 * (knob.high - knob.low)):
+            made = dial(knob, value)
+            assert made.value == value
+            made.value = knob.low
+            made.value = value
+            assert made.value == value
+        for value in (knob.low - 1, 1.01 * knob.high + 1, float("nan")):
+            with pytest.raises(ValueError, match=f"{knob.name} must be between"):
+                dial(knob, value)
+            with pytest.raises(ValueError, match="must be between"):
+                made.value = value
+        assert knob.low <= made.value <= knob.high
+
+
+def test_a_counter_is_whole_and_a_stepper_stands_at_a_stop() -> None:
+    made = counter(Knob("a", 0, 9), 9)
+    with pytest.raises(ValueError, match=r"a must be a whole number, got 2\.5"):
+        counter(Knob("a", 0, 9), 2.5)
+    with pytest.raises(ValueError, match="a must be between 0 and 9, got 10"):
+        made.value = 10
+    assert made.value == 9
+    steps = stepper("epsilon", [0.0, 0.015, 0.03], 0.015, "ε")
+    assert (steps.value, steps.label, steps.description) == (0.015, "0.015", "ε")
+    with pytest.raises(ValueError, match=r"epsilon must be one of 0, 0\.015, 0\.03, got 0\.02"):
+        stepper("epsilon", [0.0, 0.015, 0.03], 0.02)

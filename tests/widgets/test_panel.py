@@ -19,7 +19,7 @@ from static_pages import Page, unpacked
 
 from cl_explore import papers
 from cl_explore.losses import Choice, Knob
-from cl_explore.widgets.knobs import counter, dial
+from cl_explore.widgets.controls import counter, dial
 from cl_explore.widgets.marks import Points
 from cl_explore.widgets.panel import WAITING, KnobPanel
 from cl_explore.widgets.picture import Chart, Picture
@@ -183,7 +183,8 @@ def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("slug", [slug for slug in papers.slugs() if papers.has(slug, "panel")])
-def test_every_paper_s_panel_is_one_small_block_of_html_and_reads_out_what_it_shows(slug: str) -> None:
+def test_every_paper_s_panel_is_one_small_block_of_html_reads_out_what_it_shows_and_is_freed(slug: str) -> None:
+    before = len(_instances)
     panel = papers.panel(slug)()
     text = panel.static().data
     assert len(text.encode()) < LARGEST
@@ -197,3 +198,27 @@ def test_every_paper_s_panel_is_one_small_block_of_html_and_reads_out_what_it_sh
     drags = [mark.drag for chart in panel.picture.charts for mark in chart.marks if getattr(mark, "drag", "")]
     assert set(drags) <= panel.knobs.keys()
     assert len(panel.canvas.data) + len(panel.canvas.spec) < 40_000  # what travels with every move of a slider
+    alive = weakref.ref(panel)
+    panel.close()
+    del panel, knob
+    gc.collect()
+    assert alive() is None
+    assert len(_instances) == before
+
+
+def test_a_panel_that_is_closed_begins_no_other_experiment() -> None:
+    asked, go = [], threading.Event()
+
+    def experiment(a: int) -> int:
+        asked.append(a)
+        assert a == 2 or go.wait(10)
+        return a
+
+    panel = panel_of(experiment)
+    panel.knobs["a"].value = 3
+    panel.knobs["a"].value = 4
+    worker = panel._worker
+    panel.close()
+    go.set()
+    worker.join(10)
+    assert asked == [2, 3]

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from static_pages import unpacked
 
 from cl_explore import losses
 from cl_explore.widgets import TemperaturePanel
@@ -148,7 +149,7 @@ def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -
         ({"negatives": [0.1, 0.2], "positive": 0.5, "z": torch.zeros(2, 2, 2)}, "give either"),
         ({"negatives": [0.1], "positive": 0.5}, r"negatives must be at least 2 similarities, \(K,\), got shape \(1,\)"),
         ({"negatives": [0.1, float("nan")], "positive": 0.5}, "similarities must be finite"),
-        ({"negatives": [0.1, 0.2], "positive": float("inf")}, "similarities must be finite"),
+        ({"negatives": [0.1, 0.2], "positive": float("inf")}, "positive must be finite"),
         ({"negatives": [0.1, 0.2], "positive": 0.5, "temperature": 0.0}, "temperature must be between 0.03 and 3.0"),
         ({"negatives": [0.1, 0.2], "positive": 0.5, "hardest": 0.0}, "hardest must be between 0.01 and 1, got 0.0"),
         ({"z": torch.randn(2, 3)}, r"z must be floats \(B, V, D\).*got torch.float32 of shape \(2, 3\)"),
@@ -159,3 +160,24 @@ def test_given_similarities_may_be_a_list_an_array_or_a_tensor_with_gradient() -
 def test_bad_input_is_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TemperaturePanel(**arguments)
+
+
+@pytest.mark.parametrize(
+    "negatives",
+    [
+        torch.tensor([0.5, 0.25], dtype=torch.bfloat16),
+        np.array([0.25, 0.5])[::-1],
+        np.array([0.5, 0.25], ">f4"),
+        [0.5, 0.25],
+    ],
+)
+def test_negatives_of_any_kind_are_shown(negatives: object) -> None:
+    panel = TemperaturePanel(negatives, positive=np.float32(0.75))
+    np.testing.assert_allclose(panel._of.negatives, [0.5, 0.25])
+    assert panel._of.positive == 0.75
+
+
+def test_a_page_without_a_kernel_begins_at_the_temperature_that_was_given() -> None:
+    frames, (slider,) = unpacked(TemperaturePanel([0.1, 0.2], positive=0.5, temperature=0.123).static().data)
+    assert slider["stops"][slider["start"]] == "0.123"
+    assert len(frames) == 61

@@ -229,7 +229,7 @@ def test_an_interrupt_leaves_a_whole_state_that_goes_on(points: Dataset) -> None
         await until(lambda: step(panel) > 0)
         panel._task.cancel()  # as an interrupt of the kernel ends it, wherever it stands
         await until(lambda: panel.canvas.tick == 0)
-        await asyncio.sleep(0.2)
+        panel._worker.submit(int).result()  # the turn being worked has ended
         held = panel.live.loop.step
         assert not panel.live.method.training
         assert panel.live.loop.run().history["step"].iloc[-1] == held

@@ -8,7 +8,9 @@ from torch import Generator, Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Knob
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.mark import Mark
 from cl_explore.widgets.marks import Edges, Line, Points, Rule, circle
 from cl_explore.widgets.panel import KnobPanel, State
@@ -148,6 +150,7 @@ class AttractionPanel(KnobPanel):
     Raises: ValueError for a temperature out of range.
     """
 
+    @takes
     def __init__(self, tau_pos: float = 1.0, tau_neg: float = 2.0) -> None:
         cacr, farthest = losses.cacr, "how far the farthest positive is from the anchor"
         knobs = {

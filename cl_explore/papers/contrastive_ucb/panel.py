@@ -8,7 +8,8 @@ import torch
 from cl_explore.losses import Knob
 from cl_explore.papers.contrastive_ucb.method import Exploration, explore
 from cl_explore.papers.contrastive_ucb.world import DECOY, combination_lock
-from cl_explore.widgets.knobs import counter, dial
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial
 from cl_explore.widgets.marks import Heat, Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
@@ -84,6 +85,7 @@ class ExplorePanel(KnobPanel):
     Raises: ValueError for a number out of range.
     """
 
+    @takes
     def __init__(self, gamma: float = 2.0, rank: int = 3) -> None:
         knobs = {
             "gamma": dial(Knob("gamma", 0.0, 5.0, help="size of the bonus; 0 = greedy"), gamma, "bonus γ", step=0.5),

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_explore import losses
+from cl_explore.given import Array, numbers
 from cl_explore.losses import Knob
-from cl_explore.widgets.knobs import dial, of
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import dial
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.marks import Bars, Edges, Heat, Points, Rule, Text
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
@@ -149,20 +152,26 @@ class SortPanel(KnobPanel):
 
     Ribbons and heat map: the soft permutation, how much of each input lands at each rank; bars: the chance of each to
     land among the positives' ranks, and the force of the loss on it. `negatives` and `positives` are cosines to the
-    anchor, between -0.99 and 0.99, two to eight and one to four of them; ValueError otherwise.
+    anchor, sequences, arrays or tensors, between -0.99 and 0.99, two to eight and one to four of them; ValueError
+    otherwise.
     """
 
+    @takes
     def __init__(
         self,
-        negatives: tuple[float, ...] = (-0.4, -0.1, 0.1, 0.3, 0.55),
-        positives: tuple[float, ...] = (0.45,),
+        negatives: Array = (-0.4, -0.1, 0.1, 0.3, 0.55),
+        positives: Array = (0.45,),
         *,
         steepness: float = 8.0,
     ) -> None:
+        negatives, positives = (
+            numbers(given, name).detach().cpu() for name, given in (("negatives", negatives), ("positives", positives))
+        )
         for name, given, least, most in (("negatives", negatives, 2, 8), ("positives", positives, 1, 4)):
-            if not least <= len(given) <= most or not all(abs(score) <= LIMIT for score in given):
+            if given.ndim != 1 or not least <= len(given) <= most or not (given.abs() <= LIMIT).all():
                 raise ValueError(
-                    f"{name} must be {least} to {most} cosines between {-LIMIT} and {LIMIT}, got {tuple(given)}"
+                    f"{name} must be {least} to {most} cosines between {-LIMIT} and {LIMIT}, "
+                    f"got {tuple(given.tolist())}"
                 )
         help_text = "cosine with the anchor"
         knobs = {"steepness": dial(of(losses.groco, "steepness"), float(steepness), "steepness β")}

@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from cl_explore import losses
 from cl_explore.losses import Knob, Mixes
 from cl_explore.losses.mochi import mix_hard_negatives
-from cl_explore.widgets.controls import WIDE
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import WIDE, counter, dial
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.marks import Bars, Edges, Points, Rule, Text, circle
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
@@ -190,6 +191,7 @@ class MixPanel(KnobPanel):
     Raises: ValueError for a number out of range.
     """
 
+    @takes
     def __init__(self, hardest: int = 12, pairs: int = 16, queries: int = 8, *, dim: int = 3) -> None:
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 or 3, got {dim}")

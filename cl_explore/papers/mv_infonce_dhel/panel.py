@@ -13,8 +13,10 @@ from torch import Generator, Tensor
 from cl_explore import data, geometry, losses
 from cl_explore.losses import Knob, Loss
 from cl_explore.plots.style import CLASS_COLOURS
+from cl_explore.takes import takes
 from cl_explore.views import ImageViews
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.controls import dial, stepper
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Images, Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
@@ -174,17 +176,15 @@ class ViewsPanel(KnobPanel):
     Raises: ValueError for a number out of range.
     """
 
+    @takes
     def __init__(self, views: int = 4, strength: float = 3.0, temperature: float = 0.5) -> None:
-        if views not in COUNTS:
-            raise ValueError(f"views must be one of {', '.join(map(str, COUNTS))}, got {views}")
         strong = Knob("strength", 0.5, 5.0, help="× intensity ±10 % and noise 0.1")
         tau = of(losses.mv_dhel, "temperature", low=0.1, high=1.0)
         knobs = {
-            "views": counter(Knob("views", 2, 8, help="how often an image is augmented"), views,
-                             "views of a sample, V", step=2),
+            "views": stepper("views", COUNTS, views, "views of a sample, V", "how often an image is augmented"),
             "strength": dial(strong, strength, "strength of the views", step=0.5),
             "temperature": dial(tau, temperature, "temperature τ", step=0.1),
-        }  # fmt: skip
+        }
         super().__init__(
             knobs, views_picture, experiment=effect, decides=("strength", "temperature"),
             sweeps={"views": COUNTS, "strength": [1.0, 2.0, 3.0, 4.0]},

@@ -16,7 +16,8 @@ from cl_explore.losses import Choice, Knob
 from cl_explore.papers.scgc.method import influence
 from cl_explore.papers.scgc.world import blocks
 from cl_explore.plots.style import CLASS_COLOURS, SEQUENTIAL
-from cl_explore.widgets.knobs import counter, dial
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial
 from cl_explore.widgets.marks import Edges, Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
@@ -122,7 +123,7 @@ def influence_picture(state: State, courses: Courses) -> Picture:
             ("on the node itself", f"{share[node]:.1%}"),
             ("equal to so many equal positives", f"{np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()):.0f}"),
             ("sum of weights", f"{float(row.sum()):.0f}"),
-            (f"NMI at R = {order}", f"{now:.2f}"),
+            (f"NMI at R = {order}" + ", interpolated" * (order not in STOPS), f"{now:.2f}"),
         ],
     )
 
@@ -137,6 +138,7 @@ class InfluencePanel(KnobPanel):
     to 16 or a mean number of noisy neighbours outside 0 to 8.
     """
 
+    @takes
     def __init__(self, order: int = 2, outside: float = 3.0) -> None:
         knobs = {
             "order": counter(Knob("order", 1, 16, help="the longest walk whose end is a positive"), order, "order R"),

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Generator
 
-from cl_explore import data, losses, views
+from cl_explore import data, geometry, losses, views
 from cl_explore.losses import Knob
 from cl_explore.plots.style import class_look
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import dial, stepper
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.marks import Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
@@ -24,11 +26,13 @@ LR = 5e-3
 
 
 class Course(NamedTuple):
-    """A training with iSogCLR: temperature and nats (S, n) of every sample at each of SHOTS, labels (n,)."""
+    """A training with iSogCLR: temperature and nats (S, n) of every sample at each of SHOTS, labels (n,), and the mean
+    temperature of each class, (S, C)."""
 
     temperature: NDArray[np.float32]
     nats: NDArray[np.float32]
     labels: NDArray[np.int64]
+    means: NDArray[np.float32]
 
 
 def train_temperatures(rho: float, eta: float, ratio: float) -> Course:
@@ -56,19 +60,15 @@ def train_temperatures(rho: float, eta: float, ratio: float) -> Course:
         optimizer.zero_grad()
         module(z, rows).backward()
         optimizer.step()
-    return Course(torch.stack(temperature).numpy(), torch.stack(nats).numpy(), samples.labels.numpy())
-
-
-def class_means(values: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Means (..., C) over the samples of each class of values (..., n)."""
-    return np.stack([values[..., labels == c].mean(-1) for c in range(labels.max() + 1)], axis=-1)
+    means = geometry.class_means(torch.stack(temperature, dim=1), samples.labels).T
+    return Course(torch.stack(temperature).numpy(), torch.stack(nats).numpy(), samples.labels.numpy(), means.numpy())
 
 
 def tau_picture(state: State, course: Course) -> Picture:
     """What a training and the knobs `rho` and `step` make of the panel."""
     shot = SHOTS.index(state["step"])
     sizes, labels = np.bincount(course.labels), course.labels
-    means, tau, nats = class_means(course.temperature, labels), course.temperature[shot], course.nats[shot]
+    means, tau, nats = course.means, course.temperature[shot], course.nats[shot]
     now, order, wide = means[shot], np.argsort(sizes), sizes.max() > 1.05 * sizes.min()
     rank = f"{spearmanr(sizes, now).statistic:.2f}".replace("-", "−") if wide and np.ptp(now) > 1e-6 else "none"
     # Dots of one class stand side by side about its size: by a step of the golden section, so that they spread evenly.
@@ -137,17 +137,15 @@ class TauPanel(KnobPanel):
     an eta outside 0.003 to 0.1 or a ratio outside 1 to 20.
     """
 
+    @takes
     def __init__(self, rho: float = 0.2, eta: float = 0.03, ratio: float = 10.0) -> None:
         size = "size of the largest class over that of the rarest"
         knobs = {
             "rho": dial(of(losses.isogclr, "rho"), float(rho), "radius ρ (nats)", step=0.1),
             "eta": dial(Knob("eta", 0.003, 0.1, log=True, help="how fast τ moves"), eta, "step of τ, η", 0.25),
             "ratio": dial(Knob("ratio", 1, 20, log=True, help=size), float(ratio), "imbalance ratio", step=0.25),
-            "step": counter(
-                Knob("step", SHOTS[0], SHOTS[-1], help="how far encoder and temperatures are trained"),
-                SHOTS[-1], "training (steps)", step=SHOTS.step,
-            ),
-        }  # fmt: skip
+            "step": stepper("step", SHOTS, SHOTS[-1], "training (steps)", "how long all is trained"),
+        }
         super().__init__(
             knobs, tau_picture, experiment=train_temperatures, decides=("rho", "eta", "ratio"),
             sweeps={"rho": [0.05, 0.1, 0.2, 0.4, 0.8, 1.6], "step": SHOTS},

@@ -12,15 +12,17 @@ from torch import Generator, Tensor
 from cl_explore import geometry, losses
 from cl_explore.losses import Knob
 from cl_explore.plots.style import class_look
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial, stepper
 from cl_explore.widgets.descent import Points as FreePoints
 from cl_explore.widgets.descent import move, pull
-from cl_explore.widgets.knobs import counter, dial, of
+from cl_explore.widgets.knobs import of
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Arrows, Band, Bars, Line, Points, circle
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture, ceiling
 
-EPSILONS = np.linspace(0, 0.09, 7)  # adaptation ranges whose descents are made
+EPSILONS = np.arange(7) * 15 / 1000  # adaptation ranges whose descents are made
 SHOTS = range(0, 61, 5)  # steps of a descent that are kept
 PER_CLASS, DIM, LR = 8, 16, 0.05
 PROBES = torch.cat([torch.linspace(0.02, 0.98, 49), torch.linspace(0.982, 0.998, 9)]).double()
@@ -102,7 +104,7 @@ def varcon_picture(state: State, made: Descents) -> Picture:
     """What the knobs `temperature`, `epsilon`, `classes`, `target_grad` and `step` make of the descents."""
     tau, epsilon, classes, step = (state[name] for name in ("temperature", "epsilon", "classes", "step"))
     knobs = {"temperature": tau, "epsilon": epsilon, "target_grad": state["target_grad"]}
-    place, shot = int(np.abs(EPSILONS - epsilon).argmin()), SHOTS.index(step)
+    place, shot = EPSILONS.tolist().index(epsilon), SHOTS.index(step)
     z, labels, within = made.z[place, shot], made.labels, made.within[:, shot]
     parts = {name: part.detach() for name, part in losses.varcon.parts(z, labels, **knobs).items()}
     confidence, target = parts["confidence"], parts["target"]
@@ -179,26 +181,24 @@ class VarConPanel(KnobPanel):
     made for seven ε whenever τ₁ or the number of classes changes; `step` moves through it.
 
     temperature: τ₁, 0.1 to 1.
-    epsilon: 0 to 0.09.
+    epsilon: 0, 0.015, ... to 0.09, at which the points have descended.
     classes: 3 to 10.
-    Raises: ValueError for a number out of range.
+    Raises: ValueError for another number.
     """
 
+    @takes
     def __init__(self, temperature: float = 0.2, epsilon: float = 0.06, classes: int = 6) -> None:
         varcon = losses.varcon
         knobs = {
             "temperature": dial(of(varcon, "temperature", low=0.1, high=1.0), temperature, "temperature τ₁", step=0.1),
-            "epsilon": dial(of(varcon, "epsilon", high=EPSILONS[-1]), epsilon, "adaptation range ε", EPSILONS[1]),
+            "epsilon": stepper("epsilon", EPSILONS.tolist(), epsilon, "adaptation range ε", of(varcon, "epsilon").help),
             "classes": counter(Knob("classes", 3, 10, help="in the batch: the more, the softer the target"), classes),
-            "step": counter(
-                Knob("step", SHOTS[0], SHOTS[-1], help="how far the points have descended the loss"), SHOTS[-1],
-                "descent (steps)", step=SHOTS.step,
-            ),
+            "step": stepper("step", SHOTS, SHOTS[-1], "descent (steps)", "how far the points have descended the loss"),
             "target_grad": dial(of(varcon, "target_grad"), "live"),
         }  # fmt: skip
         super().__init__(
             knobs, varcon_picture, experiment=descents, decides=("classes", "temperature", "target_grad"),
-            sweeps={"epsilon": EPSILONS, "step": SHOTS},
+            sweeps={"epsilon": EPSILONS.tolist(), "step": SHOTS},
         )  # fmt: skip
 
 

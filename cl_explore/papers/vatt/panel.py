@@ -15,7 +15,8 @@ from cl_explore.losses import Knob
 from cl_explore.papers.vatt.method import MeanCaption, MeanOfLogs, drop_tokens, one_of_bag
 from cl_explore.papers.vatt.world import ACTIONS as ACTIONS_SAID
 from cl_explore.papers.vatt.world import FEATURES, FIRST, VOCABULARY, feature_streams
-from cl_explore.widgets.knobs import counter, dial
+from cl_explore.takes import takes
+from cl_explore.widgets.controls import counter, dial, stepper
 from cl_explore.widgets.marks import Bars, Heat, Line, Mark, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
@@ -165,14 +166,14 @@ class BagPanel(KnobPanel):
     it. Raises ValueError for captions outside 1 to 9, a wrong share outside 0 to 1 or a drop rate outside 0 to .9.
     """
 
+    @takes
     def __init__(self, captions: int = 5, wrong: float = 0.8, drop: float = 0.5) -> None:
-        step = Knob("step", SHOTS[0], SHOTS[-1], help="how far the encoders are trained")
         knobs = {
             "captions": counter(Knob("captions", 1, 9, help="how many stand near a clip"), captions,
                                 "captions in the bag P"),
             "wrong": dial(Knob("wrong", 0, 1, help="of a bag, describe another clip"), wrong,
                           "share of wrong captions", 0.1),
-            "step": counter(step, SHOTS[-1], "training (steps)", step=SHOTS.step),
+            "step": stepper("step", SHOTS, SHOTS[-1], "training (steps)", "how far the encoders are trained"),
             "drop": dial(Knob("drop", 0, 0.9, help="share of tokens left out while training"), drop, "drop rate", 0.1),
         }  # fmt: skip
         super().__init__(

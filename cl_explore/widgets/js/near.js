@@ -31,7 +31,7 @@ export function neighbours({ x, width }, point) {
 export function statistics({ x, width }, rows) {
   let square = 0;
   for (let j = 0; j < width; j++) square += (rows.reduce((sum, i) => sum + x[i * width + j], 0) / rows.length) ** 2;
-  return { dispersion: 1 - square, cosine: (rows.length * square - 1) / (rows.length - 1) };
+  return { dispersion: Math.max(0, 1 - square), cosine: (rows.length * square - 1) / (rows.length - 1) };
 }
 
 const part = (column, rows) => column && Float32Array.from(rows, (i) => column[i]);
