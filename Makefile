@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 BROWSER := $(VENV)/.browser
 
 .DEFAULT_GOAL := help
-.PHONY: help lab course test test-browser notebooks docs screens lint doctor clean
+.PHONY: help lab course test test-browser notebooks docs screens gpu lint doctor clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
@@ -46,6 +46,9 @@ docs: $(INSTALLED)  ## write the pages of losses and studies, with their picture
 screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gallery.py
 	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k test_gallery
 	@$(BIN)/python docs/panels.py
+
+gpu: $(INSTALLED)  ## measure what only a GPU can tell, in ten minutes (ARGS="--budget 240", ARGS="--smoke --out FILE" without one)
+	@$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 lint: $(INSTALLED)  ## check style, types and which room imports which; the JavaScript too, where there is npm
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --no-package-lock && npm run --silent lint; \

@@ -56,13 +56,14 @@ Function = Callable[[Tensor, Tensor], Tensor]  # (z (B, V, D), labels (B,)) -> l
 
 def naive_nt_xent(z: Tensor, labels: Tensor) -> Tensor:
     x = F.normalize(z, dim=-1).flatten(0, 1)
-    logits = (x @ x.T / TEMPERATURE).masked_fill(torch.eye(len(x), dtype=torch.bool), -torch.inf)
-    return F.cross_entropy(logits, torch.arange(len(x)) ^ 1)
+    own = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    logits = (x @ x.T / TEMPERATURE).masked_fill(own, -torch.inf)
+    return F.cross_entropy(logits, torch.arange(len(x), device=x.device) ^ 1)
 
 
 def naive_supcon(z: Tensor, labels: Tensor) -> Tensor:
     x, y = F.normalize(z, dim=-1).flatten(0, 1), labels.repeat_interleave(2)
-    own = torch.eye(len(x), dtype=torch.bool)
+    own = torch.eye(len(x), dtype=torch.bool, device=x.device)
     log_p = (x @ x.T / TEMPERATURE).masked_fill(own, -torch.inf).log_softmax(1)
     positives = (y[:, None] == y) & ~own
     return -(log_p.masked_fill(~positives, 0).sum(1) / positives.sum(1)).mean()
@@ -70,14 +71,14 @@ def naive_supcon(z: Tensor, labels: Tensor) -> Tensor:
 
 def naive_clip(z: Tensor, labels: Tensor) -> Tensor:
     q, k = F.normalize(z[:, 0], dim=-1), F.normalize(z[:, 1], dim=-1)
-    target = torch.arange(len(q))
+    target = torch.arange(len(q), device=q.device)
     there, back = q @ k.T / TEMPERATURE, k @ q.T / TEMPERATURE
     return (F.cross_entropy(there, target) + F.cross_entropy(back, target)) / 2
 
 
 def naive_siglip(z: Tensor, labels: Tensor) -> Tensor:
     q, k = F.normalize(z[:, 0], dim=-1), F.normalize(z[:, 1], dim=-1)
-    sign = 2 * torch.eye(len(q)) - 1
+    sign = 2 * torch.eye(len(q), device=q.device) - 1
     return -F.logsigmoid(sign * (q @ k.T / TEMPERATURE - 10)).sum() / len(q)
 
 

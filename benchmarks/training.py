@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +51,8 @@ ON_GPU = [
 ]
 
 
-def measure(case: Case, device: str, steps: int, turns: int) -> dict[str, float]:
-    """Images per second, joined over all processes, of loop, bare and parts; and the two costs."""
+def begin(case: Case, device: str) -> train.Loop:
+    """A loop over noise that never ends, of which no step is taken yet."""
     generator = torch.Generator().manual_seed(SEED)
     x = torch.randint(0, 256, (20 * case.batch_size, *case.shape), generator=generator, dtype=torch.uint8)
     labels = torch.arange(len(x)) % 10
@@ -61,12 +61,15 @@ def measure(case: Case, device: str, steps: int, turns: int) -> dict[str, float]
     encoder = case.encoder()
     head = nn.projection_head(encoder.out_features, 128, 128)
     method = methods.JointEmbedding(encoder, head, "nt_xent", case.augment)
-    loop = train.Loop(
+    return train.Loop(
         method, dataset, epochs=10_000, batch_size=case.batch_size, snapshots=0, device=device, **case.options
     )
-    going = iter(loop)
-    next(going)
-    timed = {"loop": lambda: next(going), **parts(loop, method, loop.dataset, case.batch_size)}
+
+
+def measure(loop: train.Loop, going: Iterator[train.Progress], steps: int, turns: int) -> dict[str, float]:
+    """Images per second, joined over all processes, of loop, bare and parts; and the two costs."""
+    size = loop.settings.batch_size
+    timed = {"loop": lambda: next(going), **parts(loop, loop.method, loop.dataset, size)}
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(turns + 1):
         for name, call in timed.items():
@@ -75,10 +78,9 @@ def measure(case: Case, device: str, steps: int, turns: int) -> dict[str, float]
                 call()
             if turn:  # the first one warms up
                 seconds[name].append((now(loop.fabric.device) - start) / steps)
-    going.close()
     rest = [sum(each) for each in zip(*(seconds[name] for name in ("augmentation", "loss", "optimiser")), strict=True)]
     pairs = list(zip(seconds["loop"], seconds["bare"], rest, strict=True))
-    rates = {name: case.batch_size / statistics.median(times) for name, times in seconds.items()}
+    rates = {name: size / statistics.median(times) for name, times in seconds.items()}
     return {
         **rates,
         "cost": statistics.median(whole / bare - 1 for whole, bare, _ in pairs),
@@ -129,7 +131,11 @@ def main() -> None:
     steps, turns = (2, 2) if options.quick else (10, 15)
     results = []
     for case in ON_GPU if options.device == "cuda" else ON_CPU:
-        found = measure(case, options.device, steps, turns)
+        loop = begin(case, options.device)
+        going = iter(loop)
+        next(going)
+        found = measure(loop, going, steps, turns)
+        going.close()
         results.append({"case": case.title, "batch_size": case.batch_size, **found})
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return
