@@ -6,6 +6,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import distances
 
 
 def _weights(logits: Tensor, weight_grad: str) -> Tensor:
@@ -62,8 +63,7 @@ def cacr(
     """
     samples, views, _ = z.shape
     x = z.flatten(0, 1)
-    norms = x.square().sum(1)
-    cost = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0).view(samples, views, samples, views).transpose(2, 3)
+    cost = distances(x, squared=True).view(samples, views, samples, views).transpose(2, 3)
     own_view = torch.eye(views, dtype=torch.bool, device=z.device)
     own_sample = torch.eye(samples, dtype=torch.bool, device=z.device)[:, None, None]
     far, near = (tau.expand(len(x)).view(samples, views, 1) for tau in (tau_pos, tau_neg))

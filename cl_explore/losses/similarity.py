@@ -149,16 +149,27 @@ def view_agreement(x: Tensor, z: Tensor) -> Tensor:
 
 
 def distances(x: Tensor, squared: bool) -> Tensor:
-    """Distances (or their squares) between all rows of x (N, D), as (N, N); 0 with gradient 0 where two coincide."""
-    norms = x.square().sum(1)
-    square = (norms[:, None] + norms - 2 * x @ x.T).clamp(min=0)
+    """Distances (or their squares) between all rows of x (N, D), as (N, N); 0 with gradient 0 where two coincide.
+
+    A square is the small difference of large numbers where points are near each other or far from the origin: they are
+    centred and, on devices that know float64, multiplied in it. Differences of all pairs would be N^2 D numbers.
+    """
+    wide = x if x.device.type == "mps" else x.double()
+    wide = wide - wide.detach().mean(0)
+    products = wide @ wide.T
+    norms = products.diagonal()
+    square = (norms[:, None] + norms - 2 * products).clamp(min=0)
     # The root's derivative is infinite at 0: coinciding points get distance and gradient 0 instead. NaN stays NaN.
-    return square if squared else torch.where(square != 0, square, 1).sqrt() * (square != 0)
+    found = square if squared else torch.where(square != 0, square, 1).sqrt() * (square != 0)
+    return found.to(x.dtype)
 
 
 def as_products(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """a (N, D) and b (M, D) with one column more, so that a_i . b_j is -|a_i - b_j|^2 / 2 but for a constant of row i.
 
-    What does not depend on j leaves every ratio of exponentials over j, so distances need no table of their own.
+    What does not depend on j leaves every ratio of exponentials over j, so distances need no table of their own. Both
+    are centred on b, which changes no distance: far from the origin a square would be all rounding.
     """
+    centre = b.detach().mean(0)
+    a, b = a - centre, b - centre
     return F.pad(a, (0, 1), value=1.0), torch.cat([b, -b.square().sum(1, keepdim=True) / 2], 1)

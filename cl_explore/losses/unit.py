@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
+LEAST = 1e-12
+"""A row no longer than that is 0: it has no direction."""
+
 
 def transformed() -> bool:
     """Whether a compiler, a transform of `torch.func` or a forward derivative is at work, which take plain formulas."""
@@ -15,13 +18,13 @@ def transformed() -> bool:
     )
 
 
-def _largest(x: Tensor) -> Tensor:
-    """The largest entry of each row of x (..., D), by which it is divided before its entries are squared.
+def _shrunk(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x / m and m (..., 1), the largest entry of each row of x (..., D): squared, entries from 1e19 on are infinite.
 
-    At least 1e-12; of a row of zeros the largest number there is, by which its gradient becomes 0.
+    Of a row of entries below 1e-12, which counts as zeros, m is the largest number there is: its gradient becomes 0.
     """
-    largest = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
-    return F.threshold(largest, 0, torch.finfo(x.dtype).max).clamp(min=1e-12)
+    largest = F.threshold(x.abs().amax(-1, keepdim=True), LEAST, torch.finfo(x.dtype).max).detach()
+    return x / largest, largest
 
 
 class _Unit(torch.autograd.Function):
@@ -29,11 +32,17 @@ class _Unit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        largest = _largest(x)
-        unit = x / largest
-        norm = torch.linalg.vector_norm(unit, dim=-1, keepdim=True).clamp_(min=1)
-        unit.div_(norm)
-        norm.mul_(largest).clamp_(max=torch.finfo(x.dtype).max)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        if (
+            x.device.type == "cpu" and norm.amax() < torch.inf
+        ):  # a GPU would wait for the answer, so it takes no shortcut
+            norm = F.threshold_(norm, LEAST, torch.finfo(x.dtype).max)
+            unit = x / norm
+        else:
+            unit, largest = _shrunk(x)
+            norm = torch.linalg.vector_norm(unit, dim=-1, keepdim=True).clamp_(min=1)
+            unit.div_(norm)
+            norm.mul_(largest)
         ctx.save_for_backward(unit, norm)
         ctx.set_materialize_grads(False)  # that of the length is 0 unless the derivative is itself differentiated
         return unit, norm
@@ -57,6 +66,5 @@ def unit(x: Tensor) -> Tensor:
     """
     if not transformed():
         return _Unit.apply(x)[0]
-    largest = _largest(x).detach()
-    x = x / largest
+    x, _ = _shrunk(x)
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1)
