@@ -1,6 +1,7 @@
 """The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard` and `doctor`."""
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -91,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     doctor_parser.set_defaults(run=doctor)
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what an output cannot show is a ? there, and ends no run
+            stream.reconfigure(errors="replace")
     options, rest = parser.parse_known_args(arguments)
     options.line = "cl-explore " + " ".join(sys.argv[1:] if arguments is None else arguments)
     if rest and options.command != "lab":
@@ -161,12 +165,13 @@ def study(options: argparse.Namespace, rest: list[str]) -> int:
     (record,) = records.run(
         [chosen], options.preset, seeds=options.seeds, jobs=options.jobs, command=options.line, changes=changes
     )
+    written = records.write(record, options.out)
     picture = options.out / f"{options.slug}.png"
     figures.save(chosen.draw, record["rows"], picture)
     for table in page.tables(record):
         print(f"{table.to_string()}\n")
     print("\n".join(map(page.line, record["verdicts"])))
-    print(f"\n{records.write(record, options.out)} and {picture}")
+    print(f"\n{written} and {picture}")
     return 0
 
 

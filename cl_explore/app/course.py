@@ -93,9 +93,9 @@ def run(
     """Execute notebooks, `jobs` at a time, with parameters such as preset="smoke", seed=0.
 
     Each is written to `out` as .ipynb and .html, whole or up to the cell that failed, and `index.html` lists them all.
-    `report` is called with one line as each ends. A notebook that fails stops no other. Before anything runs,
-    ValueError is raised for jobs < 1 and for parameters that a notebook does not declare, FileNotFoundError for a
-    notebook that is missing.
+    `report` is called with one line as each ends. A notebook that fails, or that the disk does not take, stops no
+    other. Before anything runs, ValueError is raised for jobs < 1 and for parameters that a notebook does not declare,
+    FileNotFoundError for a notebook that is missing.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -120,7 +120,10 @@ def run(
                 kernel.kill()
             raise
     ordered = [results[notebook.stem] for notebook in notebooks]
-    (out / "index.html").write_text(index_page(ordered, parameters), encoding="utf-8")
+    try:
+        write(out / "index.html", index_page(ordered, parameters))
+    except OSError as failure:
+        report(f"{out / 'index.html'} could not be written: {failure}")
     return ordered
 
 
@@ -149,11 +152,24 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int]) -> R
     except Exception as failure:  # a kernel that died, a cell that timed out: the notebook failed, the others go on
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - start
-    done = nbformat.read(target if target.exists() else notebook, as_version=4)
+    try:
+        done = nbformat.read(target if target.exists() else notebook, as_version=4)
+        place = failing_cell(done)
+    except (OSError, ValueError) as failure:  # a disk that was full
+        done, place = nbformat.read(notebook, as_version=4), f"writing {target.name}"
+        error = error or f"{type(failure).__name__}: {failure}"
     if error is not None:
-        error = f"{failing_cell(done)}\n{error}"
-    target.with_suffix(".html").write_text(page(done, notebook.stem), encoding="utf-8")
+        error = f"{place}\n{error}"
+    try:
+        write(target.with_suffix(".html"), page(done, notebook.stem))
+    except OSError as failure:
+        error = error or f"writing its page\n{type(failure).__name__}: {failure}"
     return Result(notebook.stem, title(done, notebook.stem), seconds, error)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page; signs that no encoding has, of odd file names, become question marks."""
+    path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def failing_cell(notebook: NotebookNode) -> str:
@@ -175,7 +191,8 @@ def title(notebook: NotebookNode, name: str) -> str:
 def line(result: Result) -> str:
     """One line for a notebook that passed; the cell and the error on lines of their own for one that failed."""
     state = "passed" if result.error is None else f"FAILED in {result.error}".replace("\n", "\n    ")
-    return f"{result.name:<32} {result.seconds:6.1f} s  {state}"
+    text = f"{result.name:<32} {result.seconds:6.1f} s  {state}"
+    return text.encode(errors="replace").decode()  # some file names hold signs that cannot be printed
 
 
 def summary(results: Sequence[Result]) -> str:

@@ -78,7 +78,7 @@ class Loss:
         self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
         self.min_views, self.max_views, self.raw = min_views, max_views, raw
         self._function = function
-        self._signature = inspect.signature(function)
+        self._signature = inspect.signature(function, eval_str=True)
         p = self._signature.parameters
         parameters = p.values()
         tensors = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -93,6 +93,10 @@ class Loss:
         )
         self.__signature__ = inspect.Signature([*parameters, *shared], return_annotation=Tensor)
         self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+        if strange := [
+            each.name for each in knobs if isinstance(each, Knob) and p[each.name].annotation not in READERS
+        ]:
+            raise TypeError(f"{self.name}: knob {strange[0]} must be annotated as a Scalar, float or int")
         self._readers = [(knob, READERS[p[knob.name].annotation] if isinstance(knob, Knob) else None) for knob in knobs]
 
     @property
@@ -141,7 +145,11 @@ class Loss:
         return collapsed, perfect
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.name,)  # pickled by name: the function behind a declaration is not what its name holds
+        """By name, or by value for a reader's own: another process has not declared it."""
+        if self.__module__.startswith("cl_explore."):
+            return get, (self.name,)
+        names = ("title", "paper", "family", "formula", "knobs", "min_views", "max_views", "raw")
+        return _restored, (self._function, {name: getattr(self, name) for name in names})
 
     def __repr__(self) -> str:
         return f"<Loss {self.name}{self._signature}>"
@@ -240,8 +248,8 @@ def loss(
     they are (see `Loss.parts`). Its positional parameters are tensors of the notation of the house, its keyword-only
     ones are knobs. What the signature calls a knob is what the function gets:
 
-    - `Scalar`: a tensor of the dtype and device of the first argument, (N,) if the knob is `per_anchor` and given so,
-      else of no dimension. A tensor of the caller's keeps its gradient.
+    - `Scalar`, or nothing: a tensor of the dtype and device of the first argument, (N,) if the knob is `per_anchor`
+      and given so, else of no dimension. A tensor of the caller's keeps its gradient.
     - `float` or `int` (rounded): a Python number. A tensor is refused.
     - `str`: an option of a `Choice`.
 
@@ -265,10 +273,17 @@ def loss(
             max_views=max_views,
             raw=raw,
         )
+        function.__qualname__ += "._function"  # where pickle finds it, as its name holds the declaration
         catalogue[declared.name] = declared
         return declared
 
     return declare
+
+
+def _restored(function: Callable[..., Tensor | Parts], declaration: dict[str, Any]) -> Loss:
+    """A pickled loss of a reader's own; the catalogue stays as it is."""
+    known = catalogue.get(function.__name__)
+    return known if known is not None and known._function is function else Loss(function, **declaration)
 
 
 def get(name: str | Loss) -> Loss:

@@ -1,5 +1,6 @@
 """What can be turned on a loss, a number or a switch: what is legal, and in which form it reaches the formula."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,5 +99,10 @@ def as_whole_number(name: str, value: float | Tensor, like: Tensor) -> int:
     return round(as_number(name, value, like))
 
 
-READERS: dict[Any, Callable[..., Any]] = {Scalar: as_tensor, float: as_number, int: as_whole_number}
+READERS: dict[Any, Callable[..., Any]] = {
+    Scalar: as_tensor,
+    inspect.Parameter.empty: as_tensor,
+    float: as_number,
+    int: as_whole_number,
+}
 """What the annotation of a knob in the signature of a loss makes of the value it is called with."""

@@ -14,6 +14,7 @@ import torch
 from joblib import Parallel, cpu_count, delayed
 from tqdm.auto import tqdm
 
+from cl_explore import losses
 from cl_explore.train.run import Run
 
 Train = Callable[..., Run]
@@ -61,9 +62,9 @@ def sweep(
     """Call `train(**point)` for every combination of the values in `grid`, `jobs` at a time, and return all runs.
 
     `train` builds a method from the arguments, calls `fit` (with progress=False) and returns its Run; it may be
-    defined in a notebook. Runs are kept by the store of `fit`: a second sweep only trains what is missing. A point
-    that fails is reported with its error, and the others go on. An interrupt stops the workers; what has finished is
-    in the store. `on_result` is called here, with each Result as it comes.
+    defined in a notebook, and so may its losses. Runs are kept by the store of `fit`: a second sweep only trains what
+    is missing. A point that fails is reported with its error, and the others go on. An interrupt stops the workers;
+    what has finished is in the store. `on_result` is called here, with each Result as it comes.
 
     "joblib": processes of this machine, which share its cores; jobs=1 works in this process. "ray": a Ray cluster,
     that of the environment variable RAY_ADDRESS, else one on this machine; cores and GPUs are shared out among `jobs`.
@@ -113,7 +114,15 @@ def _points(train: Train, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, A
     return points
 
 
-def _attempt(train: Train, place: int, point: dict[str, Any], threads: int | None = None) -> Outcome:
+def _own_losses() -> dict[str, losses.Loss]:
+    """The losses that a reader declared, which another process does not have."""
+    return {name: loss for name, loss in losses.catalogue.items() if not loss.__module__.startswith("cl_explore.")}
+
+
+def _attempt(
+    train: Train, place: int, point: dict[str, Any], own: dict[str, losses.Loss], threads: int | None = None
+) -> Outcome:
+    losses.catalogue.update(own)
     if threads:
         torch.set_num_threads(min(threads, torch.get_num_threads()))
     try:
@@ -126,10 +135,10 @@ def _attempt(train: Train, place: int, point: dict[str, Any], threads: int | Non
 
 
 def _with_joblib(train: Train, points: list[dict[str, Any]], jobs: int) -> Outcomes:
-    threads = max(1, cpu_count() // jobs)
+    threads, own = max(1, cpu_count() // jobs), _own_losses()
 
     def outcomes(some: dict[int, dict[str, Any]]) -> Outcomes:
-        calls = [delayed(_attempt)(train, place, point, threads) for place, point in some.items()]
+        calls = [delayed(_attempt)(train, place, point, own, threads) for place, point in some.items()]
         try:
             yield from Parallel(jobs, backend="loky", return_as="generator_unordered", batch_size=1)(calls)
         except pickle.PicklingError as error:
@@ -162,12 +171,12 @@ def _with_ray(train: Train, points: list[dict[str, Any]], jobs: int) -> Outcomes
         cluster = ray.cluster_resources()
         cores, gpus = max(1, int(cluster["CPU"]) // jobs), min(1, cluster.get("GPU", 0) / jobs)
         attempt = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=1)(_attempt)
-        sent = ray.put(train)
+        sent, own = ray.put(train), ray.put(_own_losses())
         waiting = list(enumerate(points))[::-1]
         while waiting or running:
             while waiting and len(running) < jobs:
                 place, point = waiting.pop()
-                running[attempt.remote(sent, place, point)] = place
+                running[attempt.remote(sent, place, point, own)] = place
             (done,), _ = ray.wait(list(running), num_returns=1)
             place = running.pop(done)
             try:

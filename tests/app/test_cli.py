@@ -1,5 +1,6 @@
 """The command line: fast help, exit codes, and what each command is handed."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -254,3 +255,27 @@ def test_doctor_lists_every_data_set_and_how_to_get_it(tmp_path: Path, monkeypat
     assert marks["imagenet"] == (doctor.OK, f"data set imagenet: {tmp_path / 'imagenet'}"), "found, and not decoded"
     assert marks["cifar10"][0] == doctor.LACKING
     assert "load('cifar10', download=True)" in marks["cifar10"][1]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_an_output_that_lacks_a_sign_ends_no_study(
+    handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding=encoding))
+    monkeypatch.setattr("cl_explore.claims.figures.save", lambda draw, rows, path: path.write_bytes(b"picture"))
+    assert cli.main(["study", STUDIES[0], "--out", str(tmp_path)]) == 0
+    sys.stdout.flush()
+    assert b"new against 1: ?1 [?2, +0]" in shown.getvalue()
+
+
+def test_the_record_is_written_before_anything_is_shown(
+    handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cl_explore.claims.figures.save", full)
+    with pytest.raises(OSError, match="No space left"):
+        cli.main(["study", STUDIES[0], "--out", str(tmp_path)])
+    assert (tmp_path / "toy.json").exists()

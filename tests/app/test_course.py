@@ -156,3 +156,38 @@ def test_links_between_notebooks_lead_to_pages() -> None:
     html = course.page(new_notebook(cells=cells), "links")
     assert 'href="01_next.html"' in html
     assert 'href="https://host/01_next.ipynb"' in html
+
+
+def test_what_the_disk_does_not_take_or_no_encoding_has_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def execute(source: str, target: str, **_: object) -> None:
+        if "large" in source:
+            Path(target).write_text('{"cells": [', encoding="utf-8")
+            raise OSError(28, "No space left on device")
+        Path(target).write_bytes(Path(source).read_bytes())
+
+    really = Path.write_text
+
+    def full(path: Path, text: str, *more: object, **named: object) -> int:
+        if path.name in ("01_page.html", "index.html"):
+            raise OSError(28, "No space left on device")
+        return really(path, text, *more, **named)  # type: ignore[arg-type]
+
+    names = ("00_large", "01_page", "02_odd_\udce9", "03_small")
+    plain = write_notebook(tmp_path / "plain.ipynb", "print(seed)")
+    notebooks = [tmp_path / f"{name}.ipynb" for name in names]
+    for notebook in notebooks:
+        notebook.write_bytes(plain.read_bytes())
+    monkeypatch.setattr(course.papermill, "execute_notebook", execute)
+    monkeypatch.setattr(course, "check", lambda *_: None)
+    results = course.run(notebooks, tmp_path / "out", jobs=1, seed=0)
+    assert [result.error and result.error.splitlines() for result in results] == [
+        ["writing 00_large.ipynb", "OSError: [Errno 28] No space left on device"], None, None, None,
+    ]  # fmt: skip
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert all(name in index for name in ("00_large", "02_odd_?.html", "03_small", "No space left on device"))
+    monkeypatch.setattr(Path, "write_text", full)
+    results = course.run(notebooks[1:], tmp_path / "out", jobs=1, seed=0)
+    assert [bool(result.error) for result in results] == [True, False, False]
+    assert "index.html could not be written: [Errno 28]" in capsys.readouterr().out

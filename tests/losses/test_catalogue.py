@@ -1,18 +1,20 @@
 """A declared loss: its parts and reductions, what it says of itself, how it is found and called on views."""
 
+import copy
 import inspect
 import pickle
 import re
 import runpy
 from pathlib import Path
 
+import cloudpickle
 import pytest
 import torch
 from proofs import GOLDEN as FILES
 from roles import batch, given, options
 
 from cl_explore import losses
-from cl_explore.losses import Choice, Loss
+from cl_explore.losses import Choice, Knob, Loss
 
 HERE = Path(__file__).parent
 every_loss = pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
@@ -108,3 +110,26 @@ def test_a_loss_is_declared_with_all_its_knobs() -> None:
 def test_the_arguments_of_a_call_are_written_out_when_it_fails() -> None:
     with pytest.raises(TypeError, match=re.escape("it is called as nt_xent(z")):
         losses.nt_xent(temperature=0.1)
+
+
+def test_a_loss_of_ones_own_may_leave_its_knobs_unannotated_and_is_pickled_by_value() -> None:
+    declare = losses.loss(title="t", paper="p", family="f", formula="x", knobs=[Knob("scale", 0.1, 1.0)])
+
+    def own(z, *, scale=0.5):  # type: ignore[no-untyped-def]
+        return scale * z.flatten(0, 1).sum(1)
+
+    try:
+        mine, z = declare(own), torch.ones(2, 1, 4)
+        assert mine(z) == 0.5 * mine(z, scale=1.0) == 1.0
+        assert copy.deepcopy(mine) is mine
+        sent = cloudpickle.loads(cloudpickle.dumps(mine))
+        assert losses.catalogue["own"] is mine
+        assert (sent(z), sent.name, sent.knobs) == (mine(z), "own", mine.knobs)
+    finally:
+        losses.catalogue.pop("own", None)
+
+    def strange(z, *, scale: list = 0.5):  # type: ignore[no-untyped-def, type-arg, assignment]
+        return z
+
+    with pytest.raises(TypeError, match="strange: knob scale must be annotated as a Scalar, float or int"):
+        declare(strange)

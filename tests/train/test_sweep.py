@@ -196,3 +196,46 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_is_finished(tmp_path):
         alive = [process for process in alive if os.path.exists(f"/proc/{process}")]
         time.sleep(0.05)
     assert not alive
+
+
+OWN = """
+import sys
+import torch
+from cl_explore import data, losses, methods, nn, train, views
+
+SCALE = float(sys.argv[2])
+
+knobs = [losses.Knob("temperature", 0.1, 1.0)]
+
+@losses.loss(title="Mine", paper="own", family="own", formula="x", knobs=knobs, min_views=2)
+def mine(z, *, temperature=0.5):
+    return SCALE * losses.nt_xent.parts(z, temperature=temperature)["loss"]
+
+def fit(temperature, loss=mine):
+    torch.manual_seed(0)
+    parts = nn.MLP([6, 8]), nn.projection_head(8, 8, 4)
+    method = methods.JointEmbedding(*parts, loss, views.VectorViews(), temperature=temperature)
+    toy = data.from_arrays(torch.ones(20, 6).cumsum(0))
+    return train.fit(method, toy, epochs=1, batch_size=10, progress=False, store=sys.argv[1], device="cpu")
+
+grid = {"temperature": [0.2, 0.5]}
+for jobs in (1, 2, 2):
+    by_object = train.sweep(fit, grid, jobs=jobs, progress=False)
+    by_name = train.sweep(lambda **point: fit(**point, loss="mine"), grid, jobs=jobs, progress=False)
+    for run in (*by_object.runs, *by_name.runs):
+        print(run.cached, run.history["loss"].iloc[-1])
+    SCALE = 2 * SCALE
+    assert losses.catalogue["mine"] is mine
+"""
+
+
+def test_a_loss_of_ones_own_is_swept_in_other_processes_as_it_is_now(tmp_path):
+    (tmp_path / "script.py").write_text(OWN, encoding="utf-8")
+    line = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "store"), "1"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = [float(row.split()[1]) for row in done.stdout.splitlines()]
+    expected = [scale * found[place] for scale in (1, 2, 4) for place in (0, 1, 0, 1)]
+    torch.testing.assert_close(found, expected, rtol=0.2, atol=0)  # a scaled loss trains a little otherwise
+    again = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    assert {row.split()[0] for row in again.stdout.splitlines()} == {"True"}, "runs of other processes are found"
