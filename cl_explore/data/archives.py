@@ -7,7 +7,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -49,8 +49,8 @@ def pictures_in(path: Path, inside: str = "") -> Pictures:
                 yield name, partial(opened, place / raw[name])
 
         return Pictures(str(place), os.path.realpath(place), _digest(version), lambda: marks, read)
-    # what is a tar may hold a zip at its end, and is then both
-    as_tar = tarfile.is_tarfile(path) or not zipfile.is_zipfile(path)
+    with _whole(path):  # what is a tar may hold a zip at its end, and is then both
+        as_tar = tarfile.is_tarfile(path) or not zipfile.is_zipfile(path)
     version = _mark(path.stat())
 
     def list_archive() -> dict[str, str]:
@@ -212,6 +212,8 @@ def _list_tar(path: Path) -> Iterator[Member]:
                 yield Member(entry.name, None, entry.linkname)
             elif not entry.isdir():
                 yield Member(entry.name, entry.offset if entry.isfile() else None)
+        while tar.fileobj is not None and tar.fileobj.read(2**20):  # what packs it has its check sum at its end
+            pass
 
 
 def _read_tar(path: Path, wanted: dict[str, int]) -> Iterator[tuple[str, Open]]:
@@ -236,6 +238,9 @@ def _list_zip(path: Path) -> Iterator[Member]:
                 link = ".." if outside else posixpath.join(posixpath.dirname(entry.filename), target)
                 yield Member(entry.filename, None, link)
             else:
+                if posixpath.splitext(entry.filename)[1].lower() not in SUFFIXES:
+                    with suppress(RuntimeError), archive.open(entry):
+                        pass  # compares both names that an archive has of it, lest damage hides an image
                 yield Member(entry.filename, place)
 
 

@@ -125,12 +125,13 @@ def cache() -> Path:
 def _kept(folder: Path) -> Kept | None:
     """What is in a folder of the cache; None if there is none, or its parts do not fit each other."""
     try:
-        marks = json.loads((folder / "marks.json").read_text())
+        digest, _, text = (folder / "marks.json").read_text().partition("\n")
+        marks: dict[str, str] = json.loads(text) if digest == hashlib.sha256(text.encode()).hexdigest() else {}
         images = np.lib.format.open_memmap(folder / "images.npy", mode="c")
         written = np.fromfile(folder / "written.bin", np.uint8)
     except Exception:  # a damaged file can raise anything
         return None
-    fit = isinstance(marks, dict) and images.dtype == np.uint8 and images.ndim == 4 and images.flags.c_contiguous
+    fit = images.dtype == np.uint8 and images.ndim == 4 and images.flags.c_contiguous
     return Kept(images, marks, written) if fit and len(images) == len(marks) == len(written) else None
 
 
@@ -222,7 +223,8 @@ def _begun(part: Path, marks: dict[str, str], shape: tuple[int, ...], where: str
             "larger folder in CL_EXPLORE_DATA, or choose a smaller size"
         )
     part.mkdir()
-    (part / "marks.json").write_text(json.dumps(marks))
+    text = json.dumps(marks)
+    (part / "marks.json").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
     (part / "written.bin").write_bytes(bytes(len(marks)))
     with (part / "images.npy").open("wb") as out:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(marks), *shape)}

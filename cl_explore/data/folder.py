@@ -36,8 +36,9 @@ def from_folder(
     ranges of values that are not read, folders not in class_names, and unequal sizes.
     """
     path = Path(path).expanduser().absolute()
-    if not path.exists():
-        raise FileNotFoundError(f"path must be a folder or an archive of images, but {path} does not exist")
+    if not (path.is_dir() or path.is_file()):
+        state = "is neither" if path.exists() else "does not exist"
+        raise FileNotFoundError(f"path must be a folder or an archive of images, but {path} {state}")
     images, names = decoded(pictures_in(path, inside), channels, size)
     folders = [file.split("/")[:-1] for file in names]
     given = [_composed(folder) for folder in class_names or ()]

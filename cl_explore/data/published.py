@@ -56,7 +56,7 @@ class Published:
         """The first layout that is complete and its folder; FileNotFoundError says what was looked for, and where."""
         for place in self._places():
             for layout in self.layouts:
-                if all((place / file).exists() for file in layout.files[split]):
+                if all(_there(place / file) for file in layout.files[split]):
                     return layout, place
         raise FileNotFoundError(self._missing(split))
 
@@ -98,13 +98,18 @@ class Published:
             halves = [
                 f"has {' and '.join(there)} but not {' and '.join(sorted(set(files) - set(there)))}"
                 for files in (layout.files[split] for layout in self.layouts)
-                if (there := [file for file in files if (place / file).exists()])
+                if (there := [file for file in files if _there(place / file)])
             ]
             lines.append(f"  {place}: {'; '.join(halves) or ('none of these' if place.is_dir() else 'no such folder')}")
         ways = [f"put them into one of these folders ({self.folders[0]!r} in ./data or in $CL_EXPLORE_DATA)"]
         if self.downloads:
             ways.append(f"allow the download: load({self.name!r}, {split!r}, download=True)")
         return "\n".join([*lines, f"To get it: {'; or '.join([*ways, self.advice] if self.advice else ways)}"])
+
+
+def _there(path: Path) -> bool:
+    """Whether it can be read from its start to its end: a pipe would wait for somebody."""
+    return path.is_file() or path.is_dir()
 
 
 def roots() -> list[Path]:

@@ -142,6 +142,63 @@ def test_pickles_of_anything_else_are_refused(batches: Path, content: bytes, fou
     assert not Path("executed").exists()
 
 
+class Crafted:
+    """Pickles as an array of the given type, shape and contents, whatever NumPy would make of these."""
+
+    def __init__(self, kind: str, shape: object, content: object) -> None:
+        self.state = (1, shape, np.dtype(kind), False, content)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        rebuild, arguments, _ = np.empty(0, np.uint8).__reduce__()
+        return rebuild, arguments, self.state
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        Crafted("O", (2, 3072), b"A" * 8 * 2 * 3072),
+        Crafted("O", (2, 3072), [0] * 2 * 3072),
+        Crafted("u1", (2, 3072), b"short"),
+        Crafted("u1", (2**40, 3072), b"x" * 2 * 3072),
+        Crafted("u1", (-1, 3072), b"x" * 5),
+        Crafted("u1", (2, 32, 96), b"x" * 2 * 3072),
+        Crafted("f4", (2, 3072), b"x" * 4 * 2 * 3072),
+        [[0] * 3072] * 2,
+        None,
+    ],
+    ids=["objects of bytes", "objects", "short", "long", "negative", "other axes", "floats", "lists", "nothing"],
+)
+def test_an_array_is_read_as_bytes_and_never_rebuilt(batches: Path, array: object) -> None:
+    crafted = pickled({"data": array, "labels": [1, 2]})
+    (batches / "cifar-10-batches-py" / "data_batch_2").write_bytes(crafted)
+    with pytest.raises(ValueError, match=r"data_batch_2 (must hold data, an array of bytes|is damaged)"):
+        data.load("cifar10")
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [([1], "2 labels, got 1"), ([1, 2, 3], "2 labels, got 3"), ([1, 10], r"labels in \[0, 10\)"),
+     ([1, -1], "labels in"),
+     ([1, None], "labels in"), ([1, [2]], "labels in"), ([1, 2**70], "labels in"), ("12", "labels in")],
+)  # fmt: skip
+def test_labels_are_counted_in_each_file(batches: Path, labels: object, found: str) -> None:
+    content = pickled({"data": np.zeros((2, 3072), np.uint8), "labels": labels})
+    (batches / "cifar-10-batches-py" / "data_batch_2").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"data_batch_2 must hold {found}"):
+        data.load("cifar10")
+
+
+def test_a_pickle_cannot_ask_for_memory_that_it_does_not_fill(batches: Path) -> None:
+    for content in (
+        b"\x80\x02}r\xff\xff\xff\xff.",
+        b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f.",
+        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x0f.",
+    ):
+        (batches / "cifar-10-batches-py" / "data_batch_2").write_bytes(content)
+        with pytest.raises(ValueError, match="data_batch_2 is damaged or not a CIFAR file"):
+            data.load("cifar10")
+
+
 def test_a_truncated_or_short_batch_is_refused(batches: Path) -> None:
     second = batches / "cifar-10-batches-py" / "data_batch_2"
     second.write_bytes(second.read_bytes()[:-1000])

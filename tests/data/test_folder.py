@@ -123,6 +123,69 @@ def test_an_interrupted_decoding_goes_on_where_it_stopped(
     assert not list(decoded.cache().glob("*.part"))
 
 
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all images that are decoded from now on."""
+    pixels, names = decoded._pixels, []
+    monkeypatch.setattr(decoded, "_pixels", lambda o, name, *rest: names.append(name) or pixels(o, name, *rest))
+    return names
+
+
+def test_only_what_changed_is_decoded_again(pets: Path, picture: Picture, opened: list[str]) -> None:
+    from_folder(pets)
+    opened.clear()
+    (pets / "README.txt").write_text("of no account")
+    (pets / "cat" / "2.png").unlink()
+    assert values(from_folder(pets).x) == [10, 30, 40, 50]
+    assert opened == []
+    (pets / "cat" / "2.png").write_bytes(picture(21))
+    (pets / "dog" / "a.jpeg").write_bytes(picture(41))
+    assert values(from_folder(pets).x) == [10, 21, 30, 41, 50]
+    assert set(opened) == {"cat/2.png", "dog/a.jpeg"}
+    assert len(list(decoded.cache().glob("pets-*/images.npy"))) == 1, "earlier versions are gone"
+    for file in pets.rglob("*.*"):
+        if file.is_file():
+            file.write_bytes(picture(7, 4, 4))
+    assert from_folder(pets).x.shape == (5, 3, 4, 4), "those of another size are not used"
+
+
+def test_a_damaged_image_costs_no_other(pets: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "CHUNK", 2)
+    (pets / "dog" / "b.JPG").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"b.JPG cannot be read"):
+        from_folder(pets)
+    (pets / "dog" / "b.JPG").unlink()
+    opened.clear()
+    assert values(from_folder(pets).x) == [10, 20, 30, 40]
+    assert opened == []
+    assert not list(decoded.cache().glob("*.part")), "what was begun is gone too"
+
+
+def test_sizes_and_sources_of_one_name_are_apart(pets: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, calls = decoded._pixels, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return pixels(*arguments)
+
+    monkeypatch.setattr(decoded, "CHUNK", 1)
+    monkeypatch.setattr(decoded, "_pixels", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        from_folder(pets, size=4)
+    monkeypatch.setattr(decoded, "_pixels", pixels)
+    assert values(from_folder(pets, size=6).x) == [10, 20, 30, 40, 50]
+    twin = pets.parent / "other" / "pets"
+    for place, value in ((pets / "a", 1), (twin / "a", 2)):
+        place.mkdir(parents=True)
+        (place / "0.bmp").write_bytes(picture(value, kind="bmp"))
+        os.utime(place / "0.bmp", ns=(0, 0))  # as reproducible archives unpack
+    shutil.rmtree(pets / "cat")
+    shutil.rmtree(pets / "dog")
+    assert (values(from_folder(pets).x), values(from_folder(twin).x)) == ([1], [2])
+
+
 def test_two_at_once_decode_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decode, calls = decoded._decode, []
 

@@ -75,9 +75,10 @@ def test_found_in_all_usual_folders_packed_or_not(five: Path, name: str, place: 
         (b"", "got 0 bytes"),
         (idx((4, 28, 28)), "got 3152 bytes that start with 00 00 08 03 00 00 00 04"),
         (gzip.compress(gzip.decompress(idx((5, 28, 28)))[:-1]), "got 3935 bytes that start with 00 00 08 03"),
+        (idx((3000, 28, 28)), "got 3937 bytes that start with 00 00 08 03 00 00 0b b8"),
         (idx((5,)), "got 13 bytes that start with 00 00 08 01"),
     ],
-    ids=["truncated", "a web page", "empty", "other count", "a byte missing", "other file"],
+    ids=["truncated", "a web page", "empty", "other count", "a byte missing", "a bomb", "other file"],
 )
 def test_damaged_files_are_named(five: Path, content: bytes, found: str) -> None:
     (five / IMAGES).write_bytes(content)

@@ -118,3 +118,13 @@ def test_a_broken_write_leaves_no_file(publisher: tuple[Path, str], own: Path, m
     with pytest.raises(OSError, match="no space left"):
         offered(publisher).load("test", download=True)
     assert list((own / "lengths").iterdir()) == []
+
+
+def test_whatever_damaged_files_raise_names_them(own: Path) -> None:
+    def broken(folder: Path, split: str) -> Dataset:
+        raise KeyError("n01")
+
+    (own / "test.bin").touch()
+    lengths = Published("lengths", (Layout(broken, FILES),), folders=("",))
+    with pytest.raises(ValueError, match=rf"lengths cannot be read from test.bin in {own}: 'n01'"):
+        lengths.load("test")

@@ -119,8 +119,13 @@ def test_umap_is_fitted_on_the_last_snapshot_and_kept(tmp_path: Path, monkeypatc
     np.testing.assert_array_equal(first.points[0], -shots[0, :, :2])
     np.testing.assert_array_equal(first.points, second.points)
     assert StandIn.fits == 1
+    (kept,) = tmp_path.iterdir()
+    for damaged in (first.points[:, :3], first.points.astype(float), first.points + np.nan, np.array([None])):
+        np.save(kept, damaged, allow_pickle=True)
+        np.testing.assert_array_equal(layout(shots, "umap").points, first.points)
+    assert StandIn.fits == 5, "what is not what was written is made anew"
     layout(shots + 1, "umap")
-    assert StandIn.fits == 2
+    assert StandIn.fits == 6
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 
 from cl_explore import data, nn, train
 from cl_explore.methods import JointEmbedding, Step
+from cl_explore.train.checkpoints import load_plain
 from cl_explore.views import VectorViews
 
 STEPS = 9
@@ -380,3 +382,17 @@ here.fit({str(tmp_path)!r}, progress=True, checkpoint_seconds=1000)
     assert [file.name for file in folder.iterdir()] == ["step-000000005"]
     assert same(fit(tmp_path), whole)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+class Code:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("touch executed",)
+
+
+def test_no_error_advises_to_run_what_a_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"method": Code()}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="it holds more than tensors and plain values") as caught:
+        load_plain(tmp_path / "run.pt")
+    assert "set to `False`" not in "".join(traceback.format_exception(caught.value))
+    assert not (tmp_path / "executed").exists()

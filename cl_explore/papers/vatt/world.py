@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -141,25 +142,36 @@ def read_recordings(folder: Path, split: str) -> Dataset:
     """
     files = sorted((folder / "recordings").glob("*.wav"))
     for file in files:
-        if not re.fullmatch(r"\d_[^_]+_\d+", file.stem):
-            raise ValueError(f"{file} must be named DIGIT_SPEAKER_TAKE.wav, such as 7_jackson_32.wav")
+        if not (re.fullmatch(r"\d_[^_]+_\d+", file.stem) and file.is_file()):
+            raise ValueError(f"{file} must be named DIGIT_SPEAKER_TAKE.wav and a file, such as 7_jackson_32.wav")
     digits, speakers, takes = zip(*(file.stem.split("_") for file in files), strict=True) if files else ((), (), ())
     rows = [row for row, take in enumerate(takes) if (int(take) < 5) == (split == "test")]
     if not rows:
         raise ValueError(f"{folder / 'recordings'} must hold recordings for {split}, got {len(files)} files")
     x = torch.zeros(len(rows), 1, SAMPLES, dtype=torch.int16)
     for place, row in enumerate(rows):
-        with wave.open(str(files[row])) as sound:
-            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (8000, 1, 2):
-                raise ValueError(f"{files[row]} must be 16-bit mono at 8 kHz")
-            heard = np.frombuffer(sound.readframes(SAMPLES), dtype="<i2").astype(np.int16)
-            if len(heard) != min(SAMPLES, sound.getnframes()):
-                raise ValueError(f"{files[row]} is half written: get it again")
+        heard = _heard(files[row])
         x[place, 0, : len(heard)] = torch.from_numpy(heard)
     names = sorted(set(speakers))
     labels = torch.tensor([int(digits[row]) for row in rows])
     speaker = torch.tensor([names.index(speakers[row]) for row in rows])
     return Dataset("spoken digits", x, labels, torch.tensor(rows), DIGITS, {"speaker": speaker}, "waveform")
+
+
+def _heard(file: Path) -> NDArray[np.int16]:
+    """The first SAMPLES of a recording, or all if it is shorter."""
+    try:
+        with wave.open(str(file)) as sound:
+            form = (sound.getframerate(), sound.getnchannels(), sound.getsampwidth())
+            heard = np.frombuffer(sound.readframes(SAMPLES), dtype="<i2").astype(np.int16)
+            whole = len(heard) == min(SAMPLES, sound.getnframes())
+    except (EOFError, ValueError, wave.Error) as error:
+        raise ValueError(f"{file} is no recording, or damaged ({error}): get it again") from error
+    if form != (8000, 1, 2):
+        raise ValueError(f"{file} must be 16-bit mono at 8 kHz")
+    if not whole:
+        raise ValueError(f"{file} is half written: get it again")
+    return heard
 
 
 RECORDINGS = Published(
