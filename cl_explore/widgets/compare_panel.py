@@ -1,5 +1,6 @@
 """LossComparePanel: several losses on the same points: values, force laws, and what they do to one anchor."""
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -152,6 +153,7 @@ class LossComparePanel(Panel):
             cases[place] = made._replace(law=cases[place].law) if place in cases else made
         self.cases = [cases[place] for place in sorted(cases)]
         self.show(compare_picture(self.points, anchor, self.cases))
+        time.sleep(0.001)  # in which the thread that sends the picture gets its turn
         for place in places or range(len(self.losses)):
             self.cases[place] = self._with_law(cases[place], self._chosen(place)[1], anchor)
         self.show(compare_picture(self.points, anchor, self.cases))

@@ -1,8 +1,10 @@
 """Panels: controls above a picture that is a function of them, live in a notebook and still where no kernel runs."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -64,6 +66,9 @@ class Panel(ipywidgets.VBox):
         self.canvas = Canvas()
         self.picture: Picture | None = None
         self.knobs = dict(knobs)
+        self._main: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):  # outside a notebook
+            self._main = asyncio.get_running_loop()
         super().__init__([row(*controls), self.canvas])
         self.add_class("clx-panel")
         self.canvas.observe(self._on_moved, "moved")
@@ -93,6 +98,11 @@ class Panel(ipywidgets.VBox):
             steps = round((min(max(value, knob.min), knob.max) - knob.min) / knob.step)
             value = min(knob.min + steps * knob.step, knob.max)
         knob.value = value
+
+    def _in_main(self, call: Callable[[Callable[[], None]], None], stop: Callable[[], None]) -> None:
+        """Have the main thread call it, which alone may handle interrupts: JupyterLab's messages come in another."""
+        if self._main is not None and self._main.is_running():
+            self._main.call_soon_threadsafe(call, stop)
 
     def _on_moved(self, change: Any) -> None:
         for name, value in change["new"]["knobs"].items():

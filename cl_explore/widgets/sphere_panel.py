@@ -20,12 +20,13 @@ from cl_explore.takes import takes
 from cl_explore.widgets.controls import WIDE, controls, dial
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, looks, sphere_picture, stops
+from cl_explore.widgets.interrupts import heed, ignore
 from cl_explore.widgets.knobs import one_thread
 from cl_explore.widgets.panel import Panel, free, row
 from cl_explore.widgets.picture import Picture
 from cl_explore.widgets.wire import Slider, static_block
 
-FRAME_SECONDS = 1 / 32
+FRAME_SECONDS = 1 / 34  # for thirty: of two frames that come within one of the page's, it draws one
 AHEAD = 8  # frames that may be under way to the page
 TURN_SECONDS = 0.01
 MOST_POINTS = 2000
@@ -137,7 +138,8 @@ class SpherePanel(Panel):
         self._draw(steps=True)
 
     def start(self) -> None:
-        """Keep stepping, about thirty times a second, until `pause` or until no page shows the panel any more.
+        """Keep stepping, about thirty times a second, until `pause`, an interrupt of the kernel, or until no page
+        shows the panel any more.
 
         Raises RuntimeError where no event loop runs; a notebook has one.
         """
@@ -159,14 +161,22 @@ class SpherePanel(Panel):
         super().close()
 
     async def _run(self, animation: object) -> None:
-        clock = asyncio.get_running_loop().time
-        self._seen, due = self._sent, clock()
-        while self._moving is animation:
-            self._sent += 1
-            if not self._draw(steps=True) or not await self._watched():
-                return self.pause()
-            due = max(due + FRAME_SECONDS, clock() - FRAME_SECONDS)  # a late frame delays the next ones little
-            await asyncio.sleep(max(0.0, due - clock()))
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(self.pause)
+
+        self._seen, due = self._sent, loop.time()
+        try:
+            while self._moving is animation:
+                self._in_main(heed, stop)
+                self._sent += 1
+                if not self._draw(steps=True) or not await self._watched():
+                    return self.pause()
+                due = max(due + FRAME_SECONDS, loop.time() - FRAME_SECONDS)  # a late frame delays the next ones little
+                await asyncio.sleep(max(0.0, due - loop.time()))
+        finally:
+            self._in_main(ignore, stop)
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         self._seen = int(content["drawn"])

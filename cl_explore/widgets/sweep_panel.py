@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 from IPython.display import HTML
+from torch import Tensor
 
 from cl_explore.data import Dataset
 from cl_explore.takes import takes
@@ -44,11 +45,15 @@ class SweepPanel(Panel):
     ) -> None:
         if len(grid) != 1:
             raise ValueError(f"grid must hold one argument of train, got {', '.join(grid) or 'none'}")
-        ((self.knob, values),) = grid.items()
+        ((self.knob, given),) = grid.items()
+        # arrays and tensors hold numbers of their own kind, which no dictionary and no loss would know again
+        values = [
+            value.item() if isinstance(value, np.generic | Tensor) and not value.ndim else value for value in given
+        ]
         if len(values) < 2 or len(set(values)) < len(values):
-            raise ValueError(f"grid[{self.knob!r}] must hold at least 2 values, all different, got {list(values)}")
+            raise ValueError(f"grid[{self.knob!r}] must hold at least 2 values, all different, got {values}")
         self._setting = self.knob.replace("_", " ")
-        self._values, self._dataset = list(values), dataset
+        self._values, self._dataset = values, dataset
         self.shown: dict[Any, Shown] = {}
         self.errors: dict[Any, str] = {}
         self._samples: Samples | None = None
@@ -62,7 +67,8 @@ class SweepPanel(Panel):
         super().__init__([self.value], {})
         self.value.observe(lambda _: self._draw(), "value")
         self._draw()
-        self._thread = threading.Thread(target=self._sweep, args=(train, grid, jobs), daemon=True, name="sweep")
+        work = (train, {self.knob: values}, jobs)
+        self._thread = threading.Thread(target=self._sweep, args=work, daemon=True, name="sweep")
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> bool:

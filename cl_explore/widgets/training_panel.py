@@ -3,9 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 
 import ipywidgets
@@ -70,9 +68,6 @@ class TrainingPanel(Panel):
         self.live: LiveTraining | None = None
         self.run: Run | None = None
         self.knobs: dict[str, ipywidgets.Widget] = {}
-        self._main: asyncio.AbstractEventLoop | None = None
-        with suppress(RuntimeError):  # outside a notebook
-            self._main = asyncio.get_running_loop()
         third = {"layout": {"width": "280px"}}
         self.data = ipywidgets.Dropdown(
             options=list(dict.fromkeys([own.name, *data.names()])), description="data", **third
@@ -138,6 +133,7 @@ class TrainingPanel(Panel):
         """Begin anew, with the settings as they stand, from the weights of the seed."""
         with self._lock:
             self._going = self.run = None
+            self._show_state("a new training is being made ...")
             try:
                 # in the worker, since the turn being worked must end first: both need the global random state
                 self.live = self._worker.submit(self._build).result()
@@ -193,11 +189,6 @@ class TrainingPanel(Panel):
             self._in_main(ignore, stop)
             if self._going is going:  # an interrupt of the kernel: the worker ends its turn, the state is whole
                 self.pause()
-
-    def _in_main(self, call: Callable[[Callable[[], None]], None], stop: Callable[[], None]) -> None:
-        """Have the main thread call it, which alone may handle interrupts: JupyterLab's messages come in another."""
-        if self._main is not None and self._main.is_running():
-            self._main.call_soon_threadsafe(call, stop)
 
     def _finish(self, live: LiveTraining) -> None:
         try:

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 
 import ipywidgets
 import numpy as np
@@ -363,3 +365,20 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
 def test_bad_input_is_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SpherePanel(**arguments)
+
+
+def test_an_interrupt_of_an_idle_kernel_pauses_the_animation() -> None:
+    async def scene() -> None:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel does between two cells
+        try:
+            panel = SpherePanel(samples=12)
+            panel.start()
+            await until(lambda: panel.points.step > 0)
+            os.kill(os.getpid(), signal.SIGINT)
+            await until(lambda: panel._moving is None)
+            await until(lambda: signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+            panel.close()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    asyncio.run(scene())

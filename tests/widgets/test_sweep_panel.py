@@ -1,6 +1,7 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from static_pages import unpacked
@@ -190,3 +191,11 @@ def test_the_picture_is_a_function_of_what_is_there(trained) -> None:
 def test_bad_input_is_named(trained, grid: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SweepPanel(trained, grid)
+
+
+@pytest.mark.parametrize("values", [np.array([0.25, 1.0]), torch.tensor([0.25, 1.0]), pd.Series([0.25, 1.0])])
+def test_a_grid_may_be_an_array_a_tensor_or_a_series(trained, values) -> None:
+    panel = finished(SweepPanel(trained, {"temperature": values}, jobs=1))
+    panel.value.value = 1.0
+    assert [text for text, _ in panel.value.options] == ["0.25", "1"]
+    assert [count for count, *_ in curves(panel.picture)] == [2] * 4
