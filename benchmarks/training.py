@@ -116,8 +116,9 @@ def parts(
     }
 
 
-def now(device: torch.device) -> float:
-    if device.type == "cuda":
+def now(device: torch.device | str) -> float:
+    """The time, once the device has done all it was asked to do."""
+    if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 

@@ -209,7 +209,7 @@ def test_memory_of_a_gpu_is_its_peak_beyond_what_was_held(bench: Any, monkeypatc
     for name, value in {"memory_allocated": 2**20, "max_memory_allocated": 5 * 2**20}.items():
         monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
     for name in ("synchronize", "reset_peak_memory_stats"):
-        monkeypatch.setattr(torch.cuda, name, lambda: None)
+        monkeypatch.setattr(torch.cuda, name, lambda *device: None)
     case = bench("gpu_stages.case")
     assert case.memory(lambda: None, "cuda") == 4
     assert case.seconds(lambda: None, "cuda") >= 0

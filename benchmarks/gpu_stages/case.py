@@ -1,7 +1,6 @@
 """What a stage is made of, and how a device is watched while it works: seconds, memory, waits of the host."""
 
 import statistics
-import time
 import traceback
 import warnings
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from losses import peak
+from training import now
 
 OWN = Path(__file__).parents[2] / "cl_explore"
 WAIT = "synchronizing"  # what the warnings of `torch.cuda.set_sync_debug_mode` have in common
@@ -25,13 +25,6 @@ class Case(NamedTuple):
     name: str
     seconds: float
     run: Callable[[], dict[str, Any]]
-
-
-def now(device: torch.device | str) -> float:
-    """The time, once the device has done all it was asked to do."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def seconds(call: Callable[[], object], device: str) -> float:

