@@ -65,9 +65,10 @@ def swav(
     """
     scores = z @ prototypes.T
     everyone = scores if memory is None else torch.cat([memory @ prototypes.T, scores])
-    with torch.no_grad():
-        codes = torch.stack([sinkhorn(view, epsilon, iterations)[-len(z) :] for view in everyone.unbind(1)], dim=1)
-        target = (codes.sum(1, keepdim=True) - codes) / (z.shape[1] - 1)
+    # Detached, which forward derivatives respect as well; no_grad does not stop them.
+    views = everyone.detach().unbind(1)
+    codes = torch.stack([sinkhorn(view, epsilon, iterations)[-len(z) :] for view in views], dim=1)
+    target = (codes.sum(1, keepdim=True) - codes) / (z.shape[1] - 1)
     scale = 1 / temperature
     log_p = (scores.flatten(0, 1) * scale[..., None]).log_softmax(1)
     return {"loss": -(target.flatten(0, 1) * log_p).sum(1), "code": codes.flatten(0, 1)}
@@ -100,7 +101,9 @@ class SwAV(nn.Module):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.knobs: dict[str, Any] = {"temperature": temperature, "epsilon": epsilon, "iterations": iterations}
-        self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, dim, generator=generator), dim=1))
+        device = None if generator is None else generator.device
+        start = torch.randn(prototypes, dim, generator=generator, device=device)
+        self.prototypes = nn.Parameter(F.normalize(start, dim=1))
 
     def forward(
         self, z: Tensor, memory: Tensor | None = None, *, reduction: Literal["mean", "none"] = "mean"

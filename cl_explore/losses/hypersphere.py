@@ -14,8 +14,10 @@ KERNEL = Knob("t", 0.5, 8.0, log=True, help="sharpness of the kernel: large = on
 
 
 def _alignment(z: Tensor, alpha: Tensor) -> Tensor:
-    distance = torch.linalg.vector_norm(z[:, :, None] - z[:, None], dim=-1)
-    return (distance**alpha).sum(2).flatten() / (z.shape[1] - 1)
+    views = torch.arange(z.shape[1], device=z.device)
+    others = (views[:, None] + views[1:]) % len(views)  # (V, V - 1): a view's distance from itself has no derivative
+    distance = torch.linalg.vector_norm(z[:, :, None] - z[:, others], dim=-1)
+    return (distance**alpha).mean(2).flatten()
 
 
 def _uniformity(z: Tensor, t: Tensor) -> Parts:

@@ -61,7 +61,7 @@ class Knob:
         else:
             raise TypeError(f"{self.name} must be a number, got {type(value).__name__}")
         legal = (least > 0 if self.log else least >= self.minimum) and most <= self.maximum
-        if not (legal and math.isfinite(least) and math.isfinite(most)):
+        if not (legal and -math.inf < least <= most < math.inf):
             wrong = most if most > self.maximum else least
             raise ValueError(f"{self.name} must be {self.range}, got {wrong:g}")
 

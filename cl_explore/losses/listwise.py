@@ -29,11 +29,16 @@ def _nuclear_norm(x: Tensor) -> Tensor:
 
     Centred rows always leave one singular value 0, and equal rows all of them; there backpropagation through the
     decomposition would follow rounding errors. Shares are at most 1, so those are of the size of the unit roundoff.
+    Differentiable twice: between directions i and j the slope turns with the antisymmetric part of x, over s_i + s_j.
     """
-    with torch.no_grad():
-        left, values, right = torch.linalg.svd(x.nan_to_num())
-        slope = (left * (values > len(x) * torch.finfo(x.dtype).eps)) @ right
-    return (slope * x).sum()
+    left, values, right = torch.linalg.svd(x.detach().nan_to_num())
+    kept = values > len(x) * torch.finfo(x.dtype).eps
+    seen = left.T @ x @ right.T
+    turn = seen - seen.T
+    stiffness = torch.where(kept[:, None] & kept, 4 * (values[:, None] + values), torch.inf)
+    # 0 and of gradient 0 as it stands, since x is diagonal in its own directions: it holds the second derivative alone.
+    bend = ((turn - turn.detach()).square() / stiffness).sum()
+    return ((left * kept) @ right * x).sum() + bend
 
 
 @loss(

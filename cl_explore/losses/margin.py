@@ -59,7 +59,7 @@ def _hinge_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Te
 def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Tensor, soft: bool, swap: bool) -> Parts:
     """The same sums triplet by triplet, for hinges that do not sort: O(N^3) time, memory kept to blocks of anchors."""
 
-    def block(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def block(rows: slice) -> tuple[Tensor, Tensor]:
         to_negative = distance[rows][:, None]
         if swap:
             to_negative = torch.minimum(to_negative, distance[None])
@@ -69,7 +69,8 @@ def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Te
         return each.sum((1, 2)), ((each > 0) & valid).sum((1, 2)).to(distance.dtype)
 
     size = max(1, TABLE // len(distance) ** 2)
-    sums = [checkpoint(block, rows, use_reentrant=False) for rows in torch.arange(len(distance)).split(size)]
+    blocks = [slice(start, start + size) for start in range(0, len(distance), size)]
+    sums = [checkpoint(block, rows, use_reentrant=False) for rows in blocks]
     total, active = (torch.cat(column) for column in zip(*sums, strict=True))
     return {"total": total, "active": active}
 

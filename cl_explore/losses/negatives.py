@@ -96,14 +96,16 @@ def hard(
     True
     """
     scale = 1 / temperature
-    nearer = other_samples(z, (1 + beta) * scale)
-    rest = nearer - other_samples(z, beta * scale) + math.log(2 * len(z) - 2)
-    if weight_grad == "detach":
-        # With the weights held, d rest / d s_ij is the softmax at (1 + beta) / tau, over tau: nearer / (1 + beta) has
-        # that derivative.
-        share = nearer / (1 + beta)
-        rest = share + (rest - share).detach()
-    return _debias(z, scale, rest, tau_plus)
+    if weight_grad == "live":
+        nearer, weights = other_samples(z, (1 + beta) * scale), other_samples(z, beta * scale)
+    else:
+        # A held weight is a constant exponent, beta s_ij / tau: it has coordinates of its own in the inner product.
+        x, sample = points(z, torch.arange(len(z), device=z.device))
+        fixed, exponent = x.detach(), (beta * scale).detach()
+        rows, columns = torch.cat([x, (exponent / scale)[..., None] * fixed], 1), torch.cat([x, fixed], 1)
+        nearer = row_lse(rows, columns, scale, exclude=["same"], a_ids=sample, b_ids=sample)
+        weights = other_samples(z.detach(), exponent)
+    return _debias(z, scale, nearer - weights + math.log(2 * len(z) - 2), tau_plus)
 
 
 @loss(

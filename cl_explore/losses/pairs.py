@@ -10,7 +10,7 @@ from cl_explore.losses.arguments import require_anchor, spoiled
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.knob import Choice, Knob, Scalar
-from cl_explore.losses.similarity import distances, points, row_lse
+from cl_explore.losses.similarity import chosen_lse, distances, points, row_lse
 
 BOTH_KINDS = "a positive (another point of its class) and a negative (a point of another class)"
 
@@ -20,11 +20,6 @@ def _pairs(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x, y = points(z, labels)
     same = y[:, None] == y
     return x, same & ~torch.eye(len(x), dtype=torch.bool, device=x.device), ~same
-
-
-def _lse(logits: Tensor, chosen: Tensor) -> Tensor:
-    """Row log-sum-exps (N,) of the chosen entries of logits (N, N), -inf for a row without one."""
-    return torch.where(chosen, logits, -torch.inf).logsumexp(1)
 
 
 def _log1pexp(x: Tensor) -> Tensor:
@@ -97,9 +92,9 @@ def lifted(z: Tensor, labels: Tensor, *, margin: Scalar = 1.0, form: str = "lift
     d = distances(x, squared=False)
     counted = positive.any(1) & negative.any(1)
     require_anchor(counted, BOTH_KINDS)
-    far = _lse(margin - d, negative)
+    far = chosen_lse(margin - d, negative)
     if form == "generalized":
-        hinge = torch.where(counted, _lse(d, positive) + far, 0).relu()
+        hinge = torch.where(counted, chosen_lse(d, positive) + far, 0).relu()
         weight = counted.to(x.dtype)
         each, active = hinge, (hinge > 0).to(x.dtype)
     else:
@@ -161,8 +156,8 @@ def multi_similarity(
         hardest = torch.where(positive, s, torch.inf).amin(1, keepdim=True)
         nearest = torch.where(negative, s, -torch.inf).amax(1, keepdim=True)
         # Asked the other way round, so that NaN is never taken for an easy pair.
-        near = _lse(-alpha * (s - base), positive & ~(s - margin >= nearest))
-        far = _lse(beta * (s - base), negative & ~(s + margin <= hardest))
+        near = chosen_lse(-alpha * (s - base), positive & ~(s - margin >= nearest))
+        far = chosen_lse(beta * (s - base), negative & ~(s + margin <= hardest))
         far = spoiled(far, s.diagonal())
     pull, push = _log1pexp(near) / alpha, _log1pexp(far) / beta
     return {"loss": pull + push, "pull": pull, "push": push}
@@ -216,8 +211,8 @@ def circle(
     of_positive, of_negative = (1 + margin - s).relu(), (s + margin).relu()
     if weight_grad == "detach":
         of_positive, of_negative = of_positive.detach(), of_negative.detach()
-    pull = _lse(-gamma * of_positive * (s - 1 + margin), positive)
-    push = _lse(gamma * of_negative * (s - margin), negative)
+    pull = chosen_lse(-gamma * of_positive * (s - 1 + margin), positive)
+    push = chosen_lse(gamma * of_negative * (s - margin), negative)
     if scope == "batch":  # each pair stands in two rows
         pull, push = ((side.logsumexp(0) - math.log(2)).expand(len(x)) for side in (pull, push))
         return {"loss": _log1pexp(pull + push), "pull": pull, "push": push}

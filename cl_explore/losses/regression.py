@@ -7,6 +7,7 @@ from torch.utils.checkpoint import checkpoint
 from cl_explore.losses.arguments import spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import chosen_lse
 
 TABLE = 2**22
 """Entries of the largest (anchors, lower, upper) table formed at once."""
@@ -66,7 +67,7 @@ def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, wi
     O(N^3) time, memory kept to blocks of anchors; no mixture is formed, its similarity is the mixture of two.
     """
 
-    def block(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def block(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         gap = y - y[rows, None]
         lower, upper = (gap < 0) & (gap > -window), (gap > 0) & (gap < window)
         valid = lower[:, :, None] & upper[:, None]
@@ -74,10 +75,10 @@ def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, wi
         logits = share * similarity[rows][:, :, None] + (1 - share) * similarity[rows][:, None]
         logits = logits * scale.expand(len(y))[rows, None, None]
         number = valid.sum((1, 2)).to(x.dtype)
-        return logits.masked_fill(~valid, -torch.inf).logsumexp((1, 2)), (logits * valid).sum((1, 2)), number
+        return chosen_lse(logits.flatten(1), valid.flatten(1)), (logits * valid).sum((1, 2)), number
 
     size = max(1, TABLE // len(y) ** 2)
-    blocks = torch.arange(len(y), device=y.device).split(size)
+    blocks = [slice(start, start + size) for start in range(0, len(y), size)]
     columns = zip(*(checkpoint(block, rows, use_reentrant=False) for rows in blocks), strict=True)
     return tuple(torch.cat(column) for column in columns)
 

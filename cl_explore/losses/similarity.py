@@ -140,6 +140,14 @@ def class_sums(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return sums.index_select(0, group), counts.to(x.dtype)
 
 
+def chosen_lse(logits: Tensor, chosen: Tensor) -> Tensor:
+    """Row log-sum-exps (N,) of the chosen entries of logits (N, M); -inf, and no gradient, for a row without one."""
+    some = chosen.any(1)
+    # A row of -inf alone would make NaN inside the backward pass.
+    filled = torch.where(chosen, logits, torch.where(some, -torch.inf, 0.0)[:, None])
+    return torch.where(some, filled.logsumexp(1), -torch.inf)
+
+
 def view_agreement(x: Tensor, z: Tensor) -> Tensor:
     """Mean cosine (N,) of each view of x (B, V, D) with the other views of the same sample in z (B, V, D), V >= 2."""
     views = z.shape[1]

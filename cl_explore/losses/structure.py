@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import chosen_lse
 
 
 def _spread(x: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def _log_mean(logits: Tensor, pairs: Tensor) -> Tensor:
     logits (V, B, B), pairs (B, B) bool.
     """
     number = pairs.to(logits.dtype).sum()
-    total = logits.masked_fill(~pairs, -torch.inf).flatten(1).logsumexp(1)
+    total = chosen_lse(logits.flatten(1), pairs.expand_as(logits).flatten(1))
     return torch.where(number > 0, total - number.log(), 0)
 
 

@@ -9,21 +9,32 @@ from torch import Tensor, nn
 from cl_explore.losses.arguments import values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
-from cl_explore.losses.similarity import other_samples
+from cl_explore.losses.similarity import other_samples, points, stored_whole
 
 GAMMA = Knob("gamma", 0.1, 1.0, log=True, maximum=1, help="weight of this batch in the moving average")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
 
 
 def _softmax_mean(z: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-sum-exp (N,) of each point of z over those of other samples, and their softmax mean similarity (N,).
+    """For each point of z over those of other samples, their log-sum-exp and their softmax mean similarity, both (N,).
 
-    The second, without gradient, is the derivative of the first by its scale: no table of either is ever stored.
+    The similarities in the mean carry a gradient, their weights and the log-sum-exp do not. A large table is not stored
+    (and is then differentiable once only).
     """
-    with torch.enable_grad():
-        scales = scale.expand(2 * len(z)).clone().requires_grad_()
-        (similarity,) = torch.autograd.grad(other_samples(z.detach(), scales).sum(), scales)
-    return other_samples(z, scale), similarity
+    x, sample = points(z, torch.arange(len(z), device=z.device))
+    if stored_whole(x, x):
+        similarity = x @ x.T
+        logits = similarity.detach() * scale[..., None]
+        logits = logits.masked_fill(sample[:, None] == sample, -torch.inf)
+        return logits.logsumexp(1), (logits.softmax(1) * similarity).sum(1)
+    lse = other_samples(z, scale)
+    with torch.inference_mode(False), torch.enable_grad():
+        scales = scale.expand(len(x)).clone().requires_grad_()
+        held = z.clone() if z.is_inference() else z.detach()
+        (mean,) = torch.autograd.grad(other_samples(held, scales).sum(), scales)
+    # The mean is the derivative of the log-sum-exp by the scale; that by s_ij is the softmax weight times the scale.
+    live = lse / scale
+    return lse.detach(), mean + (live - live.detach())
 
 
 def _global_contrast(
@@ -37,24 +48,19 @@ def _global_contrast(
     """The parts of `isogclr`. The weights exp(s_ij / tau) / mean_i of the negatives carry no gradient."""
     count = 2 * len(z) - 2
     positive = (z[:, 0] * z[:, 1]).sum(-1).repeat_interleave(2)
-    lse, similarity = _softmax_mean(z, 1 / temperature.detach())
-    with torch.no_grad():
-        mean = now = lse - math.log(count)
-        if log_mean is not None:
-            past = log_mean.to(z.dtype).repeat_interleave(2)
-            mean = torch.logaddexp(past + (-gamma).log1p(), now + gamma.log())
-            if first_visit == "sample":
-                mean = torch.where(past == -torch.inf, now, mean)
-        weight = (now - mean).exp()  # sum of the weights exp(s_ij / tau) / mean_i of an anchor's negatives, over n
-        slope = mean + rho - weight * similarity / temperature
-        objective = temperature * (mean + rho) - positive
-    # The derivative of lse by s_ij is the softmax weight over tau. The terms that add up to 0 hand on the gradients:
-    # of the weighted sum, whose weights are held, and of the temperature, which those weights hide.
-    held = temperature.detach() * weight * lse
-    surrogate = weight * similarity + (held - held.detach()) - positive + (temperature - temperature.detach()) * slope
+    tau, new = temperature.detach(), gamma.detach()
+    lse, similarity = _softmax_mean(z, 1 / tau)
+    mean = now = lse - math.log(count)
+    if log_mean is not None:
+        past = log_mean.detach().to(z.dtype).repeat_interleave(2)
+        mean = torch.logaddexp(past + (-new).log1p(), now + new.log())
+        if first_visit == "sample":
+            mean = torch.where(past == -torch.inf, now, mean)
+    pull = (now - mean).exp() * similarity  # the weighted sum of an anchor's negatives, over n, with the weights held
+    slope = mean + rho - pull.detach() / tau
     return {
-        "loss": surrogate,
-        "objective": objective,
+        "loss": pull - positive + (temperature - tau) * slope,  # the last term is 0: it hands on the gradient
+        "objective": tau * (mean + rho) - positive.detach(),
         "positive": positive,
         "log_mean": mean,
         "temperature_gradient": slope,
@@ -140,7 +146,7 @@ def isogclr(
     >>> bool(isogclr(z) == sogclr(z))
     True
     """
-    return _global_contrast(z, log_mean, temperature, rho, gamma, first_visit)
+    return _global_contrast(z, log_mean, temperature, rho.detach(), gamma, first_visit)
 
 
 def _rows(index: Tensor, z: Tensor, size: int) -> Tensor:
