@@ -12,6 +12,13 @@ from cl_explore.data.batch import Batch, Samples
 from cl_explore.data.modality import recognise
 
 
+def onto(column: Tensor, device: torch.device) -> Tensor:
+    """A column on a device; one of Apple's GPUs, which have no float64, takes float32 instead."""
+    if device.type == "mps" and column.dtype == torch.float64:
+        column = column.float()
+    return column.to(device, non_blocking=device.type == "cuda")  # to the CPU it would not be there yet
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set held in memory, on one device.
@@ -100,9 +107,17 @@ class Dataset:
         edges = place[self.edges]
         return chosen._replace(edges=edges[:, (edges >= 0).all(dim=0)])
 
-    def batch(self, rows: Tensor) -> Batch:
-        """The rows (B,) as a batch on the data's device, ready for a network: bytes become float32 in [0, 1]."""
-        return self.rows(rows).as_numbers()
+    def batch(self, rows: Tensor, device: torch.device | None = None) -> Batch:
+        """The rows (B,) as a batch ready for a network: bytes become float32 in [0, 1].
+
+        device: another one than the data's, to which they travel as they are stored, to a GPU through pinned memory.
+        """
+        stored = self.rows(rows)
+        if device is None or device == self.device:
+            return stored.as_numbers()
+        if device.type == "cuda" and self.device.type == "cpu":
+            stored = stored.each(Tensor.pin_memory)
+        return stored.each(lambda column: onto(column, device)).as_numbers()
 
     def subset(self, rows: Tensor) -> "Dataset":
         """The data set of these rows, given by number (M,) or as a mask (N,)."""
@@ -111,7 +126,7 @@ class Dataset:
     def to(self, device: torch.device | str) -> "Dataset":
         """The same data on another device."""
         whole = Batch(self.x, self.labels, self.index, self.factors, self.edges)
-        return replace(self, **whole.each(lambda column: column.to(device))._asdict())
+        return replace(self, **whole.each(lambda column: onto(column, torch.device(device)))._asdict())
 
     def thumbnails(self, rows: Tensor) -> Tensor | None:
         """Small pictures (M, 1 or 3, h, w) of these rows, on the CPU; of the first part that can be seen, or None."""

@@ -61,7 +61,7 @@ def device_of(method: nn.Module) -> torch.device:
 def batches(dataset: Dataset, device: torch.device, size: int = 1024) -> Iterator[Batch]:
     """The whole data set in its order, on a device."""
     for rows in torch.arange(len(dataset), device=dataset.device).split(size):
-        yield dataset.batch(rows).each(lambda column: column.to(device))
+        yield dataset.batch(rows, device)
 
 
 @contextmanager

@@ -96,8 +96,8 @@ class _Training:
         features, labels = self._features(train, device), train.labels.to(device)
         order = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            first = nn.Linear(h_test.shape[1], train.num_classes)
+            torch.default_generator.manual_seed(self.seed)  # torch.manual_seed would seed those of all GPUs, too
+            first = nn.Linear(h_test.shape[1], train.num_classes, device="cpu", dtype=h_test.dtype)
         heads = [copy.deepcopy(first).to(device) for _ in rates]
         groups = [{"params": head.parameters(), "lr": rate} for head, rate in zip(heads, rates, strict=True)]
         descent = torch.optim.SGD(groups, lr=0.0, momentum=0.9)
@@ -105,8 +105,10 @@ class _Training:
             factor = _factor(epoch / self.epochs)
             for group, rate in zip(descent.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-            for rows in torch.randperm(len(train), generator=order).split(self.batch_size):
-                h, y = features(rows), labels[rows.to(device)]
+            drawn = torch.randperm(len(train), generator=order, device="cpu")
+            parts = (rows.split(self.batch_size) for rows in (drawn, drawn.to(device)))
+            for rows, there in zip(*parts, strict=True):
+                h, y = features(rows, there), labels[there]
                 # the sum over classifiers: each has the gradient of its own mean
                 loss = torch.stack([F.cross_entropy(head(h), y) for head in heads]).sum()
                 descent.zero_grad()
@@ -118,17 +120,17 @@ class _Training:
                 raise FloatingPointError(f"the linear probe diverged in epoch {epoch + 1}: lr {rates[0]} is too large")
             yield torch.stack(scores).tolist()
 
-    def _features(self, train: Dataset, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """A function from row numbers (B,) to representations (B, H): of views if there is an `augment`."""
+    def _features(self, train: Dataset, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+        """From row numbers (B,), on the CPU and on the device, to representations (B, H): of views if augmented."""
         augment = self.augment
         if augment is None:
             h = embed(self.method, train).h.to(device)
             require_finite("the representation of train", h)
-            return lambda rows: h[rows.to(device)]
+            return lambda rows, there: h[there]
         views = torch.Generator(device).manual_seed(self.seed)
 
-        def of_views(rows: Tensor) -> Tensor:
-            x = draw_views(augment, train.batch(rows).each(lambda column: column.to(device)).x, views, 1)
+        def of_views(rows: Tensor, there: Tensor) -> Tensor:
+            x = draw_views(augment, train.batch(rows, device).x, views, 1)
             with frozen(self.method):
                 return self.method(each(lambda part: part[:, 0], x)).float()
 

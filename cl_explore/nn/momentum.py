@@ -37,8 +37,9 @@ class Momentum(nn.Module):
         averages: list[Tensor] = list(self.copy.parameters())
         if averages:
             torch._foreach_lerp_(averages, tuple(module.parameters()), 1 - self.decay)
-        for old, newest in zip(self.copy.buffers(), module.buffers(), strict=True):
-            old.copy_(newest)
+        statistics: list[Tensor] = list(self.copy.buffers())
+        if statistics:
+            torch._foreach_copy_(statistics, tuple(module.buffers()))
 
     def extra_repr(self) -> str:
         return f"decay={self.decay}"

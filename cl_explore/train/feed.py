@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,8 +10,8 @@ from cl_explore.data import Batch, Dataset
 
 
 def settle(dataset: Dataset, device: torch.device) -> Dataset:
-    """The data set on the device, unless it would take more than a quarter of a GPU's memory: then as it is."""
-    if device.type == "cuda" and dataset.nbytes > torch.cuda.get_device_properties(device).total_memory // 4:
+    """The data set on the device, unless it would take more than half of what a GPU has free: then as it is."""
+    if device.type == "cuda" and dataset.device != device and dataset.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
         return dataset
     return dataset.to(device)
 
@@ -21,7 +20,7 @@ def batches(dataset: Dataset, rows: Tensor, batch_size: int, device: torch.devic
     """The rows (n,) of the data set, in batches of `batch_size` on the device; n is a multiple of it."""
     if dataset.device.type == device.type:
         return map(dataset.batch, rows.to(dataset.device).split(batch_size))
-    return one_ahead(partial(send, dataset, device), rows.split(batch_size))
+    return one_ahead(lambda chunk: dataset.batch(chunk, device), rows.split(batch_size))
 
 
 def one_ahead(load: Callable[[Tensor], Batch], chunks: Iterable[Tensor]) -> Iterator[Batch]:
@@ -35,11 +34,3 @@ def one_ahead(load: Callable[[Tensor], Batch], chunks: Iterable[Tensor]) -> Iter
             ahead = following
         if ahead is not None:
             yield ahead.result()
-
-
-def send(dataset: Dataset, device: torch.device, rows: Tensor) -> Batch:
-    """The rows (B,) of a data set as a batch on another device; images travel as uint8, through pinned memory."""
-    stored = dataset.rows(rows)
-    if device.type == "cuda":
-        stored = stored.each(Tensor.pin_memory)
-    return stored.each(lambda column: column.to(device, non_blocking=True)).as_numbers()

@@ -34,19 +34,25 @@ class LARS(Optimizer):
         """One step; `closure`, if given, computes the loss anew and is returned."""
         with torch.enable_grad():
             loss = closure() if closure is not None else None
+        # lists at once: a kernel for each of hundreds of small tensors costs more than the arithmetic
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                update = weight.grad
-                if weight.ndim > 1:
-                    decay, length, slope = group["weight_decay"], weight.norm(), weight.grad.norm()
-                    rate = group["trust"] * length / (slope + decay * length)
-                    rate = torch.where((length > 0) & (slope > 0), rate, 1.0)
-                    update = rate * (update + decay * weight)
-                state = self.state[weight]
-                if "velocity" not in state:
-                    state["velocity"] = torch.zeros_like(weight)
-                velocity = state["velocity"].mul_(group["momentum"]).add_(update, alpha=group["lr"])
-                weight.sub_(velocity)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            updates = [weight.grad for weight in weights]
+            layers = [place for place, weight in enumerate(weights) if weight.ndim > 1]
+            if layers:
+                own, slopes = ([tensors[place] for place in layers] for tensors in (weights, updates))
+                length, slope = (torch.stack(torch._foreach_norm(tensors)) for tensors in (own, slopes))
+                rate = group["trust"] * length / (slope + group["weight_decay"] * length)
+                rate = torch.where((length > 0) & (slope > 0), rate, 1.0)
+                moved = torch._foreach_mul(own, group["weight_decay"])
+                torch._foreach_add_(moved, slopes)
+                torch._foreach_mul_(moved, rate.unbind())
+                for place, update in zip(layers, moved, strict=True):
+                    updates[place] = update
+            velocities = [self.state[weight].setdefault("velocity", torch.zeros_like(weight)) for weight in weights]
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, updates, alpha=group["lr"])
+            torch._foreach_sub_(weights, velocities)
         return loss

@@ -76,7 +76,7 @@ class Log:
 
     def state_dict(self) -> dict[str, Any]:
         """What was read so far, as one tensor a column; a log that loads it goes on in time from there, too."""
-        return {str(name): torch.tensor(column.to_numpy()) for name, column in self.frame().items()}
+        return {str(name): torch.tensor(column.to_numpy(), device="cpu") for name, column in self.frame().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         columns = {name: column.tolist() for name, column in state.items()}

@@ -18,7 +18,7 @@ from cl_explore.train.feed import batches, settle
 from cl_explore.train.health import LEFT_OUT, CollapseWatch, spoiled
 from cl_explore.train.key import key
 from cl_explore.train.log import Log
-from cl_explore.train.randomness import OwnRandomness
+from cl_explore.train.randomness import OwnRandomness, fastest_convolutions
 from cl_explore.train.ranks import from_all, make_fabric, synchronise_batch_norm
 from cl_explore.train.run import Film, Run, snapshot_steps
 from cl_explore.train.schedule import cosine, make_optimizer
@@ -128,7 +128,7 @@ class Loop:
         try:
             while self.step < self.total:
                 self._order.set_state(self._shuffle)
-                rows = torch.randperm(len(self.dataset), generator=self._order)
+                rows = torch.randperm(len(self.dataset), generator=self._order, device="cpu")
                 rows = rows[self.step % self.per_epoch * size : self.per_epoch * size]  # whole batches not yet seen
                 own = rows.view(-1, size).tensor_split(fabric.world_size, dim=1)[fabric.global_rank]
                 for batch in batches(self.dataset, own.flatten(), own.shape[1], device):
@@ -140,7 +140,7 @@ class Loop:
         lr = self.settings.lr * cosine(self.step, self.total, self._warmup)
         for group in self._descent.param_groups:
             group["lr"] = lr
-        with self._randomness.lent():
+        with self._randomness.lent(), fastest_convolutions(self.fabric.device):
             with self.fabric.autocast():
                 loss, metrics = self._model.step(batch, self._views)
             if not loss.requires_grad:
@@ -255,5 +255,5 @@ def _outline(dataset: Dataset) -> list[Any]:
 
 def _sample(dataset: Dataset, most: int = 1000) -> Dataset:
     """Up to `most` samples, the same for every seed: drawn, since data sets are often sorted by class."""
-    rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:most]
+    rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
     return dataset.subset(rows.sort().values)

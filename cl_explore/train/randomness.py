@@ -1,4 +1,4 @@
-"""The global random generators, lent to a run for the time of a step."""
+"""What torch keeps globally, lent to a run for the time of a step: random generators, the choice of convolutions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,3 +42,16 @@ class OwnRandomness:
     def _write(self, states: list[Tensor]) -> None:
         for (_, write), state in zip(self._ways, states, strict=True):
             write(state)
+
+
+@contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Inside, a GPU takes the convolutions that it finds fastest, unless torch is asked for deterministic ones."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    if device.type == "cuda" and not (cudnn.deterministic or torch.are_deterministic_algorithms_enabled()):
+        cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before

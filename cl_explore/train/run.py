@@ -77,9 +77,9 @@ class Film:
     def develop(self) -> Snapshots:
         n = len(self.dataset)
         return Snapshots(
-            torch.tensor(self.steps, dtype=torch.int64),
-            torch.stack(self.h) if self.h else torch.empty(0, n, 0),
-            torch.stack(self.z) if self.z else torch.empty(0, n, 0),
+            torch.tensor(self.steps, dtype=torch.int64, device="cpu"),
+            torch.stack(self.h) if self.h else torch.empty(0, n, 0, device="cpu"),
+            torch.stack(self.z) if self.z else torch.empty(0, n, 0, device="cpu"),
             self.dataset.labels.cpu(),
             self.dataset.index.cpu(),
         )

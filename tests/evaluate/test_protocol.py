@@ -157,3 +157,19 @@ def test_unlabelled_parts_are_named():
     for name, parts in {"train": (bare, part), "test": (part, bare)}.items():
         with pytest.raises(ValueError, match=f"{name} must be labelled throughout"):
             linear_probe(as_it_is(), *parts, **SETTINGS)
+
+
+def test_the_probe_leaves_torchs_own_generators_and_defaults_alone(monkeypatch):
+    """`torch.manual_seed` would seed the generators of all GPUs anew."""
+    expected = linear_probe(as_it_is(), blobs(), blobs(60, seed=1), augment=VectorViews(), **SETTINGS)
+    monkeypatch.setattr(torch, "manual_seed", None)
+    method, parts, state = as_it_is(), (blobs(), blobs(60, seed=1)), torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        found = linear_probe(method, *parts, augment=VectorViews(), **SETTINGS)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert found == expected
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -78,3 +79,31 @@ def test_it_trains():
     settings = {"optimizer": "lars", "lr": 30.0, "weight_decay": 1e-4, "warmup_epochs": 1}
     history = train.fit(method, data.load("digits"), epochs=8, store=False, progress=False, **settings).history
     assert history["loss"].tail(5).mean() < history["loss"].iloc[0] - 0.5
+
+
+def test_lists_give_the_numbers_of_one_weight_after_the_other():
+    def step(group, weight, velocity):
+        update = weight.grad
+        if weight.ndim > 1:
+            decay, length, slope = group["weight_decay"], weight.norm(), weight.grad.norm()
+            rate = group["trust"] * length / (slope + decay * length)
+            update = torch.where((length > 0) & (slope > 0), rate, 1.0) * (update + decay * weight)
+        velocity.mul_(group["momentum"]).add_(update, alpha=group["lr"])
+        weight.sub_(velocity)
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(nn.MLP([6, 8, 4]), torch.nn.Linear(4, 2))
+    torch.nn.init.zeros_(network[1].weight)
+    other = copy.deepcopy(network)
+    ours, velocities = LARS(network.parameters(), lr=0.3, weight_decay=0.01), {}
+    for _ in range(4):
+        for weight, twin in zip(network.parameters(), other.parameters(), strict=True):
+            weight.grad = torch.randn(weight.shape)
+            twin.grad = weight.grad.clone()
+        next(network.parameters()).grad = None
+        ours.step()
+        with torch.no_grad():
+            for name, weight in list(other.named_parameters())[1:]:
+                step(ours.param_groups[0], weight, velocities.setdefault(name, torch.zeros_like(weight)))
+    for weight, twin in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(weight, twin, rtol=1e-6, atol=1e-7)

@@ -8,8 +8,9 @@ import torch
 
 from cl_explore import data, losses, nn, train
 from cl_explore.evaluate import embed
-from cl_explore.methods import JointEmbedding, Step
+from cl_explore.methods import JointEmbedding, MomentumContrast, Step
 from cl_explore.train import feed
+from cl_explore.train.randomness import fastest_convolutions
 from cl_explore.train.settings import Settings
 from cl_explore.views import ImageViews, VectorViews
 
@@ -165,7 +166,7 @@ def test_batches_sent_one_ahead_are_those_cut_on_the_device(tmp_path):
     cpu, dataset = torch.device("cpu"), pictures(tmp_path)
     rows = torch.randperm(50, generator=torch.Generator().manual_seed(0))[:48]
     cut = list(feed.batches(dataset, rows, 16, cpu))
-    sent = list(feed.one_ahead(partial(feed.send, dataset, cpu), rows.split(16)))
+    sent = list(feed.one_ahead(lambda chunk: dataset.batch(chunk, cpu), rows.split(16)))
     assert len(cut) == len(sent) == 3
     for ours, theirs, numbers in zip(sent, cut, rows.split(16), strict=True):
         assert ours.x.dtype == torch.float32
@@ -198,9 +199,9 @@ def test_samples_of_several_tensors_are_trained_sent_and_embedded():
     assert torch.equal(run.snapshots.z, trained(alone).snapshots.z)
     assert torch.equal(embed(run.method, both).h, embed(run.method, alone).h)
     rows, cpu = torch.tensor([3, 1]), torch.device("cpu")
-    for name, part in feed.send(both, cpu, rows).x.items():
+    for name, part in both.batch(rows, cpu).x.items():
         assert torch.equal(part, both.batch(rows).x[name])
-    assert torch.equal(feed.send(both, cpu, rows).factors["target"], target[rows])
+    assert torch.equal(both.batch(rows, cpu).factors["target"], target[rows])
 
 
 def test_one_batch_is_under_way_while_one_is_worked_on_and_errors_arrive():
@@ -223,10 +224,8 @@ def test_a_data_set_stays_where_it_is_if_it_fills_a_gpu(monkeypatch, tmp_path):
     dataset = pictures(tmp_path)
     gpu, moved = torch.device("cuda", 0), []
     monkeypatch.setattr(data.Dataset, "to", lambda self, device: moved.append(device))
-    for memory in (4 * dataset.x.nbytes, 4 * dataset.x.nbytes - 1):
-        monkeypatch.setattr(
-            torch.cuda, "get_device_properties", lambda _, memory=memory: type("GPU", (), {"total_memory": memory})
-        )
+    for free in (2 * dataset.x.nbytes, 2 * dataset.x.nbytes - 1):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 100 * free))
         settled = feed.settle(dataset, gpu)
     assert moved == [gpu]
     assert settled is dataset
@@ -304,3 +303,62 @@ def test_a_method_without_weights_that_learn_is_refused():
     method = Constant(nn.MLP([6, 8]), identity, "nt_xent", VectorViews())
     with pytest.raises(ValueError, match="the loss must depend on a weight of the method"):
         train.fit(method, toy(), store=False, progress=False, **SETTINGS)
+
+
+@pytest.mark.parametrize("loss", ["nt_xent", "supcon", "vicreg", "triplet"])
+@pytest.mark.parametrize("skeleton", ["joint", "momentum"])
+def test_the_default_type_and_device_of_torch_change_no_training(loss, skeleton):
+    def trained(changed):
+        torch.manual_seed(0)
+        parts = nn.MLP([6, 16, 8]), nn.projection_head(8, 8, 4)
+        if skeleton == "joint":
+            method = JointEmbedding(*parts, loss, VectorViews(noise=0.1))
+        else:
+            method = MomentumContrast(*parts, "info_nce", VectorViews(noise=0.1))
+        dataset = toy()
+        if changed:
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_device("meta")
+        try:
+            return train.fit(method, dataset, store=False, progress=False, **SETTINGS)
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+
+    assert same(trained(True), trained(False))
+
+
+def test_a_method_trains_under_deterministic_algorithms_to_the_same_bits(whole):
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert same(train.fit(build(), toy(), store=False, progress=False, **SETTINGS), whole)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_convolutions_are_chosen_by_speed_on_a_gpu_alone_and_only_during_a_step():
+    cudnn, gpu = torch.backends.cudnn, torch.device("cuda")
+    assert not cudnn.benchmark
+    with fastest_convolutions(gpu):
+        assert cudnn.benchmark
+    assert not cudnn.benchmark
+    with pytest.raises(ZeroDivisionError), fastest_convolutions(gpu):
+        _ = 1 / 0
+    with fastest_convolutions(torch.device("cpu")):
+        assert not cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    try:
+        with fastest_convolutions(gpu):
+            assert not cudnn.benchmark
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert not cudnn.benchmark
+
+
+def test_apples_gpus_are_sent_no_float64(monkeypatch):
+    sent = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda column, *_, **__: sent.append(column.dtype) or column)
+    columns = torch.zeros(2, dtype=torch.int64), torch.arange(2), ("a",), {"age": torch.ones(2, dtype=torch.float64)}
+    data.Dataset("two", torch.ones(2, 3), *columns).to(torch.device("mps"))
+    assert torch.float64 not in sent
+    assert sent.count(torch.float32) == 2
