@@ -1,9 +1,6 @@
 """CIFAR-10 and CIFAR-100: small photographs, from the original batches or from JPEG copies in class folders."""
 
-import pickle
-from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +8,7 @@ import torch
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.decoded import unpacked
 from cl_explore.data.folder import from_folder
+from cl_explore.data.pickles import byte_rows, unpickle
 from cl_explore.data.published import Download, Layout, Published
 from cl_explore.data.registry import dataset
 
@@ -30,16 +28,6 @@ CIFAR10_ARCHIVE = Download(
 CIFAR100_ARCHIVE = Download(
     "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"
 )
-NUMPY = ("ndarray", "dtype", "_reconstruct")
-OPCODES = (
-    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET",
-    "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "STRING",
-    "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
-    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_TUPLE", "TUPLE",
-    "TUPLE1", "TUPLE2", "TUPLE3", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
-)  # fmt: skip
-"""What a pickle of a CIFAR file may do."""
-CODES = [ord(getattr(pickle, name)) for name in OPCODES]
 
 
 @dataset
@@ -72,7 +60,7 @@ def _read_cifar10(folder: Path, split: str) -> Dataset:
 def _read_cifar100(folder: Path, split: str) -> Dataset:
     files = [folder / file for file in CIFAR100_BATCHES[split]]
     x, columns = _join(files, split, fine_labels=100, coarse_labels=20)
-    names = _unpickle(folder / CIFAR100_NAMES, ["fine_label_names"])["fine_label_names"]
+    names = unpickle(folder / CIFAR100_NAMES, ["fine_label_names"])["fine_label_names"]
     if not isinstance(names, list) or len(names) != 100 or not all(isinstance(name, bytes) for name in names):
         raise ValueError(f"{folder / CIFAR100_NAMES} must hold 100 names of classes: delete it and get it again")
     class_names = tuple(name.decode() for name in names)
@@ -103,8 +91,8 @@ def _join(files: list[Path], split: str, **columns: int) -> tuple[torch.Tensor, 
     """The images (N, 3, 32, 32) of these files, and columns of labels (N,), by name with how many classes it has."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in ("data", *columns)}
     for file in files:
-        batch = _unpickle(file, list(parts))
-        rows = _bytes(batch["data"], file)
+        batch = unpickle(file, list(parts))
+        rows = byte_rows(batch["data"], file)
         parts["data"].append(rows)
         for name, classes in columns.items():
             numbers = batch[name]
@@ -121,58 +109,6 @@ def _join(files: list[Path], split: str, **columns: int) -> tuple[torch.Tensor, 
             f"{tuple(x.shape)} and {len(x)} labels: delete the folder and get it again"
         )
     return x.view(-1, 3, 32, 32), joined
-
-
-class _Noted:
-    """Stands for what a pickle builds of NumPy: it notes what is given to it, and builds nothing of it."""
-
-    __slots__ = ("arguments", "state")
-    arguments: tuple[Any, ...]
-    state: Any
-
-    def __call__(self, *arguments: Any) -> "_Noted":
-        made = _Noted()
-        made.arguments = arguments
-        return made
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _OnlyNotes(pickle._Unpickler):  # the one in Python can be told what not to do
-    """Unpickles lists, dicts, texts and notes of arrays, and refuses everything else."""
-
-    dispatch: ClassVar = {code: pickle._Unpickler.dispatch[code] for code in CODES}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in NUMPY:
-            return _Noted()
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs")
-
-
-def _bytes(array: Any, file: Path) -> np.ndarray:
-    """The array of bytes (N, 3072) of which a pickle holds the parts: NumPy would take its word for what they are."""
-    try:
-        _, shape, kind, columns_first, content = array.state
-        if kind.arguments[0] not in (b"u1", "u1") or type(content) is not bytes or shape[1:] != (3072,):
-            raise ValueError("other types")
-        return np.frombuffer(bytearray(content), np.uint8).reshape(shape, order="F" if columns_first else "C")
-    except Exception as error:  # anything can be in these places
-        raise ValueError(f"{file} must hold data, an array of bytes (N, 3072): delete it and get it again") from error
-
-
-def _unpickle(file: Path, needed: list[str]) -> dict[str, Any]:
-    """What the file holds by these names."""
-    try:
-        batch = _OnlyNotes(BytesIO(file.read_bytes()), encoding="bytes").load()
-        if not isinstance(batch, dict) or (lacking := {name.encode() for name in needed} - batch.keys()):
-            raise ValueError(f"it lacks {lacking if isinstance(batch, dict) else 'everything'}")
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        why = str(error) or "Ran out of input"
-        raise ValueError(f"{file} is damaged or not a CIFAR file ({why}): delete it and get it again") from error
-    return {name: batch[name.encode()] for name in needed}
 
 
 CIFAR10 = Published(

@@ -79,7 +79,10 @@ def decoded(pictures: Pictures, channels: int, size: int | None) -> tuple[Tensor
             if (kept := _whole(folder)) is None:
                 shutil.rmtree(folder, ignore_errors=True)  # damaged
                 earlier = [path for path in folder.parent.glob(f"{source}-*") if path.is_dir()]
-                _decode(pictures, folder, channels, size, earlier)
+                _decode(pictures, part := Path(f"{folder}.part"), channels, size, earlier)
+                part.rename(folder)  # here, since Windows renames nothing that is mapped into memory
+                for path in earlier:
+                    shutil.rmtree(path, ignore_errors=True)
                 kept = _whole(folder)
     if kept is None:
         raise OSError(f"{folder} does not hold what was written: is the disk sound?")
@@ -140,9 +143,9 @@ def _whole(folder: Path) -> Kept | None:
     return kept if kept is not None and kept.written.all() else None
 
 
-def _decode(pictures: Pictures, folder: Path, channels: int, size: int | None, earlier: list[Path]) -> None:
-    """Fill the folder, with what earlier versions of it hold, else from the images; these versions are deleted then."""
-    marks, part = pictures.marks(), Path(f"{folder}.part")
+def _decode(pictures: Pictures, part: Path, channels: int, size: int | None, earlier: list[Path]) -> None:
+    """Fill the folder, with what earlier versions of it hold, else from the images."""
+    marks = pictures.marks()
     if not marks:
         raise FileNotFoundError(f"{pictures.where} holds no images")
     row = {name: place for place, name in enumerate(marks)}
@@ -208,9 +211,6 @@ def _decode(pictures: Pictures, folder: Path, channels: int, size: int | None, e
     if not written.all():
         missing = len(marks) - int(written.sum())
         raise ValueError(f"{pictures.where} changed while it was read: {missing} of {len(marks)} images are gone")
-    part.rename(folder)
-    for path in earlier:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _begun(part: Path, marks: dict[str, str], shape: tuple[int, ...], where: str) -> Kept:
