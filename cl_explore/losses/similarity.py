@@ -13,7 +13,8 @@ from cl_explore.losses.tiles import Rule, Rules
 def _dense_limit(device: torch.device) -> int:
     """Tables of at most so many pairs are stored: tiles gain little there, and a table can be differentiated twice.
 
-    On a GPU tiles wait for the device (once or twice a call), which only a large table outweighs.
+    On a GPU tiles wait for the device, once for the lengths of the rows and once for the ranges of ids, which only a
+    large table outweighs.
     """
     return 256 * 256 if device.type == "cpu" else 4096 * 4096
 
@@ -72,7 +73,7 @@ def row_lse(
 
 def _in_tiles(a: Tensor, b: Tensor, scale: Tensor, rules: Rules, square: bool) -> Tensor:
     """`row_lse` of a table that is not stored; `square`: b and its ids are a and its ids."""
-    if square and scale.ndim == 0 and scale > 0 and tiles.bounded(root := a * scale.sqrt(), root):
+    if square and scale.ndim == 0 and tiles.bounded(root := a * scale.sqrt(), root):
         return tiles.rows_of_square(root, rules)
     return tiles.rows(a * scale[..., None], b, rules)
 

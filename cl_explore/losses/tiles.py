@@ -21,7 +21,9 @@ BITS = 1 / math.log(2)
 """Bits in a nat."""
 
 KEPT = 6 * 1024 * 1024
-"""Exponentials of the forward pass that are kept for the backward pass, instead of computing them again."""
+"""Exponentials of the forward pass that are kept for the backward pass, instead of computing them again: at most so
+many, or on a GPU, whose single tile holds more, `KEPT_TILES` tiles."""
+KEPT_TILES = 4
 
 
 def _side(a: Tensor, b: Tensor) -> int:
@@ -50,8 +52,10 @@ class Rules:
         assert a_ids is not None
         assert b_ids is not None
         size = _side(a_ids, b_ids)
-        ranges = [torch.stack([torch.stack(part.aminmax()) for part in ids.split(size)]) for ids in (a_ids, b_ids)]
-        return cls(exclude, a_ids, b_ids, ranges[0].tolist(), ranges[1].tolist())
+        parts = [*a_ids.split(size), *(() if a_ids is b_ids else b_ids.split(size))]
+        ranges = torch.stack([torch.stack(part.aminmax()) for part in parts]).tolist()
+        count = math.ceil(len(a_ids) / size)
+        return cls(exclude, a_ids, b_ids, ranges[:count], ranges[:count] if a_ids is b_ids else ranges[count:])
 
     def may_match(self, i: slice, j: slice) -> bool:
         """Whether an id of rows i can equal one of rows j, judged by their ranges."""
@@ -88,6 +92,15 @@ def _places(a: Tensor, b: Tensor, rules: Rules, triangle: bool) -> Iterator[tupl
 def _room(a: Tensor, b: Tensor) -> Tensor:
     """What holds one tile of the table of a and b."""
     return a.new_empty(min(_side(a, b), len(a)) * min(_side(a, b), len(b)))
+
+
+def _kept(a: Tensor, b: Tensor, rules: Rules, triangle: bool) -> int:
+    """How many exponentials are kept: those of the first tiles for which there is room."""
+    most, number = KEPT if a.device.type == "cpu" else KEPT_TILES * _side(a, b) ** 2, 0
+    for i, j in _places(a, b, rules, triangle):
+        size = (i.stop - i.start) * (j.stop - j.start)
+        number += size if number + size <= most else 0
+    return number
 
 
 def _tiles(a: Tensor, b: Tensor, rules: Rules, factor: float = 1.0) -> Iterator[Tile]:
@@ -182,7 +195,7 @@ class _RowsAndColumns(torch.autograd.Function):
         rows = a.new_zeros(len(a))
         columns = rows if b is None else b.new_zeros(len(b))
         other = a if b is None else b
-        kept = a.new_empty(min(KEPT, len(a) * len(other)) if any(ctx.needs_input_grad) else 0)
+        kept = a.new_empty(_kept(a, other, rules, b is None) if any(ctx.needs_input_grad) else 0)
         for i, j, tile in _exponentials(a, other, rules, b is None, kept):
             rows[i] += tile.sum(1)
             if b is not None or i != j:
@@ -258,10 +271,12 @@ def softplus(a: Tensor, b: Tensor, rules: Rules) -> Tensor:
 def bounded(a: Tensor, b: Tensor) -> bool:
     """Whether no product of a row of `a` and one of `b` is so large that its exponential, unshifted, loses anything.
 
+    Not so where all are 0: what multiplies them, 0 or below, has no root.
+
     By Cauchy and Schwarz, at most |a| |b|: e^60, over a sum of such terms, still leaves float32 room for a gradient
     as small as e^-20 times it. Waits for the device once.
     """
     with torch.no_grad():
         longest = torch.linalg.vector_norm(a, dim=1).max()
         bound = longest * (longest if a is b else torch.linalg.vector_norm(b, dim=1).max())
-        return bool(bound < (60 if a.dtype == torch.float32 else 600))
+        return bool((bound > 0) & (bound < (60 if a.dtype == torch.float32 else 600)))

@@ -57,7 +57,7 @@ def varcon(
         temperature that follows the sample's confidence p_y, tau2 = (temperature - epsilon) + 2 epsilon p_y: a sample
         the model is sure of is pulled less hard. The target is computed in closed form in log space, q_y = 1 / (1 +
         (C-1) exp(-1/tau2)), so it never overflows and costs O(N), the loss O(N C D). The number of classes is read from
-        the labels, which synchronises a GPU once. One class in the batch: exactly 0.
+        the labels, for which a GPU waits once. One class in the batch: exactly 0.
 
     >>> float(varcon(torch.eye(4), torch.zeros(4, dtype=torch.long)))
     0.0

@@ -112,6 +112,16 @@ def test_softplus() -> None:
     assert_same_as_the_table(lambda: row_softplus(30 * a, b), [a, b])
 
 
+def test_what_is_kept_is_what_was_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing where not one tile fits, as much as tiles are where all fit."""
+    a, none = rows(20, 16).detach(), tiles.Rules.of((), None, None)  # tiles of 8, 8 and 4 rows
+    for most, expected in ((63, 48), (15, 0), (500, 4 * 64 + 4 * 32 + 16)):
+        monkeypatch.setattr(tiles, "KEPT", most)
+        assert tiles._kept(a, a, none, triangle=False) == expected
+    assert tiles._kept(a, a, none, triangle=True) == 3 * 64 + 2 * 32 + 16
+    assert tiles._kept(a.to("meta"), a, none, triangle=False) == 4 * 64
+
+
 @pytest.mark.parametrize("temperature", [1e-3, 0.5])
 def test_rows_without_a_pair(temperature: float) -> None:
     z, ids = rows(45, 8), torch.arange(45).clamp(max=30)
