@@ -1,6 +1,8 @@
 """Cross-entropies of similarities: a positive among negatives, with sum and positive rounded together.
 
 Taken from sums and products that are rounded apart, a loss that cannot be negative would be so on views that agree.
+Rounded together they also bear TF32, where a user allows it for speed: products of ten bits, at temperature .02 and on
+views that agree, change gradients by 0.2 %, where they were nothing but error.
 """
 
 import torch

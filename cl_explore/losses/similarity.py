@@ -115,7 +115,10 @@ def own_views(z: Tensor, scale: Tensor) -> Tensor:
 
 
 def group_sums(x: Tensor, group: Tensor, groups: int) -> Tensor:
-    """The sum of the rows of each group: x (N, ...), group (N,) in [0, groups); returns (groups, ...)."""
+    """The sum of the rows of each group: x (N, ...), group (N,) in [0, groups); returns (groups, ...).
+
+    On CUDA the rows are added in an order of their own each time, unless `torch.use_deterministic_algorithms` is on.
+    """
     return x.new_zeros(groups, *x.shape[1:]).index_add(0, group, x)
 
 

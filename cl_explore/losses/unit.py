@@ -36,7 +36,7 @@ class _Unit(torch.autograd.Function):
         if (
             x.device.type == "cpu" and norm.amax() < torch.inf
         ):  # a GPU would wait for the answer, so it takes no shortcut
-            norm = F.threshold_(norm, LEAST, torch.finfo(x.dtype).max)
+            norm = F.threshold(norm, LEAST, torch.finfo(x.dtype).max)
             unit = x / norm
         else:
             unit, largest = _shrunk(x)

@@ -1,11 +1,13 @@
 """Small differences of large numbers: float32 against float64, far from the origin, of great length, of near views."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from roles import given, options
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cl_explore import geometry, losses
 from cl_explore.losses import Loss
@@ -53,6 +55,36 @@ def test_views_near_each_other(name: str) -> None:
             if "hard" in knobs.values():
                 continue  # rounding alone says which of two near views is the farther
             assert_near_float64(losses.get(name), z + distance * noise, 1e-5 + 1e-6 / distance, **knobs)
+
+
+def of_ten_bits(x: Tensor) -> Tensor:
+    """x (float32) rounded as TF32 does."""
+    return ((x.clone().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+class TF32(TorchDispatchMode):
+    """Matrix products of rounded factors, as a GPU takes them where TF32 is allowed."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_):
+            args = (*args[:-2], *(of_ten_bits(x) for x in args[-2:]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["nt_xent", "supcon", "clip", "info_nce"])
+def test_products_of_ten_bits_spoil_no_solved_batch(name: str) -> None:
+    """Stored (64 and 128 points) and in tiles (600), where every digit of a gradient was an error of rounding."""
+    for samples in (64, 300):
+        z = torch.randn(samples, 1, 64, generator=torch.Generator().manual_seed(4)).expand(-1, 2, -1)
+        results = []
+        for x, mode in ((z, TF32()), (z.double(), nullcontext())):
+            x = x.clone().requires_grad_()
+            with mode:
+                each = losses.get(name).on_views(x, LABELS.repeat(10)[:samples], temperature=0.02, reduction="none")
+                results.append((each.min(), torch.autograd.grad(each.mean(), x)[0].double()))
+        (least, found), (_, expected) = results
+        assert least >= 0
+        assert (found - expected).norm() < 0.01 * expected.norm()
 
 
 def test_no_length_is_too_great() -> None:
