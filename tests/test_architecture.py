@@ -1,5 +1,6 @@
 """The floors hold: a module imports only from those below it, and rooms have names that say who lives there."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,13 @@ def test_files_are_short() -> None:
     scripts = [path.read_text(encoding="utf-8").splitlines() for path in rooms.rglob("*.js")]
     assert sum(map(len, scripts)) <= 1000
     assert max(len(line) for script in scripts for line in script) <= 120
+
+
+def test_every_text_has_an_encoding() -> None:
+    """What is left out is that of the system, which on Windows is not UTF-8."""
+    lacking = []
+    for path in (ROOT / "cl_explore").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("read_text", "write_text"):
+                lacking += [] if any(each.arg == "encoding" for each in node.keywords) else [f"{path}:{node.lineno}"]
+    assert lacking == []

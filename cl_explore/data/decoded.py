@@ -128,7 +128,7 @@ def cache() -> Path:
 def _kept(folder: Path) -> Kept | None:
     """What is in a folder of the cache; None if there is none, or its parts do not fit each other."""
     try:
-        digest, _, text = (folder / "marks.json").read_text().partition("\n")
+        digest, _, text = (folder / "marks.json").read_text(encoding="utf-8").partition("\n")
         marks: dict[str, str] = json.loads(text) if digest == hashlib.sha256(text.encode()).hexdigest() else {}
         images = np.lib.format.open_memmap(folder / "images.npy", mode="c")
         written = np.fromfile(folder / "written.bin", np.uint8)
@@ -224,7 +224,7 @@ def _begun(part: Path, marks: dict[str, str], shape: tuple[int, ...], where: str
         )
     part.mkdir()
     text = json.dumps(marks)
-    (part / "marks.json").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+    (part / "marks.json").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
     (part / "written.bin").write_bytes(bytes(len(marks)))
     with (part / "images.npy").open("wb") as out:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(marks), *shape)}

@@ -14,6 +14,7 @@ from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
 from cl_explore.methods import Method
+from cl_explore.methods.gather import shared_out
 from cl_explore.train.feed import batches, settle
 from cl_explore.train.health import LEFT_OUT, CollapseWatch, spoiled
 from cl_explore.train.key import key
@@ -90,6 +91,7 @@ class Loop:
             "world_size": fabric.world_size,
             **found.parts,
         }
+        self._shares = [len(part) for part in torch.empty(chosen.batch_size).tensor_split(fabric.world_size)]
         self.step, self.per_epoch = 0, len(dataset) // chosen.batch_size
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
@@ -141,7 +143,7 @@ class Loop:
         for group in self._descent.param_groups:
             group["lr"] = lr
         with self._randomness.lent(), fastest_convolutions(self.fabric.device):
-            with self.fabric.autocast():
+            with self.fabric.autocast(), shared_out(self._shares):
                 loss, metrics = self._model.step(batch, self._views)
             if not loss.requires_grad:
                 raise ValueError("the loss must depend on a weight of the method that learns, got one of none")

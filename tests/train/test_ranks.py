@@ -66,6 +66,12 @@ def test_the_batch_is_shared_out_in_order(found):
     assert found[0]["seen"] + found[1]["seen"] == method.seen.tolist()
 
 
+def test_no_process_is_asked_in_a_step_for_what_all_know(found):
+    for each in found:  # embeddings, labels and index, padded to the larger share
+        assert each["joined"] == [(8, 2, 4), (8,), (8,)] * (len(each["joined"]) // 3)
+        assert len(each["joined"]) == 3 * 12 * 2
+
+
 def test_each_process_draws_views_of_its_own_by_seed_and_rank(found):
     for rank in (0, 1):
         _, seed, _ = np.random.SeedSequence([3, rank]).generate_state(3).tolist()

@@ -88,14 +88,14 @@ def usps() -> Dataset:
 
 def _read_citations(folder: Path, split: str, name: str) -> Dataset:
     content, cites = (folder / f"{name}.{part}" for part in ("content", "cites"))
-    papers = [line.split() for line in content.read_text().splitlines()]
+    papers = [line.split() for line in content.read_text(encoding="utf-8").splitlines()]
     width = len(papers[0])
     for number, paper in enumerate(papers, start=1):
         if len(paper) != width or width < 3:
             raise ValueError(f"{content}, line {number}, must have {width} columns, got {len(paper)}: get it again")
     row = {paper[0]: place for place, paper in enumerate(papers)}
     fields = sorted({paper[-1] for paper in papers})
-    pairs = [line.split() for line in cites.read_text().splitlines()]
+    pairs = [line.split() for line in cites.read_text(encoding="utf-8").splitlines()]
     edges = [(row[a], row[b]) for a, b in pairs if a in row and b in row and a != b]
     x = torch.from_numpy(np.array([paper[1:-1] for paper in papers]).astype(np.float32))
     labels = torch.tensor([fields.index(paper[-1]) for paper in papers])
