@@ -100,6 +100,10 @@ def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
     if isinstance(x, Tensor):
         if x.layout != torch.strided or x.is_meta or x.is_quantized:
             raise TypeError(f"{name} must be a dense tensor with values, got {x.layout} of {x.dtype} on {x.device}")
+        if x.is_complex():
+            raise TypeError(f"{name} must be real numbers, got {x.dtype}")
+        if x.ndim == 0:
+            raise ValueError(f"{name} must have rows, got one number (shape ())")
         return x
     if np.ma.is_masked(x):
         raise ValueError(f"{name} must be complete, got a masked array: drop or fill what is masked")
@@ -111,7 +115,7 @@ def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
             array = np.array(x, dtype=object)  # without the conversion of the numbers among texts
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{name} must be numbers or texts in rows of one length, got {_kind(x)}: {error}") from None
-    if array.ndim == 0 and array.dtype.kind not in "biufc":
+    if array.ndim == 0:
         raise TypeError(f"{name} must be a tensor or array, got {_kind(x)}")
     if array.dtype.kind in "OUT":
         return _of_objects(array, name)

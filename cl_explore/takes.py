@@ -29,13 +29,15 @@ class Range(NamedTuple):
 
     def __str__(self) -> str:
         if self.most < math.inf:
-            return f"from {self.least} to {self.most}"
+            return f"between {self.least} and {self.most}"
         return "positive" if self.above and self.least == 0 else f"{'above' if self.above else 'at least'} {self.least}"
 
 
 Count = Annotated[int, Range(1)]
+Number = Annotated[int, Range(0)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Positive = Annotated[float, Range(0, above=True)]
+Amount = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 
 
@@ -91,13 +93,20 @@ def takes(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+def settle(record: Any) -> None:
+    """Check the fields of a (frozen) dataclass in the same way, in its `__post_init__`."""
+    for name, hint in get_type_hints(type(record), include_extras=True).items():
+        if name in vars(record) and (reader := reader_of(hint)):
+            object.__setattr__(record, name, plain(name, getattr(record, name), reader))
+
+
 def plain(name: str, value: Any, reader: Reader) -> Any:
     """The argument called `name` in its plain form; TypeError or ValueError where it has none."""
     try:
         return reader.read(value)
     except ValueError as error:
         raise ValueError(f"{name} must be {error}, got {_shown(value)}") from None
-    except TypeError:
+    except (TypeError, RuntimeError):
         raise TypeError(f"{name} must be {reader.need}, got {_shown(value)}") from None
 
 
@@ -117,17 +126,21 @@ def reader_of(hint: Any) -> Reader | None:
         needs = " or ".join(reader.need for reader in readers)
         return Reader(needs, functools.partial(_either, readers, NoneType in parts))
     if origin is Literal:
-        need = " or ".join(f'"{option}"' for option in parts)
+        two = " or ".join(f'"{option}"' for option in parts)
+        need = two if len(parts) < 3 else f"one of {', '.join(map(str, parts))}"
         return Reader(need, functools.partial(_option, parts, need))
     if origin in (Sequence, list, tuple):
         if (one := reader_of(parts[0])) is None:
             return Reader("a sequence", _sequence)
         read = one.read
         return Reader(f"a sequence, each {one.need}", lambda value: tuple(map(read, _sequence(value))))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        each = reader_of(parts[1])
+        return Reader(f"a map, each value {each.need}" if each else "a map", functools.partial(_map, each))
     kind = Callable if origin is Callable else origin or hint
     if kind in PLAIN:
         return PLAIN[kind]
-    if not isinstance(kind, type) or kind is object or getattr(kind, "_is_protocol", False):
+    if not isinstance(kind, type) or kind in (object, Any) or getattr(kind, "_is_protocol", False):
         return None
     return Reader(f"a{'n' * (kind.__name__[0] in 'AEIO')} {kind.__name__}", functools.partial(_instance, kind))
 
@@ -188,6 +201,13 @@ def _sequence(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _map(each: Reader | None, value: Any) -> Any:
+    for one in _instance(Mapping, value).values():
+        if each:
+            each.read(one)
+    return value
+
+
 def _callable(value: Any) -> Any:
     if not callable(value):
         raise TypeError
@@ -214,10 +234,5 @@ PLAIN: dict[Any, Reader] = {
 
 
 def _shown(value: Any) -> str:
-    """A short value itself, of others only the kind."""
-    flat = value if isinstance(value, list | tuple) else [value]
-    return (
-        reprlib.repr(value)
-        if all(isinstance(one, str | Real | complex | None) for one in flat)
-        else type(value).__name__
-    )
+    """A text or a number itself, of others only the kind."""
+    return reprlib.repr(value) if isinstance(value, str | Real | complex | None) else type(value).__name__

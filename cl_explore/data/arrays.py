@@ -10,18 +10,20 @@ from torch import Tensor
 
 from cl_explore.data.batch import Samples
 from cl_explore.data.dataset import Dataset
-from cl_explore.data.modality import recognise
+from cl_explore.data.modality import Modality, recognise
 from cl_explore.given import numbers
+from cl_explore.takes import takes
 
 MANY = 1_000_000
 """More classes than that are numbers of something else."""
 
 
+@takes
 def from_arrays(
     x: Tensor | ArrayLike | dict[str, Any],
     labels: Tensor | ArrayLike | None = None,
     *,
-    kind: Any = None,
+    kind: str | Modality | dict[str, Any] | None = None,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
 ) -> Dataset:
@@ -86,6 +88,8 @@ def numbered(labels: Any, count: int, class_names: Sequence[str] | None = None) 
 
 def _labels(labels: Any) -> tuple[np.ndarray, list[Any]]:
     """Labels as an array, and each as it was given: in an array, a number beside texts would be one."""
+    if isinstance(labels, Tensor) and labels.is_meta:
+        raise ValueError("labels must hold values, got a tensor on the meta device")
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu().numpy()
     try:

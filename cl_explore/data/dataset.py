@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cl_explore.data.batch import Batch, Samples
 from cl_explore.data.modality import recognise
+from cl_explore.takes import settle
 
 
 def onto(column: Tensor, device: torch.device) -> Tensor:
@@ -51,7 +52,13 @@ class Dataset:
     modality: Any = field(init=False)
 
     def __post_init__(self) -> None:
+        settle(self)
+        if isinstance(self.x, Tensor) and self.x.layout != torch.strided:
+            raise TypeError(f"x must be a dense tensor, got {self.x.layout}")
         object.__setattr__(self, "modality", recognise(self.x, self.kind))
+        for name, values in self._tensors():
+            if values.layout != torch.strided:
+                raise TypeError(f"{name} must be a dense tensor, got {values.layout}")
         counts = {name: len(part) for name, part in self._parts()}
         if len(set(counts.values())) > 1:
             rows = ", ".join(f"{name} has {count}" for name, count in counts.items())

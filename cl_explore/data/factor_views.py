@@ -7,8 +7,10 @@ from torch import Tensor
 
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.factor_world import CLASSES, RANGES, Factors, render, to_change, vary
+from cl_explore.takes import Amount, Count, settle, takes
 
 
+@takes
 def factor_rows(dataset: Dataset) -> Dataset:
     """The data set with its factors for samples, x (N, 13) float32: what `FactorViews` paints.
 
@@ -40,11 +42,12 @@ class FactorViews:
     """
 
     resample: tuple[str, ...]
-    size: int = 16
-    noise: float = 0.03
+    size: Count = 16
+    noise: Amount = 0.03
     preset: str = "easy"
 
     def __post_init__(self) -> None:
+        settle(self)
         to_change(RANGES, None, self.resample, 1.0)
 
     def __call__(self, x: Tensor, generator: torch.Generator, n_views: int = 2) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.factor_world import Factors, fix, to_change
 from cl_explore.data.registry import dataset
+from cl_explore.takes import Amount, Count, Seed, settle
 
 FACTORS = ("object", "pose", "background", "texture")
 
@@ -26,22 +27,17 @@ class FeatureWorld:
     arguments are as in the world of pictures. Raises ValueError for counts below 1 and negative scales.
     """
 
-    objects: int = 10
-    backgrounds: int = 8
-    latent: int = 12
-    features: int = 48
-    within: float = 0.5
-    nuisance: float = 1.3
-    noise: float = 0.1
-    seed: int = 0
+    objects: Count = 10
+    backgrounds: Count = 8
+    latent: Count = 12
+    features: Count = 48
+    within: Amount = 0.5
+    nuisance: Amount = 1.3
+    noise: Amount = 0.1
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name in ("objects", "backgrounds", "latent", "features"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("within", "nuisance", "noise"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        settle(self)
 
     def sample(self, n: int, generator: torch.Generator, **fixed: float | Tensor) -> Factors:
         """Draw n sets of factors: `object`, `background` (n,) int64 and `pose`, `texture` (n, latent) float32.

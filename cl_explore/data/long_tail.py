@@ -3,8 +3,10 @@
 import torch
 
 from cl_explore.data.dataset import Dataset
+from cl_explore.takes import takes
 
 
+@takes
 def long_tail(dataset: Dataset, ratio: float, generator: torch.Generator) -> Dataset:
     """A subset with n_c = n_0 ratio^(-c/(C-1)) samples of class c: exponential imbalance (Cui et al., 1901.05555).
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from cl_explore.data.dataset import Dataset
 from cl_explore.names import unknown
+from cl_explore.takes import takes
 
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _loaders: dict[str, Callable[..., Dataset]] = {}
@@ -22,6 +23,7 @@ def names() -> list[str]:
     return sorted(_loaders)
 
 
+@takes
 def load(name: str = "digits", split: str = "train", **options: object) -> Dataset:
     """Load the data set called `name`; nothing is downloaded unless its options ask for it.
 

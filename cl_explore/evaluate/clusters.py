@@ -69,7 +69,7 @@ def ward(x: Array, *counts: int, normalize: bool = True) -> tuple[Tensor, ...]:
     x = points(x, normalize=normalize)
     if len(x) > MOST:
         raise ValueError(f"x must hold at most {MOST} samples for Ward's method, got {len(x)}: draw some of them")
-    _require_counts(counts, len(x))
+    _require_counts("counts", counts, len(x))
     tree = linkage(x.detach().cpu().numpy(), "ward")
     return tuple(torch.from_numpy(fcluster(tree, count, "maxclust")).long() - 1 for count in counts)
 
@@ -86,12 +86,12 @@ def kmeans(x: Array, count: int, *, seed: Seed = 0, normalize: bool = True) -> T
     from sklearn.cluster import KMeans
 
     x = points(x, normalize=normalize)
-    _require_counts((count,), len(x))
+    _require_counts("count", (count,), len(x))
     found = KMeans(count, n_init=10, random_state=seed).fit_predict(x.detach().cpu().numpy())
     return torch.from_numpy(found).long()
 
 
-def _require_counts(counts: tuple[int, ...], most: int) -> None:
+def _require_counts(name: str, counts: tuple[int, ...], most: int) -> None:
     for count in counts:
         if not 1 <= count <= most:
-            raise ValueError(f"count must be from 1 to the number of samples ({most}), got {count}")
+            raise ValueError(f"{name} must be from 1 to the number of samples ({most}), got {count}")

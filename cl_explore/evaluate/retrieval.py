@@ -56,7 +56,8 @@ def ndcg(query: Array, key: Array, relevance: Array, k: Count | None = None) -> 
         raise ValueError(f"key must hold at least 2 rows to be ranked, got {len(keys)}")
     gain = numbers(relevance, "relevance").double()
     if gain.shape != (len(q), len(keys)):
-        raise ValueError(f"relevance must be ({len(q)}, {len(keys)}), got shape {tuple(gain.shape)}")
+        need = f"({len(q)}, {len(keys)}), of each key to each query"
+        raise ValueError(f"relevance must be {need}, got shape {tuple(gain.shape)}")
     require_finite("relevance", gain)
     if gain.min() < 0:
         raise ValueError(f"relevance must be 0 or more, got {gain.min():g}")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import points
-from cl_explore.given import Array
+from cl_explore.given import Array, floats
 from cl_explore.takes import takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
@@ -40,6 +40,16 @@ def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
     >>> nearest(torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]]), 1).rows.flatten()
     tensor([0, 1, 0])
     """
+    x, y = floats(x, "x", "N D"), floats(y, "y", "N D")
+    if x.shape[1] != y.shape[1] or x.dtype != y.dtype or not len(x):
+        need = f"(M, {x.shape[1]}) of {x.dtype} like x, with rows in both"
+        raise ValueError(f"y must be {need}, got {tuple(y.shape)} of {y.dtype}")
+    if own is not None and (
+        own.shape != x.shape[:1] or own.dtype != torch.int64 or own.is_sparse or own.device != x.device
+    ):
+        raise ValueError(f"own must be ({len(x)},) int64 on {x.device}, got {tuple(own.shape)} of {own.dtype}")
+    if own is not None and not -1 <= own.min() <= own.max() < len(y):
+        raise ValueError(f"own must be rows of y, below {len(y)}, or -1, got {own.min()} to {own.max()}")
     most = len(y) - (own is not None)
     if not 1 <= k <= most:
         raise ValueError(f"k must lie between 1 and {most} (a point has no more neighbours), got {k}")

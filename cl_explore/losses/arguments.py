@@ -80,10 +80,10 @@ def spoiled(each: Tensor, by: Tensor) -> Tensor:
     return each + 0 * by.detach()
 
 
-def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
+def _bind(name: str, tensor: Tensor, sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
     """The sizes of the letters in the shape of argument `name`, those in `sizes` being taken already."""
     needed = []
-    for shape in ROLES[name].shapes:
+    for shape in shapes:
         letters = shape.split()
         axes = list(zip(letters, tensor.shape, strict=False))
         found = dict(reversed(axes)) | {letter: sizes[letter] for letter in letters if letter in sizes}
@@ -95,10 +95,57 @@ def _bind(name: str, tensor: Tensor, sizes: dict[str, int]) -> dict[str, int]:
     raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(tensor.shape)}")
 
 
+def _check(name: str, tensor: Tensor, kind: str, sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
+    """The sizes of the letters in the shape of a tensor; an error unless it is one of its kind and shapes."""
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+        found = "a sparse one" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} must be a torch.Tensor, got {found}")
+    if kind == "ids":
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise TypeError(f"{name} must be integers (int64), got {tensor.dtype}")
+    elif not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+    return _bind(name, tensor, sizes, shapes)
+
+
+def require(**given: tuple[Tensor, str]) -> None:
+    """Check tensors outside a loss: each with its shape, such as "N D", and "ids N" if it holds whole numbers.
+
+    Raises `TypeError` or `ValueError` that names the argument; a letter stands for the same size in all shapes.
+    """
+    sizes: dict[str, int] = {}
+    leading, _ = next(iter(given.values()))
+    for name, (tensor, shape) in given.items():
+        kind = "ids" if shape.startswith("ids ") else "numbers"
+        sizes |= _check(name, tensor, kind, sizes, (shape.removeprefix("ids "),))
+        if tensor.device != leading.device:
+            raise ValueError(f"{name} must be on {leading.device} like {next(iter(given))}, got {tensor.device}")
+        if kind == "ids" and values_are_at_hand(tensor) and tensor.long().min() < 0:
+            raise ValueError(f"{name} must be 0 or larger, got {int(tensor.min())}")
+
+
+def advice(name: str, arguments: tuple[str, ...], given: int) -> str:
+    """How a loss is called by those who gave it `given` tensors by position in another library's form."""
+    rest = "".join(f", {one}" for one in arguments[1:] if one in ("labels", "index"))
+    if name == "triplet" and given == 3:
+        return (
+            "; it forms all triplets of a batch by its labels: "
+            "triplet(torch.cat([anchor, positive, negative]), torch.cat([i, i, i + len(i)])) with i = torch.arange(B)"
+        )
+    if arguments[0] == "z" and given > 1:
+        return f"; the views z1 (B, D) and z2 (B, D) are given as one: {name}(torch.stack([z1, z2], 1){rest})"
+    if arguments[:2] == ("query", "key") and given == 1:
+        return f"; the two sides are given one by one, of views z (B, 2, D): {name}(z[:, 0], z[:, 1])"
+    return ""
+
+
 def _views(z: Tensor, min_views: int, max_views: int | None) -> Tensor:
     """z as (B, V, D), where (B, D) is read as one view; `ValueError` unless it holds enough samples and views."""
     if z.ndim == 2 and min_views == 1:
         z = z[:, None]
+    if z.ndim == 2 and len(z) % 2 == 0:
+        line = f"z.view(2, {len(z) // 2}, {z.shape[1]}).transpose(0, 1)"
+        raise ValueError(f"z must have shape (B, V, D), got {tuple(z.shape)}; first views, then second ones: {line}")
     if z.ndim == 3:
         samples, views, _ = z.shape
         if samples < 2:
@@ -119,27 +166,26 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
     first, leading = next(iter(given.items()))
     sizes: dict[str, int] = {}
     prepared: dict[str, Tensor] = {}
+    double = any(
+        getattr(x, "dtype", None) == torch.float64 and ROLES[name].kind == "embeddings" for name, x in given.items()
+    )
+    widest = torch.float64 if double else torch.float32
     for name, tensor in given.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-        if tensor.device != leading.device:
+        role = ROLES[name]
+        if isinstance(tensor, Tensor) and tensor.device != leading.device:
             raise ValueError(f"{name} must be on {leading.device} like {first}, got {tensor.device}")
-        if ROLES[name].kind == "ids":
-            if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-                raise TypeError(f"{name} must be integers (int64), got {tensor.dtype}")
-        elif not tensor.is_floating_point():
-            raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
-        if name == "z":
+        if name == "z" and isinstance(tensor, Tensor):
             tensor = _views(tensor, min_views, max_views)
-        sizes |= _bind(name, tensor, sizes)
-        if ROLES[name].kind == "ids":
-            if values_are_at_hand(tensor) and tensor.min() < 0:
-                raise ValueError(f"{name} must be 0 or larger, got {int(tensor.min())}")
-            prepared[name] = tensor.long()
+        sizes |= _check(name, tensor, role.kind, sizes, role.shapes)
+        if role.kind == "ids":
+            prepared[name] = ids = tensor.long()  # first of all: unsigned types have no minimum
+            if values_are_at_hand(ids) and ids.min() < 0:
+                raise ValueError(f"{name} must be 0 or larger, got {int(ids.min())}")
         else:
             if name == "targets" and values_are_at_hand(tensor) and not tensor.isfinite().all():
                 bad = int((~tensor.isfinite()).sum())
                 raise ValueError(f"targets must be finite, got {bad} of {tensor.numel()} that are NaN or infinite")
-            x = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-            prepared[name] = unit(x) if normalize and ROLES[name].kind == "embeddings" else x
+            embeddings = role.kind == "embeddings"
+            x = tensor.to(widest if embeddings or tensor.dtype != torch.float64 else tensor.dtype)
+            prepared[name] = unit(x) if normalize and embeddings else x
     return prepared

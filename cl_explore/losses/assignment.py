@@ -6,11 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cl_explore.losses.arguments import require
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
-from cl_explore.losses.knob import Knob, Scalar
+from cl_explore.losses.knob import Knob, Scalar, as_tensor
+from cl_explore.takes import Count, Positive, takes
+
+EPSILON = Knob("epsilon", 0.01, 1.0, log=True, help="softness of the target codes: large = all prototypes alike")
 
 
-def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+def sinkhorn(scores: Tensor, epsilon: float | Tensor, iterations: int) -> Tensor:
     """Soft assignment of N points to C prototypes that gives every prototype the same share.
 
     scores (N, C), returns (N, C) of rows that sum to 1: exp(scores / epsilon), its columns and rows normalised in
@@ -20,7 +24,13 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     tensor([[0., 1.],
             [1., 0.]])
     """
-    log = scores / epsilon
+    require(scores=(scores, "N C"))
+    EPSILON.check(epsilon, 1)
+    if getattr(epsilon, "device", scores.device) != scores.device:
+        raise ValueError(f"epsilon must be on {scores.device} like scores, got another device")
+    if not isinstance(iterations, int) or isinstance(iterations, bool) or not 1 <= iterations <= 10_000:
+        raise ValueError(f"iterations must be a whole number from 1 to 10,000, got {iterations!r}")
+    log = scores / as_tensor("epsilon", epsilon, scores)
     for _ in range(iterations):
         log = (log - log.logsumexp(0)).log_softmax(1)
     return log.exp()
@@ -33,8 +43,15 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     formula=r"-\sum_c q_{jc} \log \frac{e^{z_i^\top w_c/\tau}}{\sum_{c'} e^{z_i^\top w_{c'}/\tau}}",
     knobs=[
         TEMPERATURE,
-        Knob("epsilon", 0.01, 1.0, log=True, help="softness of the target codes: large = all prototypes alike"),
-        Knob("iterations", 1.0, 10.0, minimum=1, help="rounds of normalisation towards equal shares (whole number)"),
+        EPSILON,
+        Knob(
+            "iterations",
+            1.0,
+            10.0,
+            minimum=1,
+            maximum=10_000,
+            help="rounds of normalisation towards equal shares",
+        ),
     ],
     min_views=2,
 )
@@ -86,20 +103,18 @@ class SwAV(nn.Module):
     torch.Size([5, 3])
     """
 
+    @takes
     def __init__(
         self,
-        prototypes: int,
-        dim: int,
+        prototypes: Count,
+        dim: Count,
         *,
-        temperature: float = 0.1,
-        epsilon: float = 0.05,
-        iterations: int = 3,
+        temperature: Positive | nn.Parameter = 0.1,
+        epsilon: Positive = 0.05,
+        iterations: Count = 3,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        for name, value in {"prototypes": prototypes, "dim": dim}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         self.knobs: dict[str, Any] = {"temperature": temperature, "epsilon": epsilon, "iterations": iterations}
         device = None if generator is None else generator.device
         start = torch.randn(prototypes, dim, generator=generator, device=device)

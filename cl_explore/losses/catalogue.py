@@ -10,14 +10,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import prepare
-from cl_explore.losses.knob import READERS, Choice, Knob
+from cl_explore.losses.arguments import advice, prepare
+from cl_explore.losses.knob import READERS, SIDES, Choice, Knob
 from cl_explore.names import unknown
+from cl_explore.takes import Count, takes
 
 Parts = dict[str, Tensor]
-
-SIDES = {"query", "key", "context", "candidates"}
-"""Arguments that can be taken from the views of a sample."""
 
 TEMPERATURE = Knob(
     "temperature",
@@ -31,6 +29,8 @@ TEMPERATURE = Knob(
 
 def means(parts: Parts) -> Parts:
     """Each part of a loss averaged to a scalar: those of shape (N,) over the anchors that count, others over all."""
+    if not isinstance(parts, dict) or not all(isinstance(part, Tensor) for part in parts.values()):
+        raise TypeError(f"parts must be tensors by name, got {parts!r:.60}")
     weight = parts.get("anchor_weight")
     if weight is None:
         return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
@@ -161,7 +161,7 @@ class Loss:
 
         Raises `TypeError` or `ValueError` naming the argument, what came and what is needed.
         """
-        if reduction not in ("mean", "none"):
+        if not isinstance(reduction, str) or reduction not in ("mean", "none"):
             raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
         parts = self.parts(*args, normalize=normalize, **kwargs)
         if reduction == "none":
@@ -174,10 +174,13 @@ class Loss:
         `"anchor_weight"` (N,), where present, says how much each anchor counts in the mean: 0 for one without a
         positive. Raises as `__call__` does.
         """
+        if not (normalize is None or isinstance(normalize, bool)):
+            raise TypeError(f"normalize must be True or False, got {type(normalize).__name__}")
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.name}(): {error}; it is called as {self.name}{self._signature}") from None
+            hint = advice(self.name, self.arguments, len(args))
+            raise TypeError(f"{self.name}(): {error}; it is called as {self.name}{self._signature}{hint}") from None
         given = self._defaults | bound.arguments
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
@@ -231,6 +234,7 @@ catalogue: dict[str, Loss] = {}
 """Every declared loss by name, in order of declaration."""
 
 
+@takes
 def loss(
     *,
     title: str,
@@ -238,8 +242,8 @@ def loss(
     family: str,
     formula: str,
     knobs: list[Knob | Choice],
-    min_views: int = 1,
-    max_views: int | None = None,
+    min_views: Count = 1,
+    max_views: Count | None = None,
     raw: bool = False,
 ) -> Callable[[Callable[..., Tensor | Parts]], Loss]:
     """Declare the decorated function as a loss and enter it in the catalogue.
@@ -286,6 +290,7 @@ def _restored(function: Callable[..., Tensor | Parts], declaration: dict[str, An
     return known if known is not None and known._function is function else Loss(function, **declaration)
 
 
+@takes
 def get(name: str | Loss) -> Loss:
     """The loss called `name`, or `name` itself if it is a loss; `ValueError` with the nearest names otherwise."""
     if isinstance(name, Loss):

@@ -76,13 +76,15 @@ class Choice:
 
     def check(self, value: Any, anchors: int) -> None:
         """Raise `ValueError` unless `value` is one of the options (`anchors` plays no part)."""
-        if value not in self.options:
+        if not isinstance(value, str) or value not in self.options:
             raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}")
 
 
 def as_tensor(name: str, value: float | Tensor, like: Tensor) -> Tensor:
     """A knob as a tensor of the dtype and device of `like`. A number is written there: no copy waits for the device."""
     if isinstance(value, Tensor):
+        if value.is_meta and not like.is_meta:
+            raise ValueError(f"{name} must hold a number, got a tensor on the meta device")
         return value.to(like)
     return torch.full((), float(value), dtype=like.dtype, device=like.device)
 

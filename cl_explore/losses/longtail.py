@@ -12,6 +12,7 @@ from cl_explore.losses.cross_entropy import cross_entropy, excess
 from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.queued import Queue
 from cl_explore.losses.similarity import class_sums, points, row_lse
+from cl_explore.takes import Count, Positive, takes
 
 
 def _log_prior(counts: Tensor, x: Tensor) -> Tensor:
@@ -180,12 +181,13 @@ class PaCo(nn.Module):
     (tensor([2, 0, 2]), 3)
     """
 
+    @takes
     def __init__(
         self,
-        size: int,
-        dim: int,
+        size: Count,
+        dim: Count,
         *,
-        temperature: float = 0.05,
+        temperature: Positive | nn.Parameter = 0.05,
         alpha: float = 0.05,
         beta: float = 1.0,
         gamma: float = 1.0,

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_explore.losses.arguments import require, require_known, values_are_at_hand
 from cl_explore.losses.unit import unit
+from cl_explore.takes import Count, Positive, Share, takes
 
 
 class HardPairs(NamedTuple):
@@ -22,16 +24,14 @@ class HardPairs(NamedTuple):
     """(N, C) the share of each class in `negatives`."""
 
 
-def beta(*shape: int, a: float, b: float, generator: torch.Generator) -> Tensor:
+@takes
+def beta(*shape: Count, a: Positive, b: Positive, generator: torch.Generator) -> Tensor:
     """Random shares from the Beta(a, b) distribution, of mean a / (a + b): float64 on the generator's device.
 
     >>> draws = beta(1000, a=2, b=8, generator=torch.Generator().manual_seed(0))
     >>> bool((draws.mean() - 0.2).abs() < 0.02)
     True
     """
-    for name, value in (("a", a), ("b", b)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
     x, y = (
         torch._standard_gamma(
             torch.full(shape, float(value), dtype=torch.float64, device=generator.device), generator=generator
@@ -43,6 +43,10 @@ def beta(*shape: int, a: float, b: float, generator: torch.Generator) -> Tensor:
 
 def mix(points: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     """share_i points[first_i] + (1 - share_i) points[second_i]: points (N, D), the rest (M,); returns (M, D)."""
+    require(points=(points, "N D"), first=(first, "ids M"), second=(second, "ids M"), share=(share, "M"))
+    for name, rows in {"first": first, "second": second}.items():
+        if values_are_at_hand(rows) and rows.max() >= len(points):
+            raise ValueError(f"{name} must be smaller than {len(points)}, the rows of points, got {int(rows.max())}")
     return torch.lerp(points[second], points[first], share.to(points)[:, None])
 
 
@@ -55,6 +59,7 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     >>> hardest_pairs(torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]]), torch.tensor([0, 0, 0, 1]))
     (tensor([2, 2, 0, 3]), tensor([3, 3, 3, 1]))
     """
+    require(features=(features, "N D"), labels=(labels, "ids N"))
     x = unit(features.detach())
     cosine = x @ x.T
     rows = torch.arange(len(x), device=x.device)
@@ -67,13 +72,14 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return hardest
 
 
+@takes
 def hard_pairs(
     features: Tensor,
     labels: Tensor,
     *,
-    num_classes: int,
-    alpha: float = 1.0,
-    least: float = 0.8,
+    num_classes: Count,
+    alpha: Positive = 1.0,
+    least: Share = 0.8,
     generator: torch.Generator,
 ) -> HardPairs:
     """Core-tuning's mixtures of features (before classifier and projection head), with gradient to the features.
@@ -89,12 +95,8 @@ def hard_pairs(
     >>> pairs.positives.shape, bool(pairs.positive_targets.sum(1).allclose(torch.ones(6)))
     (torch.Size([6, 4]), True)
     """
-    if features.ndim != 2 or labels.shape != features.shape[:1]:
-        raise ValueError(
-            f"features must have shape (N, D) and labels (N,), got {tuple(features.shape)} and {tuple(labels.shape)}"
-        )
-    if not 0 <= least <= 1:
-        raise ValueError(f"least must be between 0 and 1, got {least}")
+    require(features=(features, "N D"), labels=(labels, "ids N"))
+    require_known(labels, num_classes, "num_classes")
     rows = torch.arange(len(features), device=features.device)
     targets = F.one_hot(labels, num_classes).to(features.dtype)
     positive, negative = hardest_pairs(features, labels)

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import spoiled
+from cl_explore.losses.arguments import require, spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
 from cl_explore.losses.unit import unit
+from cl_explore.takes import Count, Number, Share, takes
 
 
 class Mixes(NamedTuple):
@@ -23,8 +24,15 @@ class Mixes(NamedTuple):
     query_shares: Tensor  # (N, t): the share of the query
 
 
+@takes
 def draw_mixes(
-    anchors: int, *, hardest: int, pairs: int, queries: int, query_share: float = 0.5, generator: torch.Generator
+    anchors: Count,
+    *,
+    hardest: Count,
+    pairs: Number,
+    queries: Number,
+    query_share: Share = 0.5,
+    generator: torch.Generator,
 ) -> Mixes:
     """Draw for each of `anchors` queries the recipe of `pairs` mixes of two of its `hardest` negatives, and of
     `queries` mixes of one of them with the query, whose share is below `query_share`.
@@ -32,13 +40,8 @@ def draw_mixes(
     Drawn uniformly on the device of `generator`; a pair may be twice the same negative. Raises `ValueError` for a
     number out of range. Source: Kalantidis et al. 2020, MoCHi(hardest, pairs, queries).
     """
-    for name, value, least in [("anchors", anchors, 1), ("hardest", hardest, 1), ("pairs", pairs, 0)]:
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    if queries < 0 or pairs + queries == 0:
-        raise ValueError(f"queries must be at least 0, and at least 1 when pairs is 0, got {queries}")
-    if not 0 <= query_share <= 1:
-        raise ValueError(f"query_share must be between 0 and 1, got {query_share:g}")
+    if pairs + queries == 0:
+        raise ValueError("queries must be at least 0, and at least 1 when pairs is 0, got 0")
     device = generator.device
     return Mixes(
         hardest=hardest,
@@ -49,6 +52,7 @@ def draw_mixes(
     )
 
 
+@takes
 @torch.no_grad()
 def mix_hard_negatives(query: Tensor, queue: Tensor, mixes: Mixes) -> Tensor:
     """Synthetic negatives of unit length, (N, s + t, D), without a gradient: the pair mixes, then the query mixes.
@@ -62,6 +66,7 @@ def mix_hard_negatives(query: Tensor, queue: Tensor, mixes: Mixes) -> Tensor:
     >>> mix_hard_negatives(query, queue, recipe)  # half way from (0.6, 0.8), the nearest, to the query
     tensor([[[0.8944, 0.4472]]])
     """
+    require(query=(query, "N D"), queue=(queue, "K D"))
     if mixes.hardest > len(queue):
         raise ValueError(f"queue must hold at least hardest = {mixes.hardest} negatives, got {len(queue)}")
     if len(mixes.pair_shares) != len(query):

@@ -12,6 +12,7 @@ from cl_explore.losses.cross_entropy import both_ways, cross_entropy
 from cl_explore.losses.infonce import require_in_batch_negatives
 from cl_explore.losses.knob import Choice, Scalar
 from cl_explore.losses.similarity import row_lse
+from cl_explore.takes import Positive, takes
 
 ABSENT = -1e18
 """A similarity so far below all others that its exponential is 0."""
@@ -59,11 +60,9 @@ class CLIP(nn.Module):
     True
     """
 
-    def __init__(self, *, temperature: float = 0.07, max_scale: float = 100.0) -> None:
+    @takes
+    def __init__(self, *, temperature: Positive = 0.07, max_scale: Positive = 100.0) -> None:
         super().__init__()
-        for name, value in {"temperature": temperature, "max_scale": max_scale}.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
         self.max_scale = max_scale
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 

@@ -5,11 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import require_known, spoiled, values_are_at_hand
+from cl_explore.losses.arguments import require, require_known, spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import as_products, group_sums, points, row_lse
+from cl_explore.takes import Positive, takes
 
 SHARP = Knob(
     "temperature",
@@ -254,7 +255,8 @@ def proto_nce(
     return {"loss": spoiled(each, concentration.sum()), "positive": positive}
 
 
-def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smooth: float = 10.0) -> Tensor:
+@takes
+def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smooth: Positive = 10.0) -> Tensor:
     """How widely the points of each cluster spread around its centre, relative to the other clusters: (C,), of mean 1.
 
     z (N, D) the points the clusters were made of, labels (N,), prototypes (C, D). It is the mean distance to the
@@ -265,6 +267,7 @@ def cluster_concentration(z: Tensor, labels: Tensor, prototypes: Tensor, *, smoo
     >>> cluster_concentration(torch.tensor([[0.0], [1.0], [0.0], [4.0]]), torch.tensor([0, 0, 1, 1]), torch.zeros(2, 1))
     tensor([0.5200, 1.4800])
     """
+    require(z=(z, "N D"), labels=(labels, "ids N"), prototypes=(prototypes, "C D"))
     require_known(labels, len(prototypes), "prototypes (C)")
     distance = torch.linalg.vector_norm(z - prototypes.index_select(0, labels), dim=1)
     count = torch.bincount(labels, minlength=len(prototypes)).to(distance.dtype)

@@ -11,6 +11,7 @@ from cl_explore.losses.cross_entropy import cross_entropy, pair_contrast
 from cl_explore.losses.knob import Scalar
 from cl_explore.losses.similarity import row_lse
 from cl_explore.losses.unit import unit
+from cl_explore.takes import Count, Positive, takes
 
 
 @loss(
@@ -96,12 +97,11 @@ class Queue(nn.Module):
     labels: Tensor
     pointer: Tensor
 
-    def __init__(self, size: int, *shape: int, generator: torch.Generator | None = None) -> None:
+    @takes
+    def __init__(self, size: Count, *shape: Count, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
-        if not shape or min(shape) < 1:
-            raise ValueError(f"shape must be numbers of at least 1, got {shape}")
+        if not shape:
+            raise ValueError("shape must be one number or more, got none")
         device = None if generator is None else generator.device
         start = torch.randn(size, *shape, generator=generator, device=device)
         self.register_buffer("rows", unit(start))
@@ -146,8 +146,14 @@ class MoCo(nn.Module):
     (True, 3)
     """
 
+    @takes
     def __init__(
-        self, size: int, dim: int, *, temperature: float = 0.07, generator: torch.Generator | None = None
+        self,
+        size: Count,
+        dim: Count,
+        *,
+        temperature: Positive | nn.Parameter = 0.07,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.temperature, self.queue = temperature, Queue(size, dim, generator=generator)
@@ -174,8 +180,14 @@ class NNCLR(nn.Module):
     (True, 3)
     """
 
+    @takes
     def __init__(
-        self, size: int, dim: int, *, temperature: float = 0.1, generator: torch.Generator | None = None
+        self,
+        size: Count,
+        dim: Count,
+        *,
+        temperature: Positive | nn.Parameter = 0.1,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.temperature, self.queue = temperature, Queue(size, dim, generator=generator)

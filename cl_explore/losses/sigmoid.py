@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.similarity import row_softplus
+from cl_explore.takes import Positive, takes
 
 
 @loss(
@@ -52,10 +53,9 @@ class SigLIP(nn.Module):
     True
     """
 
-    def __init__(self, *, temperature: float = 0.1, bias: float = -10.0) -> None:
+    @takes
+    def __init__(self, *, temperature: Positive = 0.1, bias: float = -10.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 

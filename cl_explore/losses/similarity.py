@@ -1,12 +1,16 @@
 """The primitive most losses are made of, row log-sum-exps with pairs left out by rule, and its relatives."""
 
+import math
 from collections.abc import Collection
+from numbers import Real
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses import stored, tiles
+from cl_explore.losses.arguments import require
 from cl_explore.losses.tiles import Rule, Rules
 
 
@@ -25,7 +29,28 @@ def stored_whole(a: Tensor, b: Tensor) -> bool:
 
 
 def _as_tensor(scale: Tensor | float, like: Tensor) -> Tensor:
-    return scale.to(like) if isinstance(scale, Tensor) else like.new_full((), scale)
+    if isinstance(scale, Tensor):
+        if scale.is_meta and not like.is_meta:
+            raise ValueError("scale must hold numbers, got a tensor on the meta device")
+        return scale.to(like)
+    if not isinstance(scale, Real) or isinstance(scale, bool) or not math.isfinite(scale):
+        raise TypeError(f"scale must be a finite number or a tensor, got {scale!r:.60}")
+    return like.new_full((), float(scale))
+
+
+def _is_rows(x: Tensor) -> bool:
+    return isinstance(x, Tensor) and x.ndim == 2 and x.is_floating_point() and x.layout == torch.strided
+
+
+def _require_ids(**given: tuple[Any, Tensor]) -> None:
+    for name, (ids, rows) in given.items():
+        if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+            raise TypeError(f"{name} must be a tensor of integers, got {getattr(ids, 'dtype', type(ids).__name__)}")
+        if ids.shape != rows.shape[:1] or ids.device != rows.device or ids.layout != torch.strided:
+            raise ValueError(f"{name} must be integers ({len(rows)},) on {rows.device}, got {type(ids).__name__}")
+
+
+RULES = ("self", "same", "other")
 
 
 def row_lse(
@@ -50,6 +75,12 @@ def row_lse(
     >>> row_lse(torch.eye(3), torch.eye(3), 10.0, exclude=["self"]).exp()
     tensor([2., 2., 2.])
     """
+    if not (_is_rows(a) and _is_rows(b) and a.shape[1] == b.shape[1]):
+        require(a=(a, "N D"), b=(b, "M D"))
+    if not isinstance(exclude, list | tuple | set | frozenset) or not all(rule in RULES for rule in exclude):
+        raise ValueError(f"exclude must hold rules of 'self', 'same' and 'other', got {exclude!r:.60}")
+    if a_ids is not None or b_ids is not None:
+        _require_ids(a_ids=(a_ids, a), b_ids=(b_ids, b))
     square = a is b and a_ids is b_ids
     if a.dtype != b.dtype or a.dtype in (torch.float16, torch.bfloat16):
         dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
@@ -65,8 +96,8 @@ def row_lse(
         return _in_tiles(a, b, scale, Rules.of(exclude, ids, ids), square)[order.argsort()]
     left_out = None
     if "same" in exclude or "other" in exclude:
-        assert a_ids is not None
-        assert b_ids is not None
+        if a_ids is None or b_ids is None:
+            raise ValueError("a_ids and b_ids must be given for the rules 'same' and 'other', got None")
         left_out = (a_ids[:, None] == b_ids) if "same" in exclude else (a_ids[:, None] != b_ids)
     return stored.rows(a, b, scale, "self" in exclude, left_out)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.takes import Positive, takes
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -34,7 +35,8 @@ def _network(x: Tensor, steepness: Tensor) -> tuple[Tensor, Layers]:
     return x, layers
 
 
-def soft_sort(x: Tensor, steepness: float = 1.0) -> tuple[Tensor, Tensor]:
+@takes
+def soft_sort(x: Tensor, steepness: Positive = 1.0) -> tuple[Tensor, Tensor]:
     """Sort softly: the sorted numbers (..., n), ascending, and the soft permutation (..., n, n).
 
     x (..., n), n >= 2. Entry (i, j) of the permutation is the share of input i at rank j; rows and columns sum to 1,
@@ -48,10 +50,10 @@ def soft_sort(x: Tensor, steepness: float = 1.0) -> tuple[Tensor, Tensor]:
     """
     if not x.is_floating_point():
         raise TypeError(f"x must be floating point, got {x.dtype}")
+    if x.layout != torch.strided:
+        raise TypeError(f"x must be dense, got {x.layout}")
     if x.ndim < 1 or x.shape[-1] < 2:
         raise ValueError(f"x must hold at least 2 numbers along its last axis, got shape {tuple(x.shape)}")
-    if not 0 < steepness < math.inf:
-        raise ValueError(f"steepness must be positive and finite, got {steepness:g}")
     numbers, layers = _network(x, x.new_tensor(steepness))
     permutation = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device).expand(*x.shape, -1)
     for layer, (keep, swap) in enumerate(layers):

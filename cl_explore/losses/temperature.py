@@ -1,7 +1,7 @@
 """Losses that keep a number for every sample of the data set: SogCLR and its individual temperatures, iSogCLR."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,9 @@ from cl_explore.losses.arguments import values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import other_samples, points, stored_whole
+from cl_explore.takes import Positive, Range, Share, takes
 
+Rows = Annotated[int, Range(2)]
 GAMMA = Knob("gamma", 0.1, 1.0, log=True, maximum=1, help="weight of this batch in the moving average")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
 
@@ -180,10 +182,13 @@ class SogCLR(nn.Module):
 
     log_mean: Tensor
 
-    def __init__(self, size: int, *, temperature: float = 0.1, gamma: float = 0.9, first_visit: str = "sample") -> None:
+    @takes
+    def __init__(
+        self, size: Rows, *, temperature: Positive | nn.Parameter = 0.1, gamma: float = 0.9, first_visit: str = "sample"
+    ) -> None:
         super().__init__()
-        if size < 2:
-            raise ValueError(f"size must be at least 2, got {size}")
+        GAMMA.check(gamma, 1)
+        FIRST_VISIT.check(first_visit, 1)
         self.knobs: dict[str, Any] = {"temperature": temperature, "gamma": gamma, "first_visit": first_visit}
         self.register_buffer("log_mean", torch.full((size,), -torch.inf))
 
@@ -210,29 +215,28 @@ class ISogCLR(nn.Module):
     temperature: Tensor
     momentum: Tensor
 
+    @takes
     def __init__(
         self,
-        size: int,
+        size: Rows,
         *,
-        temperature: float = 0.1,
+        temperature: Positive = 0.1,
         rho: float = 0.3,
         gamma: float = 0.9,
         first_visit: str = "sample",
         eta: float = 0.03,
-        beta: float = 0.5,
+        beta: Share = 0.5,
         low: float = 0.05,
         high: float = 1.0,
         clip: float = 3.0,
     ) -> None:
         super().__init__()
-        if size < 2:
-            raise ValueError(f"size must be at least 2, got {size}")
         if not 0 < low <= temperature <= high:
             raise ValueError(
                 f"temperature must lie in low to high, {low:g} to {high:g} and above 0, got {temperature:g}"
             )
-        if not 0 <= beta <= 1:
-            raise ValueError(f"beta must lie in 0 to 1, got {beta:g}")
+        GAMMA.check(gamma, 1)
+        FIRST_VISIT.check(first_visit, 1)
         self.knobs: dict[str, Any] = {"rho": rho, "gamma": gamma, "first_visit": first_visit}
         self.eta, self.beta, self.low, self.high, self.clip = eta, beta, low, high, clip
         self.register_buffer("log_mean", torch.full((size,), -torch.inf))

@@ -11,6 +11,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cl_explore.takes import takes
+
 _shares: ContextVar[list[int] | None] = ContextVar("shares", default=None)
 
 
@@ -24,6 +26,7 @@ def shared_out(sizes: list[int]) -> Iterator[None]:
         _shares.reset(before)
 
 
+@takes
 def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The rows of all processes, in the order of their ranks; in a single process the tensors as they are.
 

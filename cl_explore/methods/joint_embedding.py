@@ -12,6 +12,7 @@ from cl_explore import losses
 from cl_explore.data.batch import Samples, each
 from cl_explore.methods.method import Augment, Embedded
 from cl_explore.methods.skeleton import Skeleton
+from cl_explore.takes import Count, takes
 
 
 class JointEmbedding(Skeleton):
@@ -23,15 +24,16 @@ class JointEmbedding(Skeleton):
 
     serves = Skeleton.serves | {"query", "key", "context", "candidates", "salient"}
 
+    @takes
     def __init__(
         self,
         encoder: nn.Module,
         head: nn.Module,
         loss: str | losses.Loss | nn.Module,
         augment: Augment,
-        n_views: int = 2,
+        n_views: Count = 2,
         *,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         **options: Any,
     ) -> None:
         """loss, options: see `Skeleton`.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cl_explore.data import Batch
 from cl_explore.data.batch import Samples, each
 from cl_explore.methods.gather import gather
+from cl_explore.takes import Count, takes
 from cl_explore.views.draw import draw_views
 
 Augment = Callable[[Any, torch.Generator, int], Any]
@@ -51,11 +52,10 @@ class Method(nn.Module):
 
     knobs: dict[str, Any]
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, augment: Augment, n_views: int = 2) -> None:
+    @takes
+    def __init__(self, encoder: nn.Module, head: nn.Module, augment: Augment, n_views: Count = 2) -> None:
         """encoder maps a batch x to h (N, H), head maps h to z (N, D); `nn.Identity()` is a head too."""
         super().__init__()
-        if n_views < 1:
-            raise ValueError(f"n_views must be at least 1, got {n_views}")
         self.encoder, self.head, self.augment, self.n_views = encoder, head, augment, n_views
         self.knobs = {}
 

@@ -10,6 +10,7 @@ from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Embedded, Step
 from cl_explore.methods.skeleton import Skeleton, width
 from cl_explore.nn import Momentum
+from cl_explore.takes import Count, takes
 
 QUEUED = frozenset({"queue", "queue_labels", "negatives"})
 
@@ -26,16 +27,17 @@ class MomentumContrast(Skeleton):
     expects = frozenset({"key", "teacher"}) | QUEUED
     extra_views = 1
 
+    @takes
     def __init__(
         self,
         encoder: nn.Module,
         head: nn.Module,
         loss: str | losses.Loss | nn.Module,
         augment: Augment,
-        n_views: int = 2,
+        n_views: Count = 2,
         *,
         decay: float = 0.99,
-        queue: int = 1024,
+        queue: Count = 1024,
         **options: Any,
     ) -> None:
         """loss, options: see `Skeleton`; decay: of the momentum copy, see `nn.Momentum`; queue: how many keys wait."""

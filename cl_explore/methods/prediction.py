@@ -10,6 +10,7 @@ from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Embedded, Step
 from cl_explore.methods.skeleton import Skeleton, title, width
 from cl_explore.nn import Momentum
+from cl_explore.takes import Count, takes
 
 
 class Predictive(Skeleton):
@@ -23,17 +24,18 @@ class Predictive(Skeleton):
     serves = Skeleton.serves | {"prediction", "teacher", "queue", "queue_labels"}
     expects = frozenset({"prediction", "teacher"})
 
+    @takes
     def __init__(
         self,
         encoder: nn.Module,
         head: nn.Module,
         loss: str | losses.Loss | nn.Module,
         augment: Augment,
-        n_views: int = 2,
+        n_views: Count = 2,
         *,
         decay: float,
         predictor: nn.Module | None = None,
-        queue: int = 1024,
+        queue: Count = 1024,
         **options: Any,
     ) -> None:
         """The target network, and what is made of it.

@@ -11,6 +11,7 @@ from cl_explore import losses
 from cl_explore.data import Batch
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Augment, Embedded, Method, Step
+from cl_explore.takes import Count, takes
 
 CLASSES = frozenset({"prototypes", "logits", "counts"})
 """What a loss can only be given where the number of classes, or their sizes, are known."""
@@ -31,13 +32,14 @@ class Skeleton(Method):
     loss: losses.Loss | nn.Module
     counts: Tensor
 
+    @takes
     def __init__(
         self,
         encoder: nn.Module,
         head: nn.Module,
         loss: str | losses.Loss | nn.Module,
         augment: Augment,
-        n_views: int = 2,
+        n_views: Count = 2,
         *,
         classes: int | Tensor | None = None,
         targets: str | None = None,

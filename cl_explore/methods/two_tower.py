@@ -12,6 +12,7 @@ from cl_explore import losses
 from cl_explore.data.batch import Samples
 from cl_explore.methods.method import Augment, Embedded, Step, of_views
 from cl_explore.methods.skeleton import Skeleton, title
+from cl_explore.takes import Count, takes
 from cl_explore.views.draw import draw_views
 
 
@@ -21,7 +22,7 @@ class ByName:
 
     augments: Mapping[str, Augment]
 
-    def __call__(self, x: Samples, generator: torch.Generator, n_views: int) -> dict[str, Tensor]:
+    def __call__(self, x: Samples, generator: torch.Generator, n_views: Count) -> dict[str, Tensor]:
         """Views (B, V, ...) by name, each as one view is asked for; ValueError unless x has all of the names."""
         if not isinstance(x, dict) or not self.augments.keys() <= x.keys():
             have = ", ".join(x) if isinstance(x, dict) else "one tensor"
@@ -50,6 +51,7 @@ class TwoTower(Skeleton):
     encoder: nn.ModuleDict
     head: nn.ModuleDict
 
+    @takes
     def __init__(
         self,
         encoder: Mapping[str, nn.Module],
@@ -132,6 +134,7 @@ class TwoTower(Skeleton):
 class Tower(nn.Module):
     """Encoder and head of one modality of samples that have several."""
 
+    @takes
     def __init__(self, name: str, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.name, self.encoder, self.head = name, encoder, head

@@ -1,8 +1,13 @@
 """A convolutional encoder small enough to train on a laptop, of series, images or volumes."""
 
 from itertools import pairwise
+from typing import Annotated
 
 from torch import Tensor, nn
+
+from cl_explore.takes import Count, Range, takes
+
+Depth = Annotated[int, Range(1, 16)]
 
 
 class ConvNet(nn.Module):
@@ -15,16 +20,14 @@ class ConvNet(nn.Module):
     64
     """
 
-    def __init__(self, in_channels: int = 1, width: int = 16, depth: int = 3, dims: int = 2) -> None:
+    @takes
+    def __init__(self, in_channels: Count = 1, width: Count = 16, depth: Depth = 3, dims: int = 2) -> None:
         """width: channels of the first block; depth: number of blocks; dims: sides that a sample has.
 
         Raises ValueError if one of the first three is below 1, or dims is not 1, 2 or 3.
         """
         if dims not in (1, 2, 3):
             raise ValueError(f"dims must be 1, 2 or 3, got {dims}")
-        for name, value in (("in_channels", in_channels), ("width", width), ("depth", depth)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         super().__init__()
         channels = [in_channels, *(width * 2**block for block in range(depth))]
         convolution, norm, mean = (getattr(nn, f"{kind}{dims}d") for kind in ("Conv", "BatchNorm", "AdaptiveAvgPool"))

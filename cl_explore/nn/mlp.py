@@ -5,6 +5,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from cl_explore.takes import Count, takes
+
 
 class MLP(nn.Module):
     """Linear layers of the given sizes with (batch norm and) ReLU between them; the last one is linear.
@@ -13,6 +15,7 @@ class MLP(nn.Module):
     32
     """
 
+    @takes
     def __init__(self, sizes: Sequence[int], batch_norm: bool = True) -> None:
         """sizes: features in, of each hidden layer, and out; ValueError if they are fewer than two or below 1."""
         if len(sizes) < 2 or min(sizes) < 1:
@@ -35,6 +38,7 @@ class MLP(nn.Module):
         return self.layers(x)
 
 
-def projection_head(in_features: int, hidden: int, out_features: int) -> MLP:
+@takes
+def projection_head(in_features: Count, hidden: Count, out_features: Count) -> MLP:
     """The head of SimCLR (2002.05709): linear, ReLU, linear; maps h (N, in_features) to z (N, out_features)."""
     return MLP([in_features, hidden, out_features], batch_norm=False)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_explore.takes import Share, takes
+
 
 class Momentum(nn.Module):
     """Exponential moving average of a module's parameters (MoCo, 1911.05722, eq. 2): p <- decay p + (1 - decay) q.
@@ -14,11 +16,10 @@ class Momentum(nn.Module):
     part of the state; the module followed is remembered but belongs to whoever owns it. `decay` may be changed later.
     """
 
-    def __init__(self, module: nn.Module, decay: float = 0.99) -> None:
+    @takes
+    def __init__(self, module: nn.Module, decay: Share = 0.99) -> None:
         """module: the network to follow; ValueError unless decay is in [0, 1] (1 never moves, 0 copies)."""
         super().__init__()
-        if not 0 <= decay <= 1:
-            raise ValueError(f"decay must be in [0, 1], got {decay}")
         self.decay = decay
         self.copy = copy.deepcopy(module).requires_grad_(False)
         self._followed = (module,)  # in a tuple, so that it is not registered as a child and saved twice

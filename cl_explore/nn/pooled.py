@@ -4,6 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from cl_explore.takes import Count, takes
+
 
 class Pooled(nn.Module):
     """One network for all parts of a sample: the frames of a video, the points of a cloud.
@@ -16,11 +18,12 @@ class Pooled(nn.Module):
     torch.Size([4, 16])
     """
 
+    @takes
     def __init__(self, part: nn.Module, pool: Literal["mean", "max"] = "mean") -> None:
         """part: maps (M, ...) to (M, F) and says F as `out_features`; ValueError for another pool."""
         super().__init__()
-        if pool not in ("mean", "max"):
-            raise ValueError(f"pool must be 'mean' or 'max', got {pool!r}")
+        if not hasattr(part, "out_features"):
+            raise ValueError(f"part must say its out_features, got a {type(part).__name__} without")
         self.part, self.pool, self.out_features = part, pool, part.out_features
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +44,8 @@ class BagOfTokens(nn.EmbeddingBag):
     torch.Size([2, 16])
     """
 
-    def __init__(self, vocabulary: int, features: int = 64) -> None:
+    @takes
+    def __init__(self, vocabulary: Count, features: Count = 64) -> None:
         """vocabulary: one more than the largest token number."""
         super().__init__(vocabulary, features, mode="mean", padding_idx=0)
         self.out_features = features

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from cl_explore.takes import Count, takes
+
 
 def _conv_norm(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     return [nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False), nn.BatchNorm2d(after)]
@@ -45,9 +47,12 @@ class ResNet(nn.Module):
     Maps images (N, in_channels, H, W) to (N, out_features). No classifier: the representation is the output.
     """
 
-    def __init__(self, blocks: Sequence[int], bottleneck: bool, in_channels: int = 3, width: int = 64) -> None:
+    @takes
+    def __init__(self, blocks: Sequence[Count], bottleneck: bool, in_channels: Count = 3, width: Count = 64) -> None:
         """blocks: number of blocks in each stage; width: channels of the stem and of the first stage."""
         super().__init__()
+        if not 1 <= len(blocks) <= 8:
+            raise ValueError(f"blocks must name the blocks of 1 to 8 stages, got {len(blocks)} stages")
         layers: list[nn.Module] = [*_conv_norm(in_channels, width, 3), nn.ReLU(inplace=True)]
         expansion, before = (4 if bottleneck else 1), width
         for stage, count in enumerate(blocks):
@@ -66,11 +71,13 @@ class ResNet(nn.Module):
         return self.layers(x)
 
 
-def resnet18(in_channels: int = 3, width: int = 64) -> ResNet:
+@takes
+def resnet18(in_channels: Count = 3, width: Count = 64) -> ResNet:
     """ResNet-18 for small images: 11,168,832 parameters and out_features 512 at the default width."""
     return ResNet([2, 2, 2, 2], bottleneck=False, in_channels=in_channels, width=width)
 
 
-def resnet50(in_channels: int = 3, width: int = 64) -> ResNet:
+@takes
+def resnet50(in_channels: Count = 3, width: Count = 64) -> ResNet:
     """ResNet-50 for small images: 23,500,352 parameters and out_features 2048 at the default width."""
     return ResNet([3, 4, 6, 3], bottleneck=True, in_channels=in_channels, width=width)

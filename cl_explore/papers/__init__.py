@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_explore.claims.paper import Paper
 from cl_explore.names import unknown
+from cl_explore.takes import takes
 
 if TYPE_CHECKING:
     from cl_explore.claims.study import Study
@@ -22,6 +23,7 @@ def slugs() -> list[str]:
     return sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(__path__) if each.ispkg)
 
 
+@takes
 def get(slug: str) -> Paper:
     """The record of a paper; ValueError naming the nearest for an unknown slug."""
     if slug not in slugs():
@@ -29,6 +31,7 @@ def get(slug: str) -> Paper:
     return importlib.import_module(_module(slug)).PAPER
 
 
+@takes
 def has(slug: str, part: str) -> bool:
     """Whether a paper has a module called `part`, such as "study" or "panel"; imports nothing of it."""
     return find_spec(f"{_module(get(slug).slug)}.{part}") is not None

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from cl_explore.plots.style import RC, figure
+from cl_explore.takes import takes
 
 
 @mpl.rc_context(RC)
+@takes
 def pictures(images: Tensor, *, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Figure:
     """A grid of pictures.
 
@@ -17,7 +20,9 @@ def pictures(images: Tensor, *, columns: Sequence[str] = (), rows: Sequence[str]
     columns, rows: a word above each column and before each row, or none
     Raises: ValueError for another shape or another number of words
     """
-    if images.ndim != 5 or images.shape[2] not in (1, 3):
+    if images.is_meta or images.layout != torch.strided or images.is_complex() or images.dtype == torch.bool:
+        raise TypeError(f"images must be dense, of bytes or floating point, got {images.dtype} on {images.device}")
+    if images.ndim != 5 or images.numel() == 0 or images.shape[2] not in (1, 3):
         raise ValueError(f"images must be (R, C, 1 or 3, h, w), got {tuple(images.shape)}")
     down, across = images.shape[:2]
     for name, words, count in (("columns", columns, across), ("rows", rows, down)):

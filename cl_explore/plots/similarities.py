@@ -44,7 +44,7 @@ def similarity_histogram(z: Array, labels: Array | None = None, *, title: str = 
     similarity = (unit @ unit.T)[upper].numpy()
     positive = (group[:, None] == group)[upper].numpy()
     if positive.all() or not positive.any():
-        raise ValueError(f"there must be positive and negative pairs, got {positive.sum()} of {len(positive)} positive")
+        raise ValueError(f"z must have positive and negative pairs, got {positive.sum()} of {len(positive)} positive")
     fig = figure(height=3.6)
     (ax,) = fig.axes
     bins = np.linspace(max(-1.0, float(similarity.min()) - 0.02), 1.0, 80).tolist()

@@ -7,38 +7,41 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+import torch
 from tqdm.auto import tqdm
 
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
+from cl_explore.takes import Amount, Count, Number, Positive, takes
 from cl_explore.train import store as runs
 from cl_explore.train.checkpoints import Checkpoints
 from cl_explore.train.interrupt import held_back
 from cl_explore.train.loop import Loop
 from cl_explore.train.ranks import MEETING, from_all, of_first
 from cl_explore.train.run import Run
-from cl_explore.train.settings import Precision
+from cl_explore.train.settings import Pair, Precision
 
 
+@takes
 def fit(
     method: Method,
     dataset: Dataset,
     *,
-    epochs: int,
-    batch_size: int = 256,
-    lr: float = 2e-3,
-    weight_decay: float = 0.0,
+    epochs: Count,
+    batch_size: Pair = 256,
+    lr: Positive = 2e-3,
+    weight_decay: Amount = 0.0,
     optimizer: Literal["adam", "sgd", "lars"] = "adam",
-    warmup_epochs: float = 0,
-    seed: int = 0,
-    snapshots: int = 12,
+    warmup_epochs: Amount = 0,
+    seed: Number = 0,
+    snapshots: Number = 12,
     snapshot_data: Dataset | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: Precision = "32-true",
     compile: bool = False,
     sync_batchnorm: bool = False,
     store: bool | str | Path = True,
-    checkpoint_seconds: float = 30,
+    checkpoint_seconds: Amount = 30,
     progress: bool = True,
 ) -> Run:
     """Train `method` on `dataset` and return the run; a run that is in the store is loaded instead, and says so.
@@ -76,8 +79,6 @@ def fit(
     TypeError for unusable settings, PermissionError for an unusable store, FloatingPointError when the loss or a
     gradient stops being finite, and KeyboardInterrupt, once the step is whole, when interrupted.
     """
-    if not checkpoint_seconds >= 0:
-        raise ValueError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}")
     loop = Loop(
         method,
         dataset,
@@ -90,7 +91,7 @@ def fit(
         seed=seed,
         snapshots=snapshots,
         snapshot_data=snapshot_data,
-        device=device,
+        device=str(device),
         precision=precision,
         compile=compile,
         sync_batchnorm=sync_batchnorm,

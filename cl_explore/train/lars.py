@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from cl_explore.takes import Amount, Positive, Share, takes
+
 
 class LARS(Optimizer):
     """SGD with momentum in which every layer moves by a share of its own length (You et al. 2017, 1708.03888).
@@ -18,15 +20,22 @@ class LARS(Optimizer):
     gradient is take lambda = 1. No norm is ever read by the host.
     """
 
+    @takes
     def __init__(
         self,
         params: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        trust: float = 1e-3,
+        lr: Amount,
+        momentum: Share = 0.9,
+        weight_decay: Amount = 0.0,
+        trust: Positive = 1e-3,
     ) -> None:
         """trust: the share eta of its length by which a layer may move at learning rate 1."""
+        try:
+            params = list(params)
+        except TypeError:
+            raise TypeError(f"params must be parameters, got {type(params).__name__}") from None
+        if not params:
+            raise ValueError("params must hold at least one parameter, got none")
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from torch.nn.utils import get_total_norm
 from cl_explore.data import Batch, Dataset
 from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
+from cl_explore.takes import takes
 from cl_explore.train.feed import batches, settle
 from cl_explore.train.health import LEFT_OUT, CollapseWatch, spoiled
 from cl_explore.train.key import key
@@ -54,27 +55,24 @@ class Loop:
     [1, 2, 3, 4, 5]
     """
 
+    @takes
     def __init__(
         self,
         method: Method,
         dataset: Dataset,
         *,
         snapshot_data: Dataset | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         **settings: Any,
     ) -> None:
         """As for `fit`, which says what the settings mean; ValueError or TypeError if one is unusable."""
         self.settings = chosen = Settings(**settings)
-        if not isinstance(method, Method):
-            raise TypeError(f"method must be a cl_explore.methods.Method, got {type(method).__name__}")
-        if not isinstance(dataset, Dataset):
-            raise TypeError(f"dataset must be a cl_explore.data.Dataset, got {type(dataset).__name__}")
         if chosen.batch_size > len(dataset):
             raise ValueError(
                 f"batch_size must be at most the {len(dataset)} samples of {dataset.name}, got {chosen.batch_size}"
             )
         _require_learners(method)
-        self.fabric = fabric = make_fabric(device, chosen.precision)
+        self.fabric = fabric = make_fabric(str(device), chosen.precision)
         if chosen.batch_size < fabric.world_size:
             raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
         self.method, self.dataset = method, dataset

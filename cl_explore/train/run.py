@@ -11,6 +11,7 @@ from torch import Tensor
 from cl_explore.data import Dataset
 from cl_explore.evaluate import embed
 from cl_explore.methods import Method
+from cl_explore.takes import Number, takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,8 @@ class Run:
     cached: bool = False
 
 
-def snapshot_steps(total: int, count: int) -> list[int]:
+@takes
+def snapshot_steps(total: Number, count: Number) -> list[int]:
     """At which of `total` steps to take `count` snapshots: first and last, denser early, when most changes.
 
     Spacing grows linearly (the k-th lies at total * (k / (count - 1))**2), so short runs may yield fewer.
@@ -56,6 +58,7 @@ def snapshot_steps(total: int, count: int) -> list[int]:
         return []
     if count == 1:
         return [total]
+    count = min(count, 4 * total + 2)  # as many take every step
     return sorted({round(total * (k / (count - 1)) ** 2) for k in range(count)})
 
 

@@ -9,12 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, cpu_count, delayed
 from tqdm.auto import tqdm
 
 from cl_explore import losses
+from cl_explore.takes import Count, takes
 from cl_explore.train.run import Run
 
 Train = Callable[..., Run]
@@ -50,11 +52,12 @@ class Sweep:
         return pd.DataFrame([result.point for result in self.results]).assign(error=errors)
 
 
+@takes
 def sweep(
     train: Train,
-    grid: Mapping[str, Sequence[Any]],
+    grid: Mapping[str, Any],
     *,
-    jobs: int = 2,
+    jobs: Count = 2,
     engine: Literal["joblib", "ray"] = "joblib",
     progress: bool = True,
     on_result: Callable[[Result], object] | None = None,
@@ -77,10 +80,6 @@ def sweep(
     >>> sweep(fit_digits, {"loss": ["nt_xent", "supcon"], "seed": range(5)}).table  # doctest: +SKIP
     """
     points = _points(train, grid)
-    if not isinstance(jobs, int) or jobs < 1:
-        raise ValueError(f"jobs must be a whole number of at least 1, got {jobs!r}")
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     results: dict[int, Result] = {}
     bar = tqdm(total=len(points), unit="run", disable=not progress)
     with bar, closing(ENGINES[engine](train, points, jobs)) as outcomes:
@@ -95,15 +94,9 @@ def sweep(
 
 
 def _points(train: Train, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    if not callable(train):
-        raise TypeError(f"train must be a function that returns a Run, got {type(train).__name__}")
     if not isinstance(grid, Mapping) or not grid:
         raise ValueError(f"grid must map at least one argument of train to its values, got {grid!r}")
-    for name, values in grid.items():
-        if isinstance(values, str) or not isinstance(values, Sequence):
-            raise TypeError(f"grid[{name!r}] must be a sequence of values, got {values!r}")
-        if len(values) == 0:
-            raise ValueError(f"grid[{name!r}] must hold at least one value, got none")
+    grid = {name: _values(name, values) for name, values in grid.items()}
     if "error" in grid:
         raise ValueError("grid must not name an argument 'error': the table has a column of that name")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -117,6 +110,17 @@ def _points(train: Train, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, A
 def _own_losses() -> dict[str, losses.Loss]:
     """The losses that a reader declared, which another process does not have."""
     return {name: loss for name, loss in losses.catalogue.items() if not loss.__module__.startswith("cl_explore.")}
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    """The values of one argument; NumPy's numbers as Python's, which are kept in a run's settings."""
+    if isinstance(values, np.ndarray | pd.Series | pd.Index | torch.Tensor):
+        values = values.tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise TypeError(f"grid[{name!r}] must be a sequence of values, got {values!r}")
+    if len(values) == 0:
+        raise ValueError(f"grid[{name!r}] must hold at least one value, got none")
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _attempt(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import without_autocast
+from cl_explore.takes import settle
 
 Drawn = TypeVar("Drawn")
 FULL_SCALE = {torch.uint8: 255, torch.int16: 32768}
@@ -49,6 +50,7 @@ class Views(ABC, Generic[Drawn]):
     bounds: ClassVar[tuple[float, float] | None] = None
 
     def __post_init__(self) -> None:
+        settle(self)
         for setting in fields(self):
             value = getattr(self, setting.name)
             if not 0 <= value < float("inf"):

@@ -9,6 +9,7 @@ import traitlets
 from IPython.display import display
 
 from cl_explore.names import unknown
+from cl_explore.takes import takes
 from cl_explore.widgets.wire import source
 
 STYLE = "border-left:4px solid #0072B2;padding:2px 14px;margin:6px 0"
@@ -48,6 +49,7 @@ class Bet(anywidget.AnyWidget):
             display(bundle | {"text/plain": ""}, raw=True, metadata=metadata)
 
 
+@takes
 def bet(question: str, options: Sequence[str]) -> Bet:
     """A bet to be shown in front of the cell that decides it; that cell calls its `settle`.
 

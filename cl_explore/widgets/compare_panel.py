@@ -13,7 +13,7 @@ from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
-from cl_explore.takes import takes
+from cl_explore.takes import Seed, takes
 from cl_explore.widgets.comparison import VIEWS, Case, compare_picture
 from cl_explore.widgets.controls import controls, counter, dial
 from cl_explore.widgets.descent import scatter
@@ -40,6 +40,7 @@ class LossComparePanel(Panel):
     """
 
     @takes
+    @takes
     def __init__(
         self,
         compare: Sequence[str | Loss] = ("nt_xent", "dcl"),
@@ -48,7 +49,7 @@ class LossComparePanel(Panel):
         samples: int = 24,
         classes: int = 3,
         noise: float = 0.25,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         chosen = [losses.get(loss) for loss in compare]
         if not 2 <= len(chosen) <= MOST_LOSSES:

@@ -63,6 +63,7 @@ class EmbeddingPanel(Panel):
     """
 
     @takes
+    @takes
     def __init__(
         self,
         run: Run,

@@ -13,6 +13,7 @@ from torch import Tensor
 from cl_explore import data, evaluate, methods, nn, train
 from cl_explore.data import Dataset, FactorViews, factor_rows
 from cl_explore.losses import Knob
+from cl_explore.takes import takes
 from cl_explore.widgets.controls import counter
 from cl_explore.widgets.marks import Bars, Images, Rule
 from cl_explore.widgets.panel import KnobPanel, State
@@ -164,6 +165,7 @@ class RedrawPanel(KnobPanel):
     Raises: ValueError for a picture that is not there.
     """
 
+    @takes
     def __init__(
         self, pose: bool = True, background: bool = False, hue: bool = False, shape: bool = False, first: int = 0
     ) -> None:

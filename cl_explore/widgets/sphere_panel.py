@@ -16,7 +16,7 @@ from torch import Generator
 
 from cl_explore import losses
 from cl_explore.losses import Knob, Loss
-from cl_explore.takes import takes
+from cl_explore.takes import Seed, takes
 from cl_explore.widgets.controls import WIDE, controls, dial
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, looks, sphere_picture, stops
@@ -49,6 +49,7 @@ class SpherePanel(Panel):
     _moving: object | None = None  # the one animation that may go on
 
     @takes
+    @takes
     def __init__(
         self,
         loss: str | Loss = "nt_xent",
@@ -60,7 +61,7 @@ class SpherePanel(Panel):
         imbalance: float = 1.0,
         duplicates: float = 0.0,
         lr: float = 0.02,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         first = losses.get(loss)
         if dim not in (2, 3):

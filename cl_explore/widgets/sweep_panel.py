@@ -10,7 +10,7 @@ from IPython.display import HTML
 from torch import Tensor
 
 from cl_explore.data import Dataset
-from cl_explore.takes import takes
+from cl_explore.takes import Count, takes
 from cl_explore.train import Result, Run
 from cl_explore.train import sweep as train_all
 from cl_explore.widgets.chosen import Samples
@@ -35,13 +35,14 @@ class SweepPanel(Panel):
     """
 
     @takes
+    @takes
     def __init__(
         self,
         train: Callable[..., Run],
         grid: Mapping[str, Sequence[Any]],
         dataset: Dataset | None = None,
         *,
-        jobs: int = 2,
+        jobs: Count = 2,
     ) -> None:
         if len(grid) != 1:
             raise ValueError(f"grid must hold one argument of train, got {', '.join(grid) or 'none'}")

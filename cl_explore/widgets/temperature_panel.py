@@ -230,6 +230,7 @@ class TemperaturePanel(Panel):
     """
 
     @takes
+    @takes
     def __init__(
         self,
         negatives: ArrayLike | Tensor | None = None,

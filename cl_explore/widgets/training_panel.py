@@ -12,7 +12,7 @@ from IPython.display import HTML
 from cl_explore import data, losses
 from cl_explore.data import Dataset
 from cl_explore.losses import Knob, Loss
-from cl_explore.takes import takes
+from cl_explore.takes import Seed, takes
 from cl_explore.train import Run
 from cl_explore.widgets.controls import control, controls, counter, dial
 from cl_explore.widgets.interrupts import heed, ignore
@@ -41,6 +41,7 @@ class TrainingPanel(Panel):
     _status = ""
 
     @takes
+    @takes
     def __init__(
         self,
         data_set: str | Dataset = "digits",
@@ -50,7 +51,7 @@ class TrainingPanel(Panel):
         epochs: int = 200,
         batch_size: int = 128,
         lr: float = 2e-3,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         # One thread that works while the kernel answers. Its turns are short and the state is whole between them; knobs
         # wait for the next turn, and an interrupt of the kernel, which only its main thread sees, cuts no step in two.
@@ -154,7 +155,8 @@ class TrainingPanel(Panel):
     def close(self) -> None:
         """Rest, and take the panel off the page."""
         self._going = None
-        self._worker.shutdown(wait=False)
+        if hasattr(self, "_worker"):  # not so where an argument was refused
+            self._worker.shutdown(wait=False)
         super().close()
 
     def _build(self) -> LiveTraining:

@@ -87,7 +87,7 @@ def test_content_and_nuisance_can_be_read_off_the_data() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="objects must be at least 1, got 0"):
         FeatureWorld(objects=0)
-    with pytest.raises(ValueError, match="noise must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="noise must be at least 0 and finite, got -1"):
         FeatureWorld(noise=-1)
     with pytest.raises(ValueError, match="unknown factor 'shape'"):
         WORLD.vary(WORLD.sample(3, seeded()), seeded(), keep=["shape"])

@@ -71,7 +71,7 @@ def test_errors_name_what_is_wrong(monkeypatch):
     with pytest.raises(ValueError, match=r"labels must be \(3,\), one per row of found, got shape \(2,\)"):
         agreement(torch.arange(3), torch.arange(2))
     for call in (lambda: ward(corners(), 41), lambda: kmeans(corners(), 41)):
-        with pytest.raises(ValueError, match=r"count must be from 1 to the number of samples \(40\), got 41"):
+        with pytest.raises(ValueError, match=r"counts? must be from 1 to the number of samples \(40\), got 41"):
             call()
     monkeypatch.setattr(module, "MOST", 39)
     with pytest.raises(ValueError, match="at most 39 samples for Ward's method, got 40"):

@@ -45,7 +45,7 @@ def test_errors_name_what_is_wrong():
         recall(eye, eye, 1, torch.arange(3))
     with pytest.raises(ValueError, match=r"key_ids must be \(3,\), one per row of key, got shape \(2,\)"):
         recall(eye, eye, 1, torch.arange(3), torch.arange(2))
-    with pytest.raises(ValueError, match=r"relevance must be \(3, 3\), got shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"relevance must be \(3, 3\), of each key to each query, got shape \(3,\)"):
         ndcg(eye, eye, torch.arange(3))
     for bad in (torch.nan, torch.inf):
         with pytest.raises(ValueError, match="relevance must be finite, got 3 of 3 rows"):

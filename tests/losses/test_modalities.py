@@ -183,7 +183,7 @@ def test_clip_holds_its_scale_below_the_limit() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match=r"temperature must be positive, got 0\.0"):
+    with pytest.raises(ValueError, match=r"temperature must be positive and finite, got 0\.0"):
         CLIP(temperature=0.0)
     with pytest.raises(ValueError, match="max_scale must be positive"):
         CLIP(max_scale=-1.0)

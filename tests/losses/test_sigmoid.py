@@ -70,5 +70,5 @@ def test_siglip_learns_scale_and_bias() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match="temperature must be positive, got nan"):
+    with pytest.raises(ValueError, match="temperature must be positive and finite, got nan"):
         SigLIP(temperature=float("nan"))

@@ -196,9 +196,9 @@ def test_histogram_of_many_samples_compares_some_of_them() -> None:
         (
             embeddings(4),
             torch.zeros(60, dtype=torch.long),
-            "there must be positive and negative pairs, got 1770 of 1770",
+            "z must have positive and negative pairs, got 1770 of 1770",
         ),
-        (embeddings(4), torch.arange(60), "there must be positive and negative pairs, got 0 of 1770"),
+        (embeddings(4), torch.arange(60), "z must have positive and negative pairs, got 0 of 1770"),
     ],
 )
 def test_histogram_needs_both_kinds_of_pairs(z: Tensor, labels: Tensor | None, message: str) -> None:

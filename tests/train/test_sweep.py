@@ -102,14 +102,14 @@ def test_a_function_that_cannot_be_sent_is_refused():
 
 BAD = {
     "no grid": ({}, {}, ValueError, "grid must map at least one argument of train to its values, got {}"),
-    "a list": ([1], {}, ValueError, r"grid must map .* got \[1\]"),
+    "a list": ([1], {}, TypeError, "grid must be a map, got list"),
     "text": ({"loss": "nt_xent", "seed": [0]}, {}, TypeError, r"grid\['loss'\] must be a sequence .* got 'nt_xent'"),
     "a number": ({"loss": ["nt_xent"], "seed": 3}, {}, TypeError, r"grid\['seed'\] must be a sequence .* got 3"),
     "nothing": ({"loss": ["nt_xent"], "seed": []}, {}, ValueError, r"grid\['seed'\] must hold at least one value"),
     "error": ({"error": [1]}, {}, ValueError, "must not name an argument 'error'"),
     "missing": ({"loss": ["nt_xent"]}, {}, TypeError, "cannot be called with loss: missing .* 'seed'"),
-    "jobs": (GRID, {"jobs": 0}, ValueError, "jobs must be a whole number of at least 1, got 0"),
-    "engine": (GRID, {"engine": "dask"}, ValueError, "engine must be one of joblib, ray, got 'dask'"),
+    "jobs": (GRID, {"jobs": 0}, ValueError, "jobs must be at least 1, got 0"),
+    "engine": (GRID, {"engine": "dask"}, ValueError, 'engine must be "joblib" or "ray", got .dask.'),
 }
 
 
@@ -118,7 +118,7 @@ def test_bad_arguments_are_named_before_any_run(name):
     grid, options, kind, message = BAD[name]
     with pytest.raises(kind, match=message):
         train.sweep(trainer(False), grid, **options)
-    with pytest.raises(TypeError, match="train must be a function that returns a Run, got int"):
+    with pytest.raises(TypeError, match="train must be a function, got 3"):
         train.sweep(3, GRID)
 
 
