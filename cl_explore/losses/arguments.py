@@ -4,7 +4,8 @@ Checks come before any work. Values (label range, positive temperatures) are onl
 synchronisation: on the CPU.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,6 +68,12 @@ def require_anchor(counts: Tensor, need: str) -> None:
     """Raise `ValueError` when no anchor counts: `counts` (N,) bool, `need` what an anchor must have."""
     if values_are_at_hand(counts) and not counts.any():
         raise ValueError(f"labels leave nothing to compare: at least one anchor needs {need}, got none in this batch")
+
+
+def require_unit_length(name: str, normalize: bool) -> None:
+    """Raise `ValueError` if the loss called `name`, one of angles, is to read embeddings as long as they come."""
+    if not normalize:
+        raise ValueError(f"normalize must be True for {name}: its margin is one of angles, which raw vectors hide")
 
 
 def require_known(labels: Tensor, classes: int, what: str) -> None:
@@ -139,7 +146,7 @@ def advice(name: str, arguments: tuple[str, ...], given: int) -> str:
     return ""
 
 
-def _views(z: Tensor, min_views: int, max_views: int | None) -> Tensor:
+def _views(z: Tensor, min_samples: int, min_views: int, max_views: int | None) -> Tensor:
     """z as (B, V, D), where (B, D) is read as one view; `ValueError` unless it holds enough samples and views."""
     if z.ndim == 2 and min_views == 1:
         z = z[:, None]
@@ -148,15 +155,19 @@ def _views(z: Tensor, min_views: int, max_views: int | None) -> Tensor:
         raise ValueError(f"z must have shape (B, V, D), got {tuple(z.shape)}; first views, then second ones: {line}")
     if z.ndim == 3:
         samples, views, _ = z.shape
-        if samples < 2:
-            raise ValueError(f"z must hold at least 2 samples to contrast, got {samples} (shape {tuple(z.shape)})")
+        if samples < min_samples:
+            raise ValueError(
+                f"z must hold at least {min_samples} samples to contrast, got {samples} (shape {tuple(z.shape)})"
+            )
         if views < min_views or (max_views is not None and views > max_views):
             needed = f"exactly {min_views}" if min_views == max_views else f"at least {min_views}"
             raise ValueError(f"z must hold {needed} views of each sample (axis 1), got {views}")
     return z
 
 
-def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_views: int | None) -> dict[str, Tensor]:
+def prepare(
+    given: dict[str, Tensor], *, normalize: bool, min_samples: int, min_views: int, max_views: int | None
+) -> dict[str, Tensor]:
     """Check the tensor arguments of a loss and bring them to the form its formula reads.
 
     `given` maps argument names (see `ROLES`) to tensors. Embeddings come back in float32 or better and, with
@@ -175,7 +186,7 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
         if isinstance(tensor, Tensor) and tensor.device != leading.device:
             raise ValueError(f"{name} must be on {leading.device} like {first}, got {tensor.device}")
         if name == "z" and isinstance(tensor, Tensor):
-            tensor = _views(tensor, min_views, max_views)
+            tensor = _views(tensor, min_samples, min_views, max_views)
         sizes |= _check(name, tensor, role.kind, sizes, role.shapes)
         if role.kind == "ids":
             prepared[name] = ids = tensor.long()  # first of all: unsigned types have no minimum
@@ -189,3 +200,11 @@ def prepare(given: dict[str, Tensor], *, normalize: bool, min_views: int, max_vi
             x = tensor.to(widest if embeddings or tensor.dtype != torch.float64 else tensor.dtype)
             prepared[name] = unit(x) if normalize and embeddings else x
     return prepared
+
+
+def without_autocast(device: str, function: Callable[..., Any], **arguments: Any) -> Any:
+    """The function's result where autocast, if on, does not reach it."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return function(**arguments)
+    return function(**arguments)

@@ -53,6 +53,7 @@ def sinkhorn(scores: Tensor, epsilon: float | Tensor, iterations: int) -> Tensor
             help="rounds of normalisation towards equal shares",
         ),
     ],
+    min_samples=1,
     min_views=2,
 )
 def swav(
@@ -73,6 +74,7 @@ def swav(
     Source: Caron et al. 2020, equations 1 and 2, and the authors' code
     Collapsed: at least log C, as equal shares make every code uniform
     Perfect: near 0
+    Raises: `ValueError` for one sample without memory
     Note: The codes q (`sinkhorn` of the cosines, view by view) are targets and carry no gradient; the prototypes learn
         through the softmax. One prototype: 0. `SwAV` is the module that keeps the prototypes.
 
@@ -80,6 +82,8 @@ def swav(
     >>> swav(z, torch.eye(4)) < 1e-3
     tensor(True)
     """
+    if memory is None and len(z) < 2:
+        raise ValueError("z must hold at least 2 samples to share the prototypes among, got 1 (or give a memory)")
     scores = z @ prototypes.T
     everyone = scores if memory is None else torch.cat([memory @ prototypes.T, scores])
     # Detached, which forward derivatives respect as well; no_grad does not stop them.

@@ -121,7 +121,6 @@ def cacr_momentum(z: Tensor, key: Tensor, *, temperature: Scalar = 1.0, cost: st
         raise ValueError(f"key must have one row for each of the {samples} samples of z, got {len(key)}")
     tau = temperature.expand(samples * views).view(samples, views, 1)
     similarity = z @ key.T  # (B, V, B)
-    positive = (z * key[:, None]).sum(-1)
     distance = (z - key[:, None]).square().sum(-1).detach()
     share = (distance / tau.detach()[..., 0]).softmax(1)
     if cost == "rbf":
@@ -130,6 +129,7 @@ def cacr_momentum(z: Tensor, key: Tensor, *, temperature: Scalar = 1.0, cost: st
         each = 2 * tau[..., 0] * each
     else:
         own = torch.eye(samples, dtype=torch.bool, device=z.device)[:, None]
-        weight = ((similarity - 1) / tau).masked_fill(own, -torch.inf).softmax(2).detach()
-        each = (1 - positive) - (weight * (1 - similarity)).sum(2)
+        half = (z.square().sum(-1, keepdim=True) + key.square().sum(-1)) / 2 - similarity
+        weight = (-half / tau).masked_fill(own, -torch.inf).softmax(2).detach()
+        each = half.diagonal(dim1=0, dim2=2).T - (weight * half).sum(2)
     return {"loss": (views * share * each).flatten(), "weight": share.flatten()}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import advice, prepare
+from cl_explore.losses.arguments import advice, prepare, without_autocast
 from cl_explore.losses.knob import READERS, SIDES, Choice, Knob
 from cl_explore.names import unknown
 from cl_explore.takes import Count, takes
@@ -42,14 +42,6 @@ def means(parts: Parts) -> Parts:
     }
 
 
-def without_autocast(device: str, function: Callable[..., Tensor | Parts], **arguments: Any) -> Tensor | Parts:
-    """The function's result where autocast, if on, does not reach it."""
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        with torch.autocast(device, enabled=False):
-            return function(**arguments)
-    return function(**arguments)
-
-
 class Loss:
     """A declared loss: call it for the reduced value, call `.parts` for its anatomy.
 
@@ -69,6 +61,7 @@ class Loss:
         family: str,
         formula: str,
         knobs: tuple[Knob | Choice, ...],
+        min_samples: int,
         min_views: int,
         max_views: int | None,
         raw: bool,
@@ -76,11 +69,11 @@ class Loss:
         functools.update_wrapper(self, function)
         self.name = function.__name__
         self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
-        self.min_views, self.max_views, self.raw = min_views, max_views, raw
+        self.min_samples, self.min_views, self.max_views, self.raw = min_samples, min_views, max_views, raw
         self._function = function
         self._signature = inspect.signature(function, eval_str=True)
         p = self._signature.parameters
-        parameters = p.values()
+        parameters = [each for each in p.values() if each.name != "normalize"]
         tensors = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.arguments: tuple[str, ...] = tuple(p.name for p in tensors)
         self.needs: tuple[str, ...] = tuple(p.name for p in tensors if p.default is p.empty)
@@ -148,7 +141,7 @@ class Loss:
         """By name, or by value for a reader's own: another process has not declared it."""
         if self.__module__.startswith("cl_explore."):
             return get, (self.name,)
-        names = ("title", "paper", "family", "formula", "knobs", "min_views", "max_views", "raw")
+        names = ("title", "paper", "family", "formula", "knobs", "min_samples", "min_views", "max_views", "raw")
         return _restored, (self._function, {name: getattr(self, name) for name in names})
 
     def __repr__(self) -> str:
@@ -182,9 +175,12 @@ class Loss:
             hint = advice(self.name, self.arguments, len(args))
             raise TypeError(f"{self.name}(): {error}; it is called as {self.name}{self._signature}{hint}") from None
         given = self._defaults | bound.arguments
+        normalize = not self.raw if normalize is None else normalize
+        given |= {"normalize": normalize} if "normalize" in self._signature.parameters else {}
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
-            normalize=not self.raw if normalize is None else normalize,
+            normalize=normalize,
+            min_samples=self.min_samples,
             min_views=self.min_views,
             max_views=self.max_views,
         )
@@ -242,6 +238,7 @@ def loss(
     family: str,
     formula: str,
     knobs: list[Knob | Choice],
+    min_samples: Count = 2,
     min_views: Count = 1,
     max_views: Count | None = None,
     raw: bool = False,
@@ -257,11 +254,13 @@ def loss(
     - `float` or `int` (rounded): a Python number. A tensor is refused.
     - `str`: an option of a `Choice`.
 
+    A parameter `normalize: bool = True` is no knob: it says whether embeddings were brought to unit length.
+
     The docstring is one sentence, then one field a line (`Loss.fields`), then an example.
 
     paper: an arXiv number or a citation
     formula: LaTeX in the notation of the house
-    min_views, max_views: bounds of the V of `z` (B, V, D)
+    min_samples, min_views, max_views: bounds of the B and V of `z` (B, V, D)
     raw: whether it reads embeddings as they come, of any length
     """
 
@@ -273,6 +272,7 @@ def loss(
             family=family,
             formula=formula,
             knobs=tuple(knobs),
+            min_samples=min_samples,
             min_views=min_views,
             max_views=max_views,
             raw=raw,

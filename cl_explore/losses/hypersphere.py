@@ -7,23 +7,26 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.knob import Knob, Scalar
-from cl_explore.losses.similarity import row_lse
+from cl_explore.losses.similarity import as_products, other_views, row_lse
 
 ALPHA = Knob("alpha", 1.0, 4.0, minimum=1, help="exponent of the distance between positives")
 KERNEL = Knob("t", 0.5, 8.0, log=True, help="sharpness of the kernel: large = only near neighbours repel")
 
 
 def _alignment(z: Tensor, alpha: Tensor) -> Tensor:
-    views = torch.arange(z.shape[1], device=z.device)
-    others = (views[:, None] + views[1:]) % len(views)  # (V, V - 1): a view's distance from itself has no derivative
-    distance = torch.linalg.vector_norm(z[:, :, None] - z[:, others], dim=-1)
+    # Without a view's distance from itself, which has no derivative.
+    distance = torch.linalg.vector_norm(z[:, :, None] - other_views(z), dim=-1)
     return (distance**alpha).mean(2).flatten()
 
 
-def _uniformity(z: Tensor, t: Tensor) -> Parts:
+def _uniformity(z: Tensor, t: Tensor, normalize: bool) -> Parts:
     samples, views, _ = z.shape
-    potential = torch.stack([row_lse(z[:, v], z[:, v], 2 * t, exclude=["self"]) for v in range(views)], dim=1)
-    potential = potential - 2 * t - math.log(samples - 1)
+    if normalize:  # -t |x - y|^2 = 2t x.y - 2t
+        sums = [row_lse(x, x, 2 * t, exclude=["self"]) - 2 * t for x in z.unbind(1)]
+    else:
+        around = (z - z.detach().mean(0)).unbind(1)  # distances stay, and their rounding shrinks
+        sums = [row_lse(*as_products(x, x), 2 * t, exclude=["self"]) - t * x.square().sum(1) for x in around]
+    potential = torch.stack(sums, dim=1) - math.log(samples - 1)
     of_view = potential.logsumexp(0) - math.log(samples)
     return {"loss": of_view.expand(samples, views).flatten(), "potential": potential.flatten()}
 
@@ -32,6 +35,7 @@ def _uniformity(z: Tensor, t: Tensor) -> Parts:
     title="Alignment",
     paper="2005.10242",
     family="hypersphere",
+    min_samples=1,
     formula=r"\| z_i - z_p \|_2^{\alpha}",
     knobs=[ALPHA],
     min_views=2,
@@ -58,21 +62,21 @@ def alignment(z: Tensor, *, alpha: Scalar = 2.0) -> Tensor:
     formula=r"\log \frac{1}{B(B-1)} \sum_{i \ne j} e^{-t \| z_i - z_j \|_2^2}",
     knobs=[KERNEL],
 )
-def uniformity(z: Tensor, *, t: Scalar = 2.0) -> Parts:
+def uniformity(z: Tensor, *, t: Scalar = 2.0, normalize: bool = True) -> Parts:
     """Uniformity: the logarithm of the mean Gaussian potential between samples, for each view on its own.
 
-    z: (B, V, D) or (B, D) of unit length
+    z: (B, V, D) or (B, D)
     Parts: `loss` (N,), `potential` (N,) the log mean potential an anchor feels
     Source: Wang & Isola 2020, equation 2
     Collapsed: 0, its maximum
     Perfect: about -2t in high dimensions, never below -4t
     Note: One number of a whole view, which every anchor of the view carries; the mean is the mean over views. No
-        distances are formed: on the sphere -t |x - y|^2 = 2t x.y - 2t.
+        table of distances is formed.
 
     >>> round(float(uniformity(torch.eye(5))), 4)
     -4.0
     """
-    return _uniformity(z, t)
+    return _uniformity(z, t, normalize)
 
 
 @loss(
@@ -83,7 +87,9 @@ def uniformity(z: Tensor, *, t: Scalar = 2.0) -> Parts:
     knobs=[Knob("weight", 0.0, 4.0, minimum=0, help="how much uniformity counts"), ALPHA, KERNEL],
     min_views=2,
 )
-def align_uniform(z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Scalar = 1.0) -> Parts:
+def align_uniform(
+    z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Scalar = 1.0, normalize: bool = True
+) -> Parts:
     """The two pulls added: alignment of the views plus `weight` times uniformity.
 
     z: (B, V, D) with V >= 2
@@ -95,7 +101,7 @@ def align_uniform(z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Sc
     >>> round(float(align_uniform(torch.ones(4, 2, 3))), 4) + 0.0
     0.0
     """
-    pull, spread = _alignment(z, alpha), _uniformity(z, t)["loss"]
+    pull, spread = _alignment(z, alpha), _uniformity(z, t, normalize)["loss"]
     return {"loss": pull + weight * spread, "alignment": pull, "uniformity": spread}
 
 
@@ -123,7 +129,9 @@ def koleo(z: Tensor, *, eps: Scalar = 1e-8) -> Parts:
     samples, views, _ = z.shape
     own = torch.eye(samples, dtype=torch.bool, device=z.device)
     with torch.no_grad():
-        nearest = torch.einsum("ivd,jvd->vij", z, z).masked_fill(own, -torch.inf).argmax(-1).T
+        around = (z - z.mean(0)).transpose(0, 1)
+        nearness = around @ around.mT - around.square().sum(2)[:, None] / 2  # minus half the squared distance, by row
+        nearest = nearness.masked_fill(own, -torch.inf).argmax(-1).T
     neighbour = z[nearest, torch.arange(views, device=z.device)]
     distance = torch.linalg.vector_norm(z - neighbour, dim=-1).flatten()
     return {"loss": -(distance + eps).log(), "distance": distance}

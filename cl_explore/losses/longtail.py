@@ -56,6 +56,7 @@ def logit_adjusted(logits: Tensor, labels: Tensor, counts: Tensor, *, strength: 
     title="BCL",
     paper="2207.09052",
     family="long tail",
+    min_samples=1,
     formula=r"\frac{-1}{|P(i)|} \sum_{p \in P(i)} \log"
     r" \frac{e^{s_{ip}/\tau}}{\sum_{k \ne i} e^{s_{ik}/\tau} / (n_{y_k} - [y_k = y_i])}",
     knobs=[TEMPERATURE],
@@ -96,6 +97,7 @@ def bcl(z: Tensor, labels: Tensor, prototypes: Tensor, *, temperature: Scalar = 
     title="PaCo",
     paper="2107.12028",
     family="long tail",
+    min_samples=1,
     formula=r"-\frac{\beta\,\ell_{i,y_i} + \alpha \sum_{p \in P(i)} \ell_{ip}}{\beta + \alpha |P(i)|},\quad"
     r" \ell = x - \log\big( \sum_c e^{x_{ic}} + \gamma \sum_{j \ne i} e^{s_{ij}/\tau} \big)",
     knobs=[

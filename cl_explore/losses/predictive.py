@@ -1,19 +1,18 @@
 """Losses without negatives: predict one view from another, whose side carries no gradient."""
 
-import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import Parts, loss
-from cl_explore.losses.cross_entropy import excess
-from cl_explore.losses.similarity import view_agreement
+from cl_explore.losses.similarity import other_views, view_agreement
 
 
 @loss(
     title="BYOL",
     paper="2006.07733",
     family="predictive",
-    formula=r"\| p_i - \mathrm{sg}(z_j) \|_2^2 = 2 - 2\, p_i^\top \mathrm{sg}(z_j)",
+    formula=r"\| p_i - \mathrm{sg}(z_j) \|_2^2",
     knobs=[],
+    min_samples=1,
     min_views=2,
 )
 def byol(z: Tensor, prediction: Tensor) -> Parts:
@@ -31,8 +30,9 @@ def byol(z: Tensor, prediction: Tensor) -> Parts:
     >>> byol(torch.eye(4).view(2, 2, 4), torch.eye(4).view(2, 2, 4))
     tensor(2.)
     """
-    cosine = view_agreement(prediction, z.detach())
-    return {"loss": excess(torch.full_like(cosine, 2), 2 * cosine), "positive": cosine}
+    target = z.detach()
+    square = (prediction[:, :, None] - other_views(target)).square().sum(-1).mean(2).flatten()
+    return {"loss": square, "positive": view_agreement(prediction, target)}
 
 
 @loss(
@@ -41,6 +41,7 @@ def byol(z: Tensor, prediction: Tensor) -> Parts:
     family="predictive",
     formula=r"-p_i^\top \mathrm{sg}(z_j)",
     knobs=[],
+    min_samples=1,
     min_views=2,
 )
 def simsiam(z: Tensor, prediction: Tensor) -> Tensor:

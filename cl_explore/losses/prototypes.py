@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import require, require_known, spoiled, values_are_at_hand
+from cl_explore.losses.arguments import require, require_known, require_unit_length, spoiled, values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Choice, Knob, Scalar
@@ -44,6 +44,7 @@ def _cross_entropy(x: Tensor, y: Tensor, prototypes: Tensor, own: Tensor, temper
     title="Proxy-NCA",
     paper="1703.07464",
     family="prototypes",
+    min_samples=1,
     formula=r"\|z_i - w_{y_i}\|^2/T + \log \sum_{c \ne y_i} e^{-\|z_i - w_c\|^2/T}",
     knobs=[
         Knob("temperature", 0.04, 4.0, log=True, help="divides squared distances", per_anchor=True),
@@ -87,6 +88,7 @@ def proxy_nca(
     title="Normalised softmax",
     paper="1811.12649",
     family="prototypes",
+    min_samples=1,
     formula=r"-\log \frac{e^{z_i \cdot w_{y_i}/\tau}}{\sum_c e^{z_i \cdot w_c/\tau}}",
     knobs=[SHARP],
 )
@@ -114,6 +116,7 @@ def normalized_softmax(z: Tensor, labels: Tensor, prototypes: Tensor, *, tempera
     title="ArcFace",
     paper="1801.07698",
     family="prototypes",
+    min_samples=1,
     formula=r"-\log \frac{e^{\cos(\theta_{y_i} + m)/\tau}}{e^{\cos(\theta_{y_i} + m)/\tau}"
     r" + \sum_{c \ne y_i} e^{\cos\theta_c/\tau}}",
     knobs=[
@@ -136,6 +139,7 @@ def arcface(
     *,
     temperature: Scalar = 1 / 64,
     margin: Scalar = 0.5,
+    normalize: bool = True,
 ) -> Parts:
     """Normalised softmax with an angular margin: a point must be nearer its prototype than the softmax asks.
 
@@ -146,7 +150,7 @@ def arcface(
     Source: Deng et al. 2019 (scale 64 = 1 / temperature)
     Collapsed: log(1 + (C-1) exp((1 - cos m)/tau))
     Perfect: log(1 + (C-1) exp((-1/(C-1) - cos m)/tau))
-    Raises: `ValueError` if a label has no prototype
+    Raises: `ValueError` if a label has no prototype, or for normalize=False
     Note: Margin in radians. Beyond theta = pi - m, where cos(theta + m) would rise again, the target is cos(theta) - m
         sin(m). The sine is the length of what the prototype leaves of the point, so there is no arc cosine and no
         infinite slope. Margin 0 is `normalized_softmax`.
@@ -154,6 +158,7 @@ def arcface(
     >>> arcface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=torch.pi / 3)["target"]
     tensor([0.5000, 0.5000])
     """
+    require_unit_length("arcface", normalize)
     x, y = _sides(z, labels, prototypes)
     own, m = prototypes.index_select(0, y), margin
     cosine = (x * own).sum(1)
@@ -170,6 +175,7 @@ def arcface(
     title="CosFace",
     paper="1801.09414",
     family="prototypes",
+    min_samples=1,
     formula=r"-\log \frac{e^{(\cos\theta_{y_i} - m)/\tau}}{e^{(\cos\theta_{y_i} - m)/\tau}"
     r" + \sum_{c \ne y_i} e^{\cos\theta_c/\tau}}",
     knobs=[
@@ -184,6 +190,7 @@ def cosface(
     *,
     temperature: Scalar = 1 / 64,
     margin: Scalar = 0.35,
+    normalize: bool = True,
 ) -> Parts:
     """Normalised softmax with a margin on the cosine.
 
@@ -194,12 +201,13 @@ def cosface(
     Source: Wang et al. 2018 (scale 64 = 1 / temperature)
     Collapsed: log(1 + (C-1) exp(m/tau))
     Perfect: log(1 + (C-1) exp((m - C/(C-1))/tau))
-    Raises: `ValueError` if a label has no prototype
+    Raises: `ValueError` if a label has no prototype, or for normalize=False
     Note: Margin 0 is `normalized_softmax`.
 
     >>> cosface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=0.25)["target"]
     tensor([0.7500, 0.7500])
     """
+    require_unit_length("cosface", normalize)
     x, y = _sides(z, labels, prototypes)
     positive = (x * prototypes.index_select(0, y)).sum(1)
     target = positive - margin
@@ -211,6 +219,7 @@ def cosface(
     title="ProtoNCE (PCL)",
     paper="2005.04966",
     family="prototypes",
+    min_samples=1,
     formula=r"-\log \frac{e^{z_i \cdot w_{y_i}/(\tau\phi_{y_i})}}{\sum_c e^{z_i \cdot w_c/(\tau\phi_c)}}",
     knobs=[TEMPERATURE],
 )

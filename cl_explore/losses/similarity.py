@@ -183,6 +183,12 @@ def chosen_lse(logits: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(some, filled.logsumexp(1), -torch.inf)
 
 
+def other_views(z: Tensor) -> Tensor:
+    """For each view of each sample of z (B, V, D), the V - 1 other views, (B, V, V - 1, D)."""
+    views = torch.arange(z.shape[1], device=z.device)
+    return z[:, (views[:, None] + views[1:]) % len(views)]
+
+
 def view_agreement(x: Tensor, z: Tensor) -> Tensor:
     """Mean cosine (N,) of each view of x (B, V, D) with the other views of the same sample in z (B, V, D), V >= 2."""
     views = z.shape[1]

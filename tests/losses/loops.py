@@ -1,13 +1,16 @@
 """What the loops that prove the losses are written with: independent inputs, and the words of a formula."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Inputs = dict[str, Tensor]
+RAW: list[bool] = []
+"""Not empty within `as_they_come`."""
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -53,7 +56,17 @@ def inputs(samples: int = 6, views: int = 2, seed: int = 0) -> Inputs:
 
 
 def unit(x: Tensor) -> Tensor:
-    return x / x.norm(dim=-1, keepdim=True)
+    return x if RAW else x / x.norm(dim=-1, keepdim=True)
+
+
+@contextmanager
+def as_they_come() -> Iterator[None]:
+    """Inside, the loops read embeddings of any length: `unit` changes nothing."""
+    RAW.append(True)
+    try:
+        yield
+    finally:
+        RAW.pop()
 
 
 def points(x: Inputs, name: str = "z", raw: bool = False) -> list[list[float]]:

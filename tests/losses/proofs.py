@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
-from loops import Inputs, inputs
+from loops import Inputs, as_they_come, inputs
 from torch import Tensor
 
 from cl_explore.losses import Loss
 
+OF_ANGLES = {"arcface", "cosface"}
 GOLDEN = Path(__file__).parents[1] / "golden"
 Case = dict[str, Any]
 
@@ -99,15 +101,23 @@ def golden(rows: Sequence[Golden]) -> Callable[[Golden], None]:
 
 
 def loops(rows: Sequence[Reference]) -> Callable[[str], None]:
-    """A test for each of the losses: the value of every anchor under all its rows."""
+    """A test for each of the losses: the value of every anchor under all its rows, raw embeddings or unit vectors."""
 
+    @pytest.mark.parametrize("normalize", [True, False])
     @pytest.mark.parametrize("name", dict.fromkeys(row.loss.name for row in rows))
-    def test_loop(name: str) -> None:
+    def test_loop(name: str, normalize: bool) -> None:
         for loss, knobs, loop, views, fed in rows:
-            if loss.name == name:
+            # A raw loss runs as it is; a row that names the length runs once.
+            if loss.name == name and not ((loss.raw and normalize) or ("normalize" in knobs and normalize is loss.raw)):
                 x = inputs(views=views)
-                each = loss(**{name: x[name] for name in (*loss.needs, *fed)}, **knobs, reduction="none")
-                expected = tensor(list(loop(x)))
+                given = {name: x[name] for name in (*loss.needs, *fed)}
+                if name in OF_ANGLES and not normalize:
+                    with pytest.raises(ValueError, match=f"normalize must be True for {name}"):
+                        loss(**given, normalize=False)
+                    continue
+                each = loss(**given, **{"normalize": normalize} | knobs, reduction="none")
+                with nullcontext() if normalize or loss.raw else as_they_come():
+                    expected = tensor(list(loop(x)))
                 torch.testing.assert_close(
                     each, expected, atol=1e-11, rtol=1e-9, msg=lambda text, at=knobs: f"{at}: {text}"
                 )

@@ -68,7 +68,6 @@ VALID: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
     # argument: a change to a valid value, and what the message must say; wrong types and shapes are tried on all
-    "z": [(lambda z: z[:1], "z must hold at least 2 samples to contrast, got 1")],
     "labels": [(lambda y: y - 9, "labels must be 0 or larger, got -9")],
     "targets": [
         (lambda x: x.where(x > 0, math.nan), "targets must be finite, got .* that are NaN or infinite"),
@@ -186,6 +185,8 @@ def wrong_tensors(loss: Loss, good: Inputs) -> Iterator[Wrong]:
             sizes[letter] = value.shape[axis]
         for change, message in WRONG.get(name, []):
             yield {name: change(value)}, ValueError, message
+    if "z" in good and loss.min_samples > 1:
+        yield {"z": good["z"][:1]}, ValueError, "z must hold at least 2 samples to contrast, got 1"
     if "z" in good and loss.min_views > 1:
         yield {"z": good["z"][:, :1]}, ValueError, f"z must hold (exactly|at least) {loss.min_views} views .*got 1"
         yield {"z": good["z"][:, 0]}, ValueError, r"z must have shape \(B, V, D\)"

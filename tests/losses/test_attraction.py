@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from loops import Inputs, cosine, e, each_anchor, one, random, unit
+from loops import Inputs, e, each_anchor, one, random, unit
 from proofs import Case, Golden, Reference, cases, close, golden, leaves, loops, views
 from roles import batch
 from torch import Tensor
@@ -102,8 +102,9 @@ def loop_momentum(x: Inputs, euclidean: bool) -> list[float]:
         share = far[v] / sum(far) * z.shape[1]
         if not euclidean:
             return share * 2 * 0.2 * math.log(sum(e(z[b, v], k[j]) for j in range(len(z))) / e(z[b, v], k[b]))
-        near = [(e(z[b, v], k[j]), 1 - cosine(z[b, v], k[j])) for j in range(len(z)) if j != b]
-        return share * (1 - cosine(z[b, v], k[b]) - sum(w * c for w, c in near) / sum(w for w, _ in near))
+        cost = [float((z[b, v] - k[j]).square().sum()) / 2 for j in range(len(z))]
+        near = [(math.exp(-c / 0.2), c) for j, c in enumerate(cost) if j != b]
+        return share * (cost[b] - sum(w * c for w, c in near) / sum(w for w, _ in near))
 
     return each_anchor(z, value)
 

@@ -47,7 +47,7 @@ def loop_replay(x: Inputs, denominator: str, fed: bool = True) -> list[float]:
             out.append(0.0)
             continue
         negatives = [math.exp(dot(z[k], z[i]) / 0.3) for i in range(len(z)) if i != k]
-        own = math.exp(1 / 0.3)
+        own = math.exp(dot(z[k], z[k]) / 0.3)
         teacher = [math.exp(dot(z[k], t[i]) / 0.3) for i in range(len(z))]
         each = []
         for p in range(len(z)):

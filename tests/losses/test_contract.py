@@ -6,6 +6,7 @@ import pkgutil
 
 import pytest
 import torch
+from roles import given
 from torch import Tensor, nn
 
 from cl_explore import losses
@@ -35,6 +36,7 @@ def seen(kind: object, value: object, z: Tensor) -> object:
     name = body.__name__
     declared = Loss(
         body, title="t", paper="p", family="f", formula="x", knobs=(losses.catalogue["nt_xent"].knobs[0],),
+        min_samples=2,
         min_views=1, max_views=None, raw=True,
     )  # fmt: skip
     assert name not in losses.catalogue
@@ -99,3 +101,45 @@ def test_the_signature_is_that_of_a_call() -> None:
     assert list(signature.parameters) == ["z", "temperature", "reduction", "normalize"]
     assert signature.return_annotation is Tensor
     assert inspect.signature(losses.cpc).parameters["normalize"].default is False
+
+
+ONE_SAMPLE = {
+    "swav": "at least 2 samples to share the prototypes among, got 1 .or give a memory",
+    "info_nce": "key must have at least 2 rows", "cpc": "key must have at least 2 rows",
+    "clip": "key must have at least 2 rows", "n_pair": "key must have at least 2 rows",
+    "spectral": "key must have at least 2 rows", "mil_nce": "query must have at least 2 rows",
+    "mochi": "key must have at least 2 rows", "listwise_wasserstein": "at least 2 rows to have a covariance",
+}  # fmt: skip
+"""Losses that take one sample, or refuse it, with optional arguments or without: negatives, a queue, a memory."""
+ALONE = {
+    "alignment", "byol", "simsiam", "proxy_nca", "normalized_softmax", "arcface", "cosface", "proto_nce", "bcl", "paco",
+    "logit_adjusted", "moco", "siglip", "listwise_kl",
+}  # fmt: skip
+"""Losses that compare no sample of the batch with another, or whose sum over others may be empty."""
+
+
+@pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
+def test_a_batch_of_one(loss: Loss) -> None:
+    """Computed where the formula is defined without other samples; all the rest says that it needs two."""
+    z = torch.randn(6, 2, 4, generator=torch.Generator().manual_seed(0))
+    of_all = ("queue", "queue_labels", "memory", "prototypes", "counts", "concentration", "logits", "critic")
+
+    def call(optional: bool) -> Tensor:
+        x = given(loss, z, torch.arange(6) % 3, optional)
+        x = {
+            n: v if n in of_all[:-2] or n == "critic" else v[:1] for n, v in x.items() if n not in ("shares", "weights")
+        }
+        value = loss(**{n: v.clone().requires_grad_() if v.is_floating_point() else v for n, v in x.items()})
+        value.backward()
+        return value
+
+    if loss.name in ALONE:
+        assert call(True).isfinite()
+        assert call(False).isfinite()
+        return
+    if loss.name in ("swav", "info_nce", "mochi"):
+        assert call(True).isfinite()
+    with pytest.raises(
+        ValueError, match=ONE_SAMPLE.get(loss.name, "z must hold at least 2 samples to contrast, got 1")
+    ):
+        call(False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from proofs import OF_ANGLES
 from roles import Inputs, batch, given, options
 
 from cl_explore import losses
@@ -45,6 +46,8 @@ def test_non_finite_arguments(loss: Loss, mode: str, monkeypatch: pytest.MonkeyP
             x.pop("shares", None)  # nor does the share of a pair that does not mix; elsewhere it is refused
         for knobs in options(loss):
             for what, spoiled in broken(x):
+                if loss.name in OF_ANGLES and not normalize:
+                    continue
                 where = f"{what}, {knobs}, normalize={normalize}"
                 try:
                     value, refused = loss(**spoiled, **knobs, normalize=normalize), ""

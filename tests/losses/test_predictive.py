@@ -28,9 +28,14 @@ def loop_byol(x: Inputs) -> list[float]:
     return [float((p[b, v] - z[b, 1 - v]).square().sum()) for b in range(6) for v in (0, 1)]
 
 
+def loop_simsiam(x: Inputs) -> list[float]:
+    z, p = unit(x["z"]), unit(x["prediction"])
+    return [-float(p[b, v] @ z[b, 1 - v]) for b in range(6) for v in (0, 1)]
+
+
 REFERENCES = [
     Reference(byol, {}, loop_byol),
-    Reference(simsiam, {}, lambda x: [v / 2 - 1 for v in loop_byol(x)]),
+    Reference(simsiam, {}, loop_simsiam),
 ]
 test_loop = loops(REFERENCES)
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loops import Inputs, repeated, unit
@@ -49,7 +50,9 @@ def loop_varcon(x: Inputs, leave_one_out: bool = False) -> list[float]:
             out.append(0.0)
             continue
         w = [
-            unit(torch.stack([z[j] for j in n if label[j] == c and not (leave_one_out and j == i)]).mean(0))
+            F.normalize(
+                torch.stack([z[j] for j in n if label[j] == c and not (leave_one_out and j == i)]).mean(0), dim=0
+            )
             for c in classes
         ]
         logits = torch.stack([z[i] @ v for v in w]) / 0.3
