@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_explore.data import Dataset
-from cl_explore.data.batch import each
 from cl_explore.data.dataset import Samples
 from cl_explore.evaluate.embedding import batches, device_of, embed, frozen
 from cl_explore.evaluate.knn import knn_accuracy
@@ -58,7 +57,8 @@ def corrupted_accuracy(
     Returns: the accuracy under each corruption, by name
     Raises: ValueError for samples that are not finite, and as `knn_accuracy`
     """
-    each(lambda part: require_finite("test", part), test.x)  # a corruption that clamps would hide it
+    for part in test.x.values() if isinstance(test.x, dict) else [test.x]:
+        require_finite("test", part)  # a corruption that clamps would hide it
     device = device_of(method)
     clean = embed(method, train)
     found = {}
