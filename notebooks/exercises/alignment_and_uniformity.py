@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore import geometry, losses
-from cl_explore.app.exercises import LABELS, Exercise, points
+from cl_explore import losses
+from cl_explore.app.exercises import Exercise, points
 
 
 def _mean_over_others(values: Tensor, of_itself: float) -> Tensor:
@@ -47,7 +47,11 @@ orthonormal = Exercise(
     },
 )
 
-dispersion = Exercise(
-    lambda x, labels: geometry.dispersion(x, labels, normalize=False).ratio,
-    lambda: [(F.normalize(points(7)[:, 0], dim=1), LABELS)],
+kernel = Exercise(
+    lambda temperature: 1 / (2 * temperature),
+    lambda: [(0.5,), (0.1,)],
+    {
+        "a cosine is 1 - d^2 / 2: mind the half": lambda temperature: 1 / temperature,
+        "the colder, the narrower: t grows as the temperature falls": lambda temperature: temperature / 2,
+    },
 )

@@ -253,7 +253,7 @@ trained.pivot(index="τ", columns="seed", values="kNN h").rename(columns="seed {
 for tau in (0.07, 3.0):
     z = evaluate.embed(found[seed].methods[f"τ = {tau:g}"], test).z
     figure = plots.similarity_histogram(z, test.labels, title=f"τ = {tau:g}: pairs of the same and of different digits")
-    held = table.loc[f"τ = {tau:g}", "tolerance"]
+    held = results.set_index(["seed", "method"])["tolerance"][seed, f"τ = {tau:g}"]
     plots.show(
         figure, alt=f"Cosines of pairs at temperature {tau:g}: those of the same digit are {held:.2f} on average."
     )
