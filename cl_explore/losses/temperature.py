@@ -207,8 +207,8 @@ class ISogCLR(nn.Module):
 
     In training mode a call, in this order: computes the loss with the temperatures as they are and weights that
     already hold this batch; stores the averages; for each sample takes the mean over its views of the temperature
-    gradient, clipped to `clip`, into the momentum, u <- (1 - beta) u + beta G (beta weighs the new gradient); steps
-    tau <- tau - eta u, kept between `low` and `high`. In evaluation mode nothing is stored.
+    gradient, clipped to `clip` unless that is None, into the momentum, u <- (1 - beta) u + beta G (beta weighs the new
+    gradient); steps tau <- tau - eta u, kept between `low` and `high`. In evaluation mode nothing is stored.
     """
 
     log_mean: Tensor
@@ -228,7 +228,7 @@ class ISogCLR(nn.Module):
         beta: Share = 0.5,
         low: float = 0.05,
         high: float = 1.0,
-        clip: float = 3.0,
+        clip: float | None = 3.0,
     ) -> None:
         super().__init__()
         if not 0 < low <= temperature <= high:
@@ -250,7 +250,9 @@ class ISogCLR(nn.Module):
         parts = isogclr.parts(z, self.log_mean[rows], temperature=tau.repeat_interleave(2), **self.knobs)
         value = _reduced(parts["loss"], reduction)
         if self.training:
-            slope = parts["temperature_gradient"].clamp(-self.clip, self.clip).view(-1, 2).mean(1).to(tau)
+            slope = parts["temperature_gradient"]
+            slope = slope if self.clip is None else slope.clamp(-self.clip, self.clip)
+            slope = slope.view(-1, 2).mean(1).to(tau)
             momentum = torch.lerp(self.momentum[rows], slope, self.beta)
             self.log_mean[rows] = _of_sample(parts["log_mean"]).to(tau)
             self.momentum[rows] = momentum

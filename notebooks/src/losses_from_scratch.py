@@ -3,11 +3,9 @@
 #
 # **Which few lines of arithmetic is a contrastive loss?**
 #
-# A contrastive loss is a few lines of arithmetic on a matrix of similarities. Which few lines, and
-# why did the field move from pairs to triplets to a softmax over the whole batch?
-#
-# You will write five losses yourself, each in two to eight lines, and the notebook asserts that each equals the
-# library's, value and gradient. After this there is no black box left in the course.
+# It took the field from 1993 to 2020 to get from pairs to triplets to a softmax over the whole batch. Each step answered
+# a fault of the one before. Here you write five losses yourself, each in two to eight lines, and the notebook asserts
+# that each equals the library's, value and gradient. After this there is no black box left in the course.
 #
 # **You need** matrix products and the softmax. **You get** the notation of every later notebook.
 
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from cl_explore import losses, plots, widgets
 from cl_explore.app.exercises import checker
+from cl_explore.widgets import bet, tally
 
 plots.use()
 check = checker("losses_from_scratch")
@@ -62,7 +61,38 @@ plots.show(
 )
 
 # %% [markdown]
-# A helper for the rest of the page: does my loss equal the library's, value **and** gradient?
+# ## "Pull together what belongs together"
+#
+# Is that not all we want? Let a linear map $W$ make two numbers of each point, and pull the two views of every sample
+# together: minimise $\frac1B \sum_b \lVert W z_{b1} - W z_{b2} \rVert^2$, nothing else.
+
+# %%
+alone = bet(
+    "Which map W does the pull alone lead to?",
+    ["one that keeps the samples apart", "zero: every point in one place", "one that grows without bound"],
+)
+alone
+
+# %%
+W = torch.randn(2, D, generator=generator, dtype=torch.float64)
+spread = (z @ W.T).flatten(0, 1).std(0).mean()
+for _ in range(2000):
+    W.requires_grad_()
+    pull = (z[:, 0] @ W.T - z[:, 1] @ W.T).square().sum(1).mean()
+    (gradient,) = torch.autograd.grad(pull, W)
+    W = (W - 2.0 * gradient).detach()
+after = (z @ W.T).flatten(0, 1).std(0).mean()
+print(f"spread of the points {spread:.3f} → {after:.6f}, loss {pull:.1e}")
+
+# %% tags=["claim"]
+alone.settle(alone.options[1 if after < 0.01 * spread else 2 if after > spread else 0])
+assert after < 0.01 * spread, "collapsed"
+
+# %% [markdown]
+# A perfect loss, and nothing can be told from anything. That is **collapse**, and every loss of this page is a way to
+# forbid it: something has to push.
+#
+# For the rest of the page: does my loss equal the library's, value **and** gradient?
 
 
 # %%
@@ -85,12 +115,14 @@ def cosines(raw: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# ## 1 · "Negatives should be pushed away for ever": the loss of pairs knows a margin
+# ## 1 · "Negatives should be pushed away for ever"
 #
-# The oldest contrastive loss (Hadsell, Chopra & LeCun 2006) looks at one pair at a time. Same class: pull, with the
-# squared distance. Different class: push, **but only inside a margin** $m$:
+# Networks that compare pairs are older than the loss: signatures in 1993 (Bromley et al.), faces in 2005 (Chopra et
+# al.). The form that is still used (Hadsell, Chopra & LeCun 2006) looks at one pair at a time. With $d_{ij} = \lVert z_i
+# - z_j \rVert$, the same class pulls with the squared distance, and different classes push, **but only inside a
+# margin** $m$:
 #
-# $$\ell_{ij} = \tfrac12 \big( [y_i = y_j]\, D_{ij}^2 + [y_i \ne y_j]\, [m - D_{ij}]_+^2 \big)$$
+# $$\ell_{ij} = \tfrac12 \big( [y_i = y_j]\, d_{ij}^2 + [y_i \ne y_j]\, [m - d_{ij}]_+^2 \big)$$
 #
 # Without the margin, two classes could lower the loss for ever by moving apart; with it, the loss has a resting
 # state.
@@ -107,13 +139,16 @@ def pair_loss(raw: Tensor, margin: float = 1.0) -> Tensor:
 assert_same(pair_loss, lambda raw: losses.contrastive_margin(raw, labels, margin=1.0))
 
 # %% [markdown]
-# ## 2 · "Distances have an absolute scale": the triplet asks only for an order
+# ## 2 · "Distances have an absolute scale"
 #
 # A margin in absolute distance must fit all classes at once, tight ones and loose ones. The **triplet** loss (Schroff
 # et al. 2015) drops the absolute scale: the positive $p$ should be nearer to the anchor $a$ than the negative $n$, by
 # a margin.
 #
-# $$\ell_{apn} = [\, D_{ap} - D_{an} + m \,]_+$$
+# $$\ell_{apn} = [\, d_{ap} - d_{an} + m \,]_+$$
+#
+# (FaceNet squares both distances. Without the square, as here, the force on a cosine grows without bound where two
+# points meet; you will see it below.)
 #
 # There are $O(N^3)$ triplets; most are already in order and send no gradient. Which ones to look at ("mining") became
 # the art of using this loss.
@@ -135,7 +170,7 @@ active, all_triplets = int(parts["active"].sum()), int(parts["anchor_weight"].su
 print(f"{active} of {all_triplets} triplets violate the margin and send a gradient; the others are idle")
 
 # %% [markdown]
-# ## 3 · "More negatives means more triplets": the softmax compares with all of them at once
+# ## 3 · "More negatives means more triplets"
 #
 # **InfoNCE** (van den Oord et al. 2018) turns the question round: *given the anchor, which of these candidates is its
 # positive?* That is a classification with one class per candidate, so its loss is a cross-entropy over similarities
@@ -145,7 +180,8 @@ print(f"{active} of {all_triplets} triplets violate the margin and send a gradie
 #
 # With a single negative it is a triplet with a soft hinge, $\log(1 + e^{(s_n - s_p)/\tau})$. With many, every
 # negative pushes in proportion to its softmax weight: mining happens by itself, and $\tau$ says how sharply.
-# (The lesson on [temperature](slug:temperature) is about that.)
+# (The lesson on [temperature](slug:temperature) is about that. The paper's own similarity was $q^\top W k$, with neither
+# cosine nor $\tau$; both came with Wu et al. 2018.)
 
 
 # %%
@@ -161,7 +197,7 @@ torch.testing.assert_close(one_negative, F.softplus((s[0, 2] - s[0, 1]) / 0.1))
 print(f"one negative: InfoNCE {one_negative:.6f} = softplus of the scaled gap")
 
 # %% [markdown]
-# ## 4 · "The two views play different roles": NT-Xent treats all points alike
+# ## 4 · "The two views play different roles"
 #
 # SimCLR's **NT-Xent** (Chen et al. 2020) puts all $2B$ points on one stage. Each is an anchor once; its other view is
 # the positive; the remaining $2B - 2$ points are negatives; only the comparison with itself is left out.
@@ -177,7 +213,7 @@ def nt_xent(raw: Tensor, temperature: float = 0.5) -> Tensor:
 assert_same(nt_xent, lambda raw: losses.nt_xent(raw, temperature=0.5))
 
 # %% [markdown]
-# ## 5 · "Supervised contrast needs another idea": it needs more positives, nothing else
+# ## 5 · "Supervised contrast needs another idea"
 #
 # With labels, every other point of the class is a positive. **SupCon** (Khosla et al. 2020) averages the
 # log-probabilities of all of them. When every label is different, each point is left with its own other view, and
@@ -199,6 +235,13 @@ torch.testing.assert_close(losses.supcon(z, torch.arange(B), temperature=0.5), l
 #
 # A loss is a *force* on each pair: the derivative with respect to its similarity. Take one anchor with its positive
 # at cosine 0.7 and one negative whose cosine we vary. How hard is the negative pushed?
+
+# %%
+pushing = bet(
+    "The negative lies at cosine 0.2, well away. Which losses still push it?",
+    ["all of them", "InfoNCE, at either temperature", "InfoNCE at τ = 0.1 alone", "none"],
+)
+pushing
 
 # %%
 negative_cosine = torch.linspace(-1, 0.995, 400, dtype=torch.float64)
@@ -231,9 +274,13 @@ plots.show(
     "1/temperature for InfoNCE.",
 )
 
-# %%
+# %% tags=["claim"]
 cold, warm = forces["InfoNCE, τ = 0.1"], forces["InfoNCE, τ = 0.5"]
 easy = int((negative_cosine < 0.2).sum()) - 1
+push = {name for name, force in forces.items() if force[easy] > 1e-6}
+pushing.settle(
+    pushing.options[{4: 0, 2: 1, 1: 2, 0: 3}[len(push)]] if all("InfoNCE" in name for name in push) else "all of them"
+)
 assert forces["pairs, m = 1"][easy] == 0, "outside its margin the pair loss is silent"
 assert forces["triplet, m = 0.2"][easy] == 0, "a triplet in order is silent"
 assert 0 < cold[easy] < warm[easy], "InfoNCE never falls silent, and the colder one cares less for easy negatives"
@@ -246,12 +293,18 @@ print(
 # %% [markdown]
 # ## Drag it
 #
-# Free points on the circle descend the loss you choose. Switch between the five losses of this page, then turn their
-# knobs. Watch for: the pair loss comes to rest, the triplet stops as soon as the order is right, NT-Xent never quite
-# stops.
+# Free points on the circle descend the loss you choose: on a live page press **start**. Switch between the five losses
+# of this page, then turn their knobs. Watch for: the pair loss comes to rest, the triplet stops as soon as the order is
+# right, NT-Xent never quite stops.
 
 # %%
 widgets.SpherePanel("nt_xent", classes=3, seed=seed)
+
+# %% [markdown]
+# Your bets on this page:
+
+# %%
+tally()
 
 # %% [markdown]
 # ## Exercises
@@ -277,7 +330,8 @@ check("hinge", hinge)
 # check("hinge", hinge)
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **2.** `info_nce` looks from query to key only. CLIP looks both ways and takes the mean. Write it, calling
 # `losses.info_nce(query, key, temperature=...)`.
 
@@ -300,7 +354,8 @@ check("two_ways", two_ways)
 # check("two_ways", two_ways)
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **3.** In NT-Xent the positive stands in its own denominator. **DCL** (Yeh et al. 2022) takes it out: the
 # denominator runs over the $2B - 2$ negatives alone. Write it for raw `z` of shape $(B, 2, D)$, as the mean over
 # anchors.
@@ -327,7 +382,8 @@ check("decoupled", decoupled)
 # check("decoupled", decoupled)
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **4.** Write SupCon for raw `x` of shape $(N, D)$ with labels, without looking up.
 
 
@@ -352,12 +408,20 @@ check("supcon", my_supcon)
 # ```
 # </details>
 #
+# **5.** (To think about.) A colleague trains with NT-Xent and batches that hold the same photograph twice. What does the
+# loss ask of these two, and which line of `nt_xent` would you change?
+#
 # ## References
 #
+# - Bromley et al., *Signature verification using a "siamese" time delay neural network*, NeurIPS 1993.
+# - Chopra, Hadsell & LeCun, *Learning a similarity metric discriminatively, with application to face verification*,
+#   CVPR 2005.
 # - Hadsell, Chopra & LeCun, *Dimensionality reduction by learning an invariant mapping*, CVPR 2006.
 # - Schroff, Kalenichenko & Philbin, *FaceNet*, [1503.03832](https://arxiv.org/abs/1503.03832).
 # - van den Oord, Li & Vinyals, *Representation learning with contrastive predictive coding*,
 #   [1807.03748](https://arxiv.org/abs/1807.03748).
+# - Wu et al., *Unsupervised feature learning via non-parametric instance discrimination*,
+#   [1805.01978](https://arxiv.org/abs/1805.01978).
 # - Chen et al., *A simple framework for contrastive learning of visual representations*,
 #   [2002.05709](https://arxiv.org/abs/2002.05709).
 # - Khosla et al., *Supervised contrastive learning*, [2004.11362](https://arxiv.org/abs/2004.11362).

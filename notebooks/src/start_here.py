@@ -228,8 +228,8 @@ plots.show(
 # %% [markdown]
 # Same pictures, same network, same loss. What the two views **share** was learnt, far beyond the pixels; what they
 # **vary** was forgotten, below an untrained network. *The views are the supervision.* That is when contrastive learning
-# wins: when you can say what should not matter, although you cannot say what does. Which
-# choice that is will be the question of the next lesson.
+# wins: when you can say what should not matter, although you cannot say what does. The [next
+# lesson](slug:views) asks what to vary where nobody can repaint a picture.
 #
 # ## 4 · Your turn
 #

@@ -5,39 +5,22 @@ import hashlib
 import io
 import struct
 import tarfile
-import wave
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from damage import Form
 
 from cl_explore import data
 from cl_explore.data import cifar, decoded, imagenet, mnist, stl10
 from cl_explore.data.published import Download
-from cl_explore.papers.scgc import world as citations
-from cl_explore.papers.vatt import world as recordings
 from cl_explore.plots import layouts
 
 Picture = Callable[..., bytes]
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n"
-
-
-class Form(NamedTuple):
-    """A way in which data lie somewhere.
-
-    file: what is damaged. read: gives a text that tells the data.
-    header: how many bytes at its front say what it is; none of them may change the data.
-    one: whether it is one of many files, of which each may be missing.
-    """
-
-    file: Path
-    read: Callable[[], str]
-    header: int = 0
-    one: bool = False
 
 
 def loaded(*arguments: object) -> Callable[[], str]:
@@ -198,29 +181,6 @@ def tiny(file: str) -> Callable[..., Form]:
     return build
 
 
-def cited(own: Path, _: Picture, monkeypatch: pytest.MonkeyPatch) -> Form:
-    (own / "cora.content").write_text("p1\t1\t0\tA\np2\t0\t1\tB\np3\t1\t1\tA\n")
-    (own / "cora.cites").write_text("p1\tp2\np2\tp3\n")
-    return Form(own / "cora.content", lambda: citations.CITATIONS["cora"].load("all").fingerprint())
-
-
-def posted(own: Path, _: Picture, monkeypatch: pytest.MonkeyPatch) -> Form:
-    for file in citations.USPS_FILES:
-        (own / file).write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 3, mtime=0))
-    return Form(own / citations.USPS_FILES[0], lambda: citations.USPS.load("all").fingerprint(), 4)
-
-
-def spoken(own: Path, _: Picture, monkeypatch: pytest.MonkeyPatch) -> Form:
-    (own / "fsdd/recordings").mkdir(parents=True)
-    for take in range(6):
-        with wave.open(str(own / f"fsdd/recordings/7_jackson_{take}.wav"), "wb") as sound:
-            sound.setparams((1, 2, 8000, 0, "NONE", ""))
-            sound.writeframes(np.arange(900, dtype="<i2").tobytes())
-    return Form(
-        own / "fsdd/recordings/7_jackson_0.wav", lambda: recordings.RECORDINGS.load("test").fingerprint(), one=True
-    )
-
-
 def kept_images(file: str) -> Callable[..., Form]:
     def build(own: Path, picture: Picture, _: pytest.MonkeyPatch) -> Form:
         pets(own, picture)
@@ -265,9 +225,6 @@ FORMS: dict[str, Callable[..., Form]] = {
         f"Tiny-ImageNet's {file}": tiny(file)
         for file in ("wnids.txt", "words.txt", "val/val_annotations.txt", "val/images/val_0.JPEG")
     },
-    "Cora's papers": cited,
-    "USPS": posted,
-    "a recording": spoken,
     **{f"the kept {file}": kept_images(file) for file in ("images.npy", "marks.json", "written.bin")},
     "a kept map": kept_map,
 }

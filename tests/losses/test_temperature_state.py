@@ -120,7 +120,7 @@ WRONG: list[tuple[type[nn.Module], dict[str, Any], str]] = [
     (ISogCLR, {"size": 1}, "size must be at least 2, got 1"),
     (ISogCLR, {"size": 4, "temperature": 0.01}, "temperature must lie in low to high"),
     (ISogCLR, {"size": 4, "low": 0.0}, "temperature must lie in low to high"),
-    (ISogCLR, {"size": 4, "beta": 1.5}, "beta must lie in 0 to 1, got 1.5"),
+    (ISogCLR, {"size": 4, "beta": 1.5}, "beta must be between 0 and 1, got 1.5"),
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from damage import Form, complaints
 from torch import Tensor, nn
 
 from cl_explore import losses
@@ -251,3 +252,15 @@ def test_the_panel_trains_anew_only_for_another_graph(monkeypatch: pytest.Monkey
     assert made == [3.0, 0.0]
     with pytest.raises(ValueError, match="order must be between 1 and 16, got 20"):
         panel.InfluencePanel(order=20)
+
+
+def test_damaged_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    (tmp_path / "cora.content").write_text("p1\t1\t0\tA\np2\t0\t1\tB\np3\t1\t1\tA\n")
+    (tmp_path / "cora.cites").write_text("p1\tp2\np2\tp3\n")
+    cited = Form(tmp_path / "cora.content", lambda: world.CITATIONS["cora"].load("all").fingerprint())
+    assert complaints(cited, tmp_path) == []
+    for file in world.USPS_FILES:
+        (tmp_path / file).write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 3, mtime=0))
+    posted = Form(tmp_path / world.USPS_FILES[0], lambda: world.USPS.load("all").fingerprint(), 4)
+    assert complaints(posted, tmp_path) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from damage import Form, complaints
 from torch import Tensor, nn
 
 from cl_explore import losses
@@ -307,3 +308,15 @@ def test_the_panel_frames_own_captions_and_those_that_fit(course: panels.Course)
 def test_knobs_out_of_range_are_named(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         panels.BagPanel(**wrong)
+
+
+def test_damaged_recordings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    (tmp_path / "fsdd/recordings").mkdir(parents=True)
+    for take in range(6):
+        with wave.open(str(tmp_path / f"fsdd/recordings/7_jackson_{take}.wav"), "wb") as sound:
+            sound.setparams((1, 2, 8000, 0, "NONE", ""))
+            sound.writeframes(np.arange(900, dtype="<i2").tobytes())
+    file = tmp_path / "fsdd/recordings/7_jackson_0.wav"
+    spoken = Form(file, lambda: world.RECORDINGS.load("test").fingerprint(), one=True)
+    assert complaints(spoken, tmp_path) == []

@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2403.12003",
     year=2024,
     theme="views made by a generator",
+    lesson="views",
 )

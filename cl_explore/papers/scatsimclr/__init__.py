@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2021,
     theme="small data, fixed first layers",
     losses=("nt_xent",),
+    lesson="views",
 )
