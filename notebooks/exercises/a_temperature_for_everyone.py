@@ -38,3 +38,12 @@ most_nats = Exercise(
     lambda: [(8,), (254,)],
     {"nats, not bits: take the natural logarithm": lambda negatives: math.log2(negatives)},
 )
+
+on_a_share = Exercise(
+    lambda share: -math.log(share),
+    lambda: [(0.5,), (0.1,)],
+    {
+        "nats are never negative: equal weights carry 0, anything else more": lambda share: math.log(share),
+        "nats, not bits: take the natural logarithm": lambda share: -math.log2(share),
+    },
+)
