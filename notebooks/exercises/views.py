@@ -32,7 +32,7 @@ level = Exercise(
     lambda share: 100 * (math.ceil(5 * share) - 1),
     lambda: [(0.05,), (0.2,), (0.35,), (0.79,), (1.0,)],
     {
-        "the first part gets the level 0": lambda share: 100 * math.ceil(5 * share),
         "an upper end belongs to the part below it": lambda share: 100 * math.floor(5 * share),
+        "the first part gets the level 0": lambda share: 100 * math.ceil(5 * share),
     },
 )
