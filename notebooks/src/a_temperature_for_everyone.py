@@ -39,8 +39,8 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 # frequent is drawn at random, or else "frequent" and "zero" would be one and the same.
 #
 # Nobody tells a contrastive loss the classes, so it pushes *all* other samples away, those of the same class too. The
-# weights of the push are a softmax over the cosines divided by $\tau$. What share of its push does a sample spend on its
-# own class? For a first look take the pixels, less their mean, as embeddings.
+# weights of the push are a softmax over the cosines divided by $\tau$. What share of its push does a sample spend on
+# its own class? For a first look take the pixels, less their mean, as embeddings.
 
 # %%
 digits, test = data.load("digits"), data.load("digits", "test")
@@ -90,16 +90,16 @@ assert cold["most frequent class"] > cold["rarest class"] + 0.3
 assert warm["most frequent class"] < cold["most frequent class"] - 0.3, "a warm one leaves its own kind in peace"
 
 # %% [markdown]
-# A cold temperature looks for what is most similar, and for a sample of a frequent class that is its own kind. It pushes
-# its class apart; a sample of a rare class meets more true strangers. The cure for the one is a warm temperature, and
-# the other has no need of it. One number cannot do both.
+# A cold temperature looks for what is most similar, and for a sample of a frequent class that is its own kind. It
+# pushes its class apart; a sample of a rare class meets more true strangers. The cure for the one is a warm
+# temperature, and the other has no need of it. One number cannot do both.
 #
 # Before we give everyone a temperature, one repair, because it must be learnt from the few negatives of a batch.
 #
 # ## 2 · "A small batch is a small sample, nothing more"
 #
-# The loss of an anchor is $\log \tfrac1n \sum_j e^{s_j/\tau}$, less what it says of the positive, for the cosines $s_j$ of
-# $n$ negatives. A batch has only some of the negatives of the data set.
+# The loss of an anchor is $\log \tfrac1n \sum_j e^{s_j/\tau}$, less the cosine of the positive over
+# $\tau$, where $s_j$ are the cosines of $n$ negatives. A batch has only some of the negatives of the data set.
 
 # %%
 small = bet(
@@ -413,8 +413,8 @@ check("on_a_share", on_a_share)
 # **5.** (An experiment.) What happens at `rho = 0.8`? Guess first: will the temperatures be larger or smaller, and will
 # class size and temperature still go together? Then set it at the top and run the page again.
 #
-# **6.** (To think about.) All negatives of a sample look alike, because its views are too hard. Which temperature can make
-# their weights carry $\rho$ nats, and what will the learnt temperature do?
+# **6.** (To think about.) All negatives of a sample look alike, because its views are too hard. Which temperature can
+# make their weights carry $\rho$ nats, and what will the learnt temperature do?
 #
 # ## References
 #

@@ -140,9 +140,9 @@ for s in seeds:
 # %% [markdown]
 # ## 2 · "Positives are all alike"
 #
-# **CACR** (Zheng et al. 2023) keeps pull and push apart, and weighs each among its own kind. With five views of a sample
-# an anchor $z$ has four positives $z_u$. CACR attracts it to each with a weight that *grows* with the squared distance
-# $c$, and repels it from each negative $z_j$ with a weight that *falls* with it:
+# **CACR** (Zheng et al. 2023) keeps pull and push apart, and weighs each among its own kind. With five views of a
+# sample an anchor $z$ has four positives $z_u$. CACR attracts it to each with a weight that *grows* with the squared
+# distance $c$, and repels it from each negative $z_j$ with a weight that *falls* with it:
 #
 # $$\pi^+_u \propto e^{+\tau^+ c(z, z_u)}, \qquad \pi^-_j \propto e^{-\tau^- c(z, z_j)}, \qquad
 # \mathcal L = \sum_u \pi^+_u\, c(z, z_u) - \sum_j \pi^-_j\, c(z, z_j)$$
@@ -219,11 +219,11 @@ for s in seeds:
 # ## 3 · "You cannot differentiate a sort"
 #
 # Perhaps weights are not needed at all. What we want of an anchor is an *order*: its positives first. **GroCo**
-# (Shvetsova et al. 2023) asks for that and nothing else, by sorting. A sorting network compares two neighbours at a time
-# and swaps them if they are in the wrong order. Let each comparison of $x_a$ and $x_b$ swap only *to a share*: $\alpha =
-# \tfrac12 + \tfrac1\pi \arctan(\beta (x_b - x_a))$ of staying in place. The whole network is then a product of soft
-# swaps, and what comes out is a soft permutation $P$: $P_{ir}$ is the share of input $i$ that lands at rank $r$. The
-# steepness $\beta$ decides how soft.
+# (Shvetsova et al. 2023) asks for that and nothing else, by sorting. A sorting network compares two neighbours at a
+# time and swaps them if they are in the wrong order. Let each comparison of $x_a$ and $x_b$ swap only *to a share*:
+# $\alpha = \tfrac12 + \tfrac1\pi \arctan(\beta (x_b - x_a))$ of staying in place. The whole network is then a product
+# of soft swaps, and what comes out is a soft permutation $P$: $P_{ir}$ is the share of input $i$ that lands at rank
+# $r$. The steepness $\beta$ decides how soft.
 
 
 # %%
@@ -412,8 +412,8 @@ check("above", above)
 # `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`: what has happened to
 # −uniformity? Try `steepness=5.0` beside it. Write down your guess before each run.
 #
-# **5.** (To think about.) A loss that only asks for an order never says *how far* a negative should be. For which use of
-# the embedding does that not matter, and for which one does it?
+# **5.** (To think about.) A loss that only asks for an order never says *how far* a negative should be. For which use
+# of the embedding does that not matter, and for which one does it?
 #
 # ## References
 #

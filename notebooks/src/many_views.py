@@ -236,7 +236,7 @@ figure.axes[0].legend()
 figure.axes[1].set(xlabel="singular value", title="spectrum at 6 views (largest = 1)", ylim=(0, 1.05))
 plots.show(
     figure,
-    alt="Effective rank over the number of views: it rises for MV-DHEL and hardly for pairs; MV-DHEL's spectrum is flatter.",
+    alt="Effective rank over the number of views rises for MV-DHEL and hardly for pairs; MV-DHEL's spectrum is flatter.",
 )
 
 # %% tags=["claim"]
