@@ -332,7 +332,7 @@ for s in seeds:
 # %% [markdown]
 # An order is learnt without any softmax, and it is better than that of the pixels. It is as good as that of a softmax
 # whose temperature is well chosen, not better: at 0.1 NT-Xent has fewer inversions on every seed, at 0.2 it is a tie.
-# What GroCo spares is the search for that temperature (it has $\beta$ instead, as the exercises will show).
+# What GroCo spares is the search for that temperature (it has $\beta$ instead).
 #
 # Your bets on this page:
 
@@ -408,9 +408,10 @@ check("above", above)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Give `entry` of section 4 the hard views of section 1, `augment=hard`, and look at
-# `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`: what has happened to
-# −uniformity? Try `steepness=5.0` beside it. Write down your guess before each run.
+# **4.** (An experiment.) Give GroCo the hard views of section 1, and read −uniformity, which is 0 when all points are in
+# one place: `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`. Then
+# `HardViews(strength=0.5)`, another steepness such as `steepness=50.0`, and NT-Xent on the same hard views. Guess before
+# each run. What does the loss of section 4, when all are equal, have to do with it?
 #
 # **5.** (To think about.) A loss that only asks for an order never says *how far* a negative should be. For which use
 # of the embedding does that not matter, and for which one does it?

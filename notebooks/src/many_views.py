@@ -356,8 +356,9 @@ check("all_equal", all_equal)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Set `strength = 1.0` at the top and run the page again. Does training two views three times as
-# long still fall behind MV-DHEL with six? Write down your guess, and a reason, before you run it.
+# **4.** (An experiment.) Set `strength = 1.0` at the top and run the page again, up to the table of section 3. Does
+# training two views three times as long still fall behind MV-DHEL with six? Write down your guess, and a reason, before
+# you run it. (Claims that are no longer true stop the page; that is what they are for.)
 #
 # **5.** (To think about.) The energy compares view $v$ of one sample with view $v$ of the others only. Let view 1 be a
 # photograph and view 2 its caption. What does the energy then never compare, and when is that what you want?
