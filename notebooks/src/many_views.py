@@ -271,6 +271,9 @@ for s in seeds:
 # How many views, and how strong? The panel trains a small encoder with each loss, for two seconds, one seed: small
 # differences mean nothing. It also shows the **noise of the gradient**: draw the views anew, and see how far the
 # gradient moves, compared with its length. That is what more views improve for every loss.
+#
+# One curve is new: **MV-InfoNCE**, of the same paper, has one term for all views of a sample too, but leaves the
+# negatives of all views in one sum. To which of the other two does it stay close?
 
 # %%
 ViewsPanel(views=4, strength=strength, temperature=temperature)
