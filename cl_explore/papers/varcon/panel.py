@@ -127,7 +127,7 @@ def varcon_picture(state: State, made: Descents) -> Picture:
     law = Chart(
         [*curves, Points(confidence, target, size=3.2, **batch)],
         "Target of the true class against confidence", Axis("confidence p", (0, 1)),
-        Axis("target q", (0.4, 1), grid=True), height=270, note="Dots: the batch.",
+        Axis("target q", (0, 1), grid=True), height=270, note="Dots: the batch.",
     )  # fmt: skip
     span = (tau - EPSILONS[-1], tau + EPSILONS[-1])
     counts, edges = np.histogram(parts["tau2"].numpy(), BINS, span)
@@ -158,9 +158,8 @@ def varcon_picture(state: State, made: Descents) -> Picture:
     )  # fmt: skip
     return Picture(
         "VarCon: the surer a sample is, the softer its target",
-        "Four pictures. The target mass of the true class against confidence, with the confidence at rest marked and a "
-        "batch of points on the curve; the histogram of their temperatures tau2; the points around their class "
-        "centroids; within-class spread against epsilon.",
+        "Target of the true class against confidence, with the confidence at rest and a batch on the curve; the tau2 "
+        "of the batch; its points and class centroids; within-class spread against epsilon.",
         [[[law, temperatures], [scene, spread]]],
         [
             ("confidence at rest", "above 0.998" if np.isnan(rest) else f"{rest:.3f}"),
