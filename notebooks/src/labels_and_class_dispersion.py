@@ -3,9 +3,9 @@
 #
 # **What do labels tie together, and what is lost?**
 #
-# With labels, an anchor has many positives: all samples of its class. A loss can tie them together loosely or as tightly
-# as a knot, and the difference is where one writes a logarithm. You will see when a knot is what you want, and when it
-# costs you something that you cannot get back.
+# With labels, an anchor has many positives: all samples of its class. A loss can tie them together loosely or as
+# tightly as a knot, and the difference is where one writes a logarithm. You will see when a knot is what you want, and
+# when it costs you something that you cannot get back.
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity).
@@ -238,8 +238,8 @@ by_digit.loc[rows["method"].unique()].rename(columns="seed {}".format).style.for
 # With the mean outside, two digits become one spot, whether they look alike or not. With the mean inside and a cold
 # softmax they stay apart if they look unlike (0 and 1), and come near if they look alike (2 and 3). That brings back
 # most of what was lost: the digits are found about as well as without labels, though no better than in the pixels. At
-# τ = 0.3 the shares $X_j$ are so even that $L_\text{in}$ melts the digits as well. And in $h$, before the head, they are
-# there in every row: what $z$ lost, the encoder had kept.
+# τ = 0.3 the shares $X_j$ are so even that $L_\text{in}$ melts the digits as well. And in $h$, before the head, they
+# are there in every row: what $z$ lost, the encoder had kept.
 #
 # The paper prefers $L_\text{out}$, which gave the better classifier on ImageNet: there the labels say all that is
 # asked. If you will later ask finer questions, its thoroughness is a loss.
@@ -447,14 +447,14 @@ check("true_positives", true_positives)
 # 10)` means for the neighbours. Then compare kNN of $z$ and `geometry.dispersion` with a run on clean labels: which of
 # the two suffers, and why do pulls to wrong classes not make wrong neighbours?
 #
-# **5.** (To think about.) You are to collect labels for photographs of animals and can afford the species or the family,
-# not both. Somebody may ask for the other one next year. Which do you collect, which loss do you train with, and would
-# you hand on $z$ or $h$?
+# **5.** (To think about.) You are to collect labels for photographs of animals and can afford the species or the
+# family, not both. Somebody may ask for the other one next year. Which do you collect, which loss do you train with,
+# and would you hand on $z$ or $h$?
 #
 # ## References
 #
-# - Khosla et al., *Supervised contrastive learning*, [2004.11362](https://arxiv.org/abs/2004.11362), section 3.2 and the
-#   supplement on the gradients.
+# - Khosla et al., *Supervised contrastive learning*, [2004.11362](https://arxiv.org/abs/2004.11362), section 3.2 and
+#   the supplement on the gradients.
 # - Papyan, Han & Donoho, *Prevalence of neural collapse during the terminal phase of deep learning training*,
 #   [2008.08186](https://arxiv.org/abs/2008.08186).
 # - Graf et al., *Dissecting supervised contrastive learning*, [2102.08817](https://arxiv.org/abs/2102.08817).
