@@ -119,7 +119,7 @@ def redraw_picture(state: State, made: Read) -> Picture:
         [Images(shown, np.tile(np.arange(PAIRS), 2), np.repeat([1.0, 0.0], PAIRS))],
         "Two views of six pictures, one below the other", bare=True, equal=True, height=150, width=0.8,
     )  # fmt: skip
-    place = np.arange(len(READ))
+    place = np.arange(float(len(READ)))
     bars = [
         Bars(place + shift, [found.accuracy[factor] for factor in READ], width=0.25, colour=colour, name=name)
         for shift, found, colour, name in (
@@ -133,14 +133,16 @@ def redraw_picture(state: State, made: Read) -> Picture:
         Axis(ticks=place, names=list(READ.values()), range=(-0.5, 2.5)), Axis("accuracy of kNN", (0, 1), grid=True),
         height=430,
     )  # fmt: skip
-    rows = [[pairs, *(_neighbours(second, found, state["first"], title) for found, title in (
-        (pixels(), "Nearest by pixels"), (made, "Nearest by the encoder")))], told]  # fmt: skip
+    neighbours = [
+        _neighbours(second, found, state["first"], title)
+        for found, title in ((pixels(), "Nearest by pixels"), (made, "Nearest by the encoder"))
+    ]
     ticked = [name for name in VARIED if state[name]]
     return Picture(
         "What do the views vary, and what is learnt?",
         "Pairs of views, the nearest neighbours of three pictures by pixels and by the encoder, and bars of how "
         "often neighbours tell the shape, the hue and the background.",
-        [rows],
+        [[[pairs, *neighbours], told]],
         [("the views vary", " and ".join(ticked) or "nothing but noise")]
         + [(READ[factor], f"{value:.0%}") for factor, value in made.accuracy.items()],
     )
