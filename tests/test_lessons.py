@@ -95,3 +95,27 @@ def test_an_inserted_lesson_changes_numbers_only(tmp_path: Path) -> None:
 def test_every_paper_names_a_lesson_of_the_list() -> None:
     told = {slug: papers.get(slug).lesson for slug in papers.slugs()}
     assert {slug: lesson for slug, lesson in told.items() if lesson not in {None, *lessons.read()}} == {}
+
+
+@pytest.fixture(params=lessons.read())
+def cells(request: pytest.FixtureRequest) -> list[tuple[str, list[str]]]:
+    """The text and the tags of a lesson's code cells."""
+    notebook = lessons.unnumbered(ROOT / "notebooks" / "src" / f"{request.param}.py")
+    return [(cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_bets_come_before_the_claims_that_settle_them(cells: list[tuple[str, list[str]]]) -> None:
+    made = {match[1]: at for at, (text, _) in enumerate(cells) for match in re.finditer(r"^(\w+) = bet\(", text, re.M)}
+    settled = {name: at for at, (text, _) in enumerate(cells) for name in made if f"{name}.settle(" in text}
+    assert len(made) >= 2
+    assert settled.keys() == made.keys()
+    assert all(made[name] < settled[name] for name in made), "a cell lies between the question and its answer"
+    assert all("claim" in cells[at][1] for at in settled.values())
+    assert sum("tally()" in text for text, _ in cells) == 1
+
+
+def test_trained_numbers_stand_beside_the_input_and_an_untrained_network(cells: list[tuple[str, list[str]]]) -> None:
+    code = "\n".join(text for text, _ in cells)
+    if re.search(r"train\.fit\(|bench\.compare\(", code):
+        assert re.search(r"raw (input|pixels)|baselines\(", code)
+        assert re.search(r"untrained|baselines\(", code)

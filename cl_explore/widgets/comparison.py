@@ -101,9 +101,8 @@ def compare_picture(points: Points, anchor: int, cases: Sequence[Case]) -> Pictu
     numbers = range(len(cases))
     return Picture(
         "The same points under several losses",
-        f"{len(z)} points on a {'circle' if z.shape[1] == 2 else 'sphere'}; from one of them, the anchor, an arrow for "
-        "each loss. Beside them, for each loss, the force on the anchor's positive and negatives over their "
-        "similarity: attraction above zero, repulsion below.",
+        f"{len(z)} points on a {'circle' if z.shape[1] == 2 else 'sphere'}, an arrow for each loss at one of them, and for "
+        "each loss the force on its positive and its negatives over their similarity.",
         [[[scene, _values(cases)], [law(number, 0) for number in numbers], [law(number, 1) for number in numbers]]],
         [
             (case.loss.title, f"{signed(case.forces.value, 3)}, force on the anchor "

@@ -37,6 +37,7 @@ THEME = {"ink": "#222222", "muted": "#5f5f5f", "grid": "#e6e6e6", "paper": "#fff
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
 POINTS = 72 / DPI  # a pixel, in points
 HEAD, SIDE = 34, 62  # pixels above and to the left of axes
+LINE, LETTER = 15, 7.4  # pixels: the height of a line of the read-out, the width of a letter of a chart's title
 YAW, PITCH = 0.5, 0.4  # from where a scene is seen before anyone turns it
 
 
@@ -52,12 +53,13 @@ def draw(picture: "Picture") -> Figure:
     """The picture as a figure of full width, laid out as in a wide page, the read-out below."""
     rows = picture.columns
     heights = [max(sum(chart.height + HEAD for chart in column) for column in row) for row in rows]
-    wide, tall = FULL_WIDTH * DPI, sum(heights) + 80
+    cells = (f"{label} {value}".replace(" ", "\N{NO-BREAK SPACE}") for label, value in picture.readout)
+    readout = _plain(fill("   ".join(cells), 120))
+    wide, tall = FULL_WIDTH * DPI, sum(heights) + 70 + LINE * (1 + readout.count("\n"))
     figure = Figure(figsize=(FULL_WIDTH, tall / DPI), dpi=DPI, facecolor="white")
     figure.set_layout_engine("none")
     figure.text(8 / wide, 1 - 8 / tall, _plain(picture.title), fontsize=13, fontweight="bold", va="top")
-    cells = (f"{label} {value}".replace(" ", "\N{NO-BREAK SPACE}") for label, value in picture.readout)
-    figure.text(8 / wide, 8 / tall, _plain(fill("   ".join(cells), 120)), fontsize=9, va="bottom")
+    figure.text(8 / wide, 8 / tall, readout, fontsize=9, va="bottom")
     top = 36.0
     for row, height in zip(rows, heights, strict=True):
         shares = [max(chart.width for chart in column) for column in row]
@@ -69,7 +71,11 @@ def draw(picture: "Picture") -> Figure:
                 foot = 8 if chart.bare else (6 if chart.x.ticks == () else 24) + (20 if chart.x.label else 0)
                 side = 12 if chart.bare else SIDE
                 place = (left + side, tall - down + foot, width - side - 14, chart.height - foot)
-                _chart(chart, figure.add_axes((place[0] / wide, place[1] / tall, place[2] / wide, place[3] / tall)))
+                axes = figure.add_axes((place[0] / wide, place[1] / tall, place[2] / wide, place[3] / tall))
+                axes.set_title(
+                    fill(_plain(chart.title), round(place[2] / LETTER)), fontsize=9.5, loc="left", fontweight="bold"
+                )
+                _chart(chart, axes)
             left += width
         top += height
     return figure
@@ -77,7 +83,6 @@ def draw(picture: "Picture") -> Figure:
 
 def _chart(chart: "Chart", axes: Axes) -> None:
     x, y = chart.axes
-    axes.set_title(_plain(chart.title), fontsize=9.5, loc="left", fontweight="bold")
     for axis, scale, limit, label, ticks in (
         (x, axes.set_xscale, axes.set_xlim, axes.set_xlabel, axes.set_xticks),
         (y, axes.set_yscale, axes.set_ylim, axes.set_ylabel, axes.set_yticks),
