@@ -101,8 +101,8 @@ def compare_picture(points: Points, anchor: int, cases: Sequence[Case]) -> Pictu
     numbers = range(len(cases))
     return Picture(
         "The same points under several losses",
-        f"{len(z)} points on a {'circle' if z.shape[1] == 2 else 'sphere'}, an arrow for each loss at one of them, and for "
-        "each loss the force on its positive and its negatives over their similarity.",
+        f"{len(z)} points on a {'circle' if z.shape[1] == 2 else 'sphere'}, at one of them an arrow for each loss, and "
+        "for each loss the force on its positive and its negatives over their similarity.",
         [[[scene, _values(cases)], [law(number, 0) for number in numbers], [law(number, 1) for number in numbers]]],
         [
             (case.loss.title, f"{signed(case.forces.value, 3)}, force on the anchor "

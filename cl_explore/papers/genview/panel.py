@@ -63,8 +63,8 @@ def rated(first: Pictures, second: Pictures, score: str) -> Quality:
 
 
 def as_bytes(x: Tensor) -> NDArray[np.uint8]:
-    """Pictures (N, 3, H, W) in [0, 1] as (N, H, W, 3)."""
-    return (255 * x).round().byte().movedim(1, -1).numpy()
+    """Pictures (N, 3 or 1, H, W) in [0, 1] as (N, H, W, 3) or (N, H, W)."""
+    return (255 * x).round().byte().movedim(1, -1).squeeze(3).numpy()
 
 
 def strip(state: State) -> Chart:
@@ -77,10 +77,7 @@ def strip(state: State) -> Chart:
     row = Pictures(*(torch.cat([mine[[pair]], theirs]) for mine, theirs in zip(pictures, others, strict=True)))
     _, maps = cells(row)
     side = PIXELS // CELL
-    heat = []
-    for part in attention(maps):
-        bright = (part / part.amax(1, keepdim=True).clamp(min=1e-9)).view(-1, 1, side, side)
-        heat.append(F.interpolate(bright, PIXELS).expand(-1, 3, -1, -1))
+    heat = [(part / part.amax(1, keepdim=True).clamp(min=1e-9)).view(-1, 1, side, side) for part in attention(maps)]
     names = ["real", *(f"ℓ = {level}" for level in levels)]
     lost = np.array([place for place, (_, kept) in enumerate(made, start=1) if not kept[pair]], float)
     at = np.arange(5.0)

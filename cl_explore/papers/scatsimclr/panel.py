@@ -35,7 +35,7 @@ def transform(scales: int, angles: int) -> Scattering:
 
 @cache
 def gallery(scales: int, angles: int) -> NDArray[np.uint8]:
-    """The real parts of the wavelets around their middle, grey for 0, (J L', 32, 32, 3): at most 8 angles each."""
+    """The real parts of the wavelets around their middle, grey for 0, (J L', 32, 32): at most 8 angles each."""
     found = []
     for j in range(scales):
         waves = torch.fft.ifft2(wavelets(SIZE, j, angles)[angles_shown(angles)]).real
@@ -50,8 +50,8 @@ def angles_shown(angles: int) -> list[int]:
 
 
 def grey(x: Tensor) -> NDArray[np.uint8]:
-    """Pictures (N, H, W) in [0, 1] as (N, H, W, 3)."""
-    return (255 * x).round().clamp(0, 255).byte()[..., None].expand(-1, -1, -1, 3).numpy()
+    """Pictures (N, H, W) in [0, 1] as bytes."""
+    return (255 * x).round().clamp(0, 255).byte().numpy()
 
 
 def orders(found: Tensor, scales: int, angles: int) -> tuple[Tensor, Tensor, Tensor]:
