@@ -3,10 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from cl_explore.takes import takes
 
-
-@takes
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that is not known: it says which names come nearest, whatever case and hyphens."""
     plain = {_plain(each): each for each in known}

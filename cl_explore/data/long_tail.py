@@ -30,7 +30,7 @@ def long_tail(dataset: Dataset, ratio: float, generator: torch.Generator) -> Dat
     largest = (present / share).min()
     counts = (largest * share).round().long()
     if counts.min() < 1:
-        raise ValueError(f"ratio must leave a sample in every class, got {ratio} for classes of {present.tolist()}")
+        raise ValueError(f"ratio must leave a sample in every class, got {ratio:g} for classes of {present.tolist()}")
     shuffled = torch.randperm(len(labels), generator=generator, device=generator.device).cpu()
     rows = torch.cat([shuffled[labels[shuffled] == c][:count] for c, count in enumerate(counts.tolist())])
     return dataset.subset(rows.sort().values)

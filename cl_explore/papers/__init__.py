@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from cl_explore.claims.paper import Paper
 from cl_explore.names import unknown
-from cl_explore.takes import takes
 
 if TYPE_CHECKING:
     from cl_explore.claims.study import Study
@@ -23,17 +22,22 @@ def slugs() -> list[str]:
     return sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(__path__) if each.ispkg)
 
 
-@takes
 def get(slug: str) -> Paper:
-    """The record of a paper; ValueError naming the nearest for an unknown slug."""
+    """The record of a paper; ValueError naming the nearest for an unknown slug, TypeError for what is no text."""
+    if not isinstance(slug, str):
+        raise TypeError(f"slug must be a text, got {type(slug).__name__}")
     if slug not in slugs():
         raise unknown("paper", slug, slugs())
     return importlib.import_module(_module(slug)).PAPER
 
 
-@takes
 def has(slug: str, part: str) -> bool:
-    """Whether a paper has a module called `part`, such as "study" or "panel"; imports nothing of it."""
+    """Whether a paper has a module called `part`, such as "study" or "panel"; imports nothing of it.
+
+    Raises as `get`, and TypeError for a part that is no text.
+    """
+    if not isinstance(part, str):
+        raise TypeError(f"part must be a text, got {type(part).__name__}")
     return find_spec(f"{_module(get(slug).slug)}.{part}") is not None
 
 

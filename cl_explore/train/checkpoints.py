@@ -77,7 +77,7 @@ class Checkpoints:
             try:
                 return self._read(path)
             except Exception as error:
-                warnings.warn(f"the checkpoint {path} cannot be used ({error}): going back before it", stacklevel=3)
+                warnings.warn(f"the checkpoint {path} cannot be used ({error}): going back before it", stacklevel=4)
                 with suppress(OSError):
                     path.rename(path.with_name(f"unusable-{path.name}"))
         return None

@@ -129,7 +129,7 @@ def fit(
             run = runs.save(path, run)
             checkpoints.clear()
         except OSError as error:
-            warnings.warn(f"the run is trained but could not be kept in {path.parent}: {error}", stacklevel=2)
+            warnings.warn(f"the run is trained but could not be kept in {path.parent}: {error}", stacklevel=3)
     return of_first(fabric, method, run)
 
 
@@ -177,7 +177,7 @@ def _keep(checkpoints: Checkpoints, loop: Loop) -> None:
         warnings.warn(
             f"no checkpoint can be kept in {checkpoints.folder} ({error.strerror}). Training goes on and tries again; "
             f"last good checkpoint: {last or 'none'}",
-            stacklevel=4,
+            stacklevel=5,
         )
     loop.fabric.barrier()  # a process that ends while the first one writes would take it along
 

@@ -43,7 +43,7 @@ class CollapseWatch:
                 f"(1 over the whole sphere), effective rank {rank:.2f} of {x.shape[1]}. Does anything in the loss push "
                 "samples apart?",
                 CollapseWarning,
-                stacklevel=7,  # the caller of fit
+                stacklevel=8,  # the caller of fit
             )
 
 

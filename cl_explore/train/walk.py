@@ -223,7 +223,7 @@ class Walk:
     def _tables(self, x: Any) -> None:
         """A function of a room may find things by name (`losses.get`), in tables that its source does not show."""
         if isinstance(x, types.FunctionType) and whose(x.__module__) == "room":
-            self._items(each for _, each in looked_up(x) if isinstance(each, dict))
+            self._items(each for _, each in looked_up(inspect.unwrap(x)) if isinstance(each, dict))
 
     def _builtin(self, x: types.BuiltinFunctionType) -> None:
         self.put(x.__module__, x.__qualname__)

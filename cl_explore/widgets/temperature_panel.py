@@ -204,9 +204,8 @@ def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
     )  # fmt: skip
     return Picture(
         "What the temperature does to the negatives",
-        f"Bars: the softmax weight of each of {count} negatives, hardest first. Curves over the temperature: entropy "
-        f"of the weights, share of the hardest {hard}, the positive's share of the pull, and q, one minus the "
-        "probability of the positive; below, q against the number of negatives, where DCL has 1.",
+        f"Bars of the softmax weight of {count} negatives, hardest first; curves of entropy, the share of the hardest "
+        f"{hard}, the pull and q over the temperature; q over the number of negatives, where DCL has 1.",
         [[[cosines, shared], [temperatures, batch]]],
         [
             ("entropy", f"{now['entropy']:.2f} of {np.log(count):.2f} nats"),

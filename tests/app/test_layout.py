@@ -115,7 +115,7 @@ def test_the_installed_course_is_laid_out_opened_and_checks_answers(installed: P
         LabApp.launch_instance = print
         from cl_explore.app import cli, coverage, exercises, layout
         cli.main(["lab", "--no-browser"])
-        Path("cl_explore_course/02_temperature.ipynb").write_text("mine")
+        Path("cl_explore_course/03_temperature.ipynb").write_text("mine")
         cli.main(["lab", "--no-browser"])
         exercises.checker("start_here")("negatives", 255)
         print(layout.find(["temperature"])[0])
@@ -129,9 +129,9 @@ def test_the_installed_course_is_laid_out_opened_and_checks_answers(installed: P
     assert first == again == f"the course is in {mine}"
     assert f"--ServerApp.root_dir={mine}" in opened
     assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in opened
-    assert kept == "kept as you edited them (delete or rename one to get it anew): 02_temperature.ipynb"
-    assert (mine / "02_temperature.ipynb").read_text() == "mine"
+    assert kept == "kept as you edited them (delete or rename one to get it anew): 03_temperature.ipynb"
+    assert (mine / "03_temperature.ipynb").read_text() == "mine"
     assert {path.name for path in mine.glob("*.ipynb")} == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert verdict == "✗ negatives: its own second view is the positive, not a negative"
-    assert found == str(installed / "cl_explore" / "notebooks" / "02_temperature.ipynb")
+    assert found == str(installed / "cl_explore" / "notebooks" / "03_temperature.ipynb")
     assert "holds" in claims

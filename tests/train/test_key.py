@@ -261,7 +261,7 @@ RETRAIN = [
     pair(
         "functions in an installed Compose",
         lambda by: Bare(
-            augment=sklearn.pipeline.make_pipeline(sklearn.preprocessing.FunctionTransformer(lambda x: x * by))
+            part=sklearn.pipeline.make_pipeline(sklearn.preprocessing.FunctionTransformer(lambda x: x * by))
         ),
         1.0, 2.0,
     ),
@@ -385,8 +385,9 @@ def test_every_field_of_every_view_is_part_of_the_key(kind):
 
 
 VALUES = {
+    "first_visit": ("sample", "zero"),
     int: (4, 5), float: (0.5, 0.25), bool: (False, True), torch.nn.Module: (nn.MLP([6, 8]), nn.MLP([6, 9])),
-    "blocks": ([1, 1], [1, 2]), "first_visit": ("sample", "batch"), "name": ("image", "text"), "stride": (1, 2),
+    "blocks": ([1, 1], [1, 2]), "first_visit": ("sample", "zero"), "name": ("image", "text"), "stride": (1, 2),
     "sizes": ([6, 8, 4], [6, 9, 4]),
 }  # fmt: skip
 """Two legal values for an argument of this name, or of this type, of a module of the rooms."""
@@ -396,7 +397,8 @@ def values(one):
     """Two values for an argument; none for one that may be left out and has no number or choice as its default."""
     if type(one.default) in (int, float):
         return one.default, one.default + 1 if type(one.default) is int else one.default * 0.9
-    found = VALUES.get(one.name) or VALUES.get(one.annotation) or typing.get_args(one.annotation)
+    kind = typing.get_args(one.annotation)[0] if hasattr(one.annotation, "__metadata__") else one.annotation
+    found = VALUES.get(one.name) or VALUES.get(kind) or typing.get_args(kind)
     if one.default is None:
         return ()
     assert len(found) >= 2, f"VALUES must hold two legal values for the argument {one.name}"

@@ -233,7 +233,16 @@ def test_the_body_of_an_own_loss_is_part_of_the_configuration(tmp_path):
     def declare(body):
         body.__name__ = body.__qualname__ = "mine"
         return losses.Loss(
-            body, title="", paper="", family="", formula="", knobs=(), min_views=2, max_views=None, raw=False
+            body,
+            title="",
+            paper="",
+            family="",
+            formula="",
+            knobs=(),
+            min_samples=2,
+            min_views=2,
+            max_views=None,
+            raw=False,
         )
 
     def pull(z):

@@ -193,7 +193,7 @@ def test_rows_are_selected_by_number_or_mask_of_any_kind(make_run: Callable[...,
     [
         ([4, -1], ValueError, "rows must be from 0 to 29, got -1 to 4"),
         ([True, False], ValueError, r"rows as a mask must be \(30,\), got shape \(2,\)"),
-        (3, ValueError, r"rows must be numbers \(m,\) or a mask"),
+        (3, TypeError, "rows must be a tensor or array, got int"),
         ([[1, 2]], ValueError, r"rows must be numbers \(m,\) or a mask \(30,\), got shape \(1, 2\)"),
         ([0.5], TypeError, "rows must be integers, got torch.float64"),
         ("abc", TypeError, "rows must be numbers, got texts|rows must be a tensor or array"),

@@ -137,9 +137,8 @@ def quality_picture(state: State) -> Picture:
     f = real()[0]
     return Picture(
         "GenView: more noise gives other views, and sometimes another object",
-        "A drawn picture beside four that a generator has made of it with ever more noise, each with the cells that "
-        "count as foreground and as background. Below, 48 pairs by the similarity of backgrounds and of foregrounds, "
-        "with lines of equal weight, and bars of the weights: pairs with another object weigh less.",
+        "A picture, four that a generator makes of it, and their foregrounds; 48 pairs by the similarity of foregrounds "
+        "and backgrounds, and bars of their weights: another object weighs less.",
         [[strip(state)], [scatter, bars]],
         [
             ("object of the picture", SHAPES[int(f["shape"][pair])]),
