@@ -385,7 +385,6 @@ def test_every_field_of_every_view_is_part_of_the_key(kind):
 
 
 VALUES = {
-    "first_visit": ("sample", "zero"),
     int: (4, 5), float: (0.5, 0.25), bool: (False, True), torch.nn.Module: (nn.MLP([6, 8]), nn.MLP([6, 9])),
     "blocks": ([1, 1], [1, 2]), "first_visit": ("sample", "zero"), "name": ("image", "text"), "stride": (1, 2),
     "sizes": ([6, 8, 4], [6, 9, 4]),

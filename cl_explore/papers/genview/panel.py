@@ -137,8 +137,8 @@ def quality_picture(state: State) -> Picture:
     f = real()[0]
     return Picture(
         "GenView: more noise gives other views, and sometimes another object",
-        "A picture, four that a generator makes of it, and their foregrounds; 48 pairs by the similarity of foregrounds "
-        "and backgrounds, and bars of their weights: another object weighs less.",
+        "A picture, four that a generator makes of it, and their foregrounds; 48 pairs by the similarity of "
+        "foregrounds and backgrounds, and bars of their weights: another object weighs less.",
         [[strip(state)], [scatter, bars]],
         [
             ("object of the picture", SHAPES[int(f["shape"][pair])]),
