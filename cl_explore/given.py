@@ -104,7 +104,7 @@ def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
             raise TypeError(f"{name} must be real numbers, got {x.dtype}")
         if x.ndim == 0:
             raise ValueError(f"{name} must have rows, got one number (shape ())")
-        return x
+        return x.cpu() if x.device.type == "mps" else x  # where there is no float64
     if np.ma.is_masked(x):
         raise ValueError(f"{name} must be complete, got a masked array: drop or fill what is masked")
     try:

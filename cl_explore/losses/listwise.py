@@ -80,7 +80,7 @@ def listwise_wasserstein(
     if len(query) < 2:
         raise ValueError(f"query must have at least 2 rows to have a covariance, got {len(query)}")
     log_p, log_t = _log_shares(query, passages, relevance, temperature, label_scale)
-    p, t = log_p.double().exp(), log_t.double().exp()
+    p, t = ((part if part.device.type == "mps" else part.double()).exp() for part in (log_p, log_t))
     centred_p, centred_t = ((rows - rows.mean(0)) / (len(query) - 1) ** 0.5 for rows in (p, t))
     mean_term = (p.mean(0) - t.mean(0)).square().sum()
     spread_term = centred_p.square().sum() + centred_t.square().sum() - 2 * _nuclear_norm(centred_p @ centred_t.T)
