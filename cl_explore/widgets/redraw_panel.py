@@ -184,11 +184,18 @@ class RedrawPanel(KnobPanel):
             tick.layout.width = "170px"
 
     def static(self) -> HTML:
-        """The panel with a menu of what the views vary, as one HTML block."""
+        """The panel with a menu of what the views vary and a slider over pictures, as one HTML block."""
         state = self.state()
         now = tuple(name for name in sorted(VARIED) if state[name])
         recipes = [*dict.fromkeys([*RECIPES, now])]
-        states = [state | {name: name in recipe for name in VARIED} for recipe in recipes]
+        firsts = sorted({0, 2 * QUERIES, 4 * QUERIES, state["first"]})
+        states = [
+            {name: name in recipe for name in VARIED} | {"first": first} for recipe in recipes for first in firsts
+        ]
         stops = [" and ".join(recipe) or "nothing" for recipe in recipes]
         menu = Slider("the views vary", stops, recipes.index(now), menu=True, name="varied", values=[])
-        return static_block([self._picture(state, self._made(state)) for state in states], [menu])
+        slider = Slider(
+            "pictures from", [str(first) for first in firsts], firsts.index(state["first"]),
+            name="first", values=[float(first) for first in firsts],
+        )  # fmt: skip
+        return static_block([self._picture(state, self._made(state)) for state in states], [menu, slider])
