@@ -226,10 +226,14 @@ class Loop:
 
 
 def _require_learners(method: Method) -> None:
-    """ValueError for a method that cannot learn, TypeError for a knob that asks for a gradient but would not learn."""
+    """ValueError for a method that cannot learn, TypeError for weights in float64 or a knob that would not learn."""
     weights = list(method.parameters())
     if not any(weight.requires_grad for weight in weights):
         raise ValueError("method must have weights that learn (parameters that require a gradient), got none")
+    if any(weight.dtype == torch.float64 for network in method.networks() for weight in network.parameters()):
+        raise TypeError(
+            "method must have weights in float32, as its samples are, got float64: call method.float() first"
+        )
     for name, knob in method.knobs.items():
         if isinstance(knob, Tensor) and knob.requires_grad and not any(knob is weight for weight in weights):
             raise TypeError(

@@ -362,3 +362,10 @@ def test_apples_gpus_are_sent_no_float64(monkeypatch):
     data.Dataset("two", torch.ones(2, 3), *columns).to(torch.device("mps"))
     assert torch.float64 not in sent
     assert sent.count(torch.float32) == 2
+
+
+def test_weights_in_float64_are_refused_before_any_work():
+    method = JointEmbedding(nn.MLP([6, 8]).double(), nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1))
+    with pytest.raises(TypeError, match=r"method must have weights in float32, .* got float64: call method\.float\(\)"):
+        train.fit(method, toy(), store=False, progress=False, **SETTINGS)
+    train.fit(method.float(), toy(), store=False, progress=False, **SETTINGS)
