@@ -24,7 +24,7 @@ from cl_explore import data, losses, methods, names, plots, train, views
 from cl_explore import nn as networks
 
 sys.path.append(str(Path(__file__).parent / "losses"))
-from roles import given
+from gpu_stages.inputs import given
 
 ROOMS = ("losses", "geometry", "data", "views", "nn", "methods", "evaluate", "train", "plots", "widgets", "papers")
 N = 12

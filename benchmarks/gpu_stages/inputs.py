@@ -1,4 +1,4 @@
-"""A valid value of every argument of every loss, made of views and labels."""
+"""A valid value of every argument of every loss, made of views and labels: for the GPU and for the tests of losses."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def _even(low: float, high: float, *shape: int) -> Tensor:
 
 
 VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    # argument: its value for views z (B, V, D) and labels y (B,)
+    # argument: its value for views z (B, V, D), V >= 2, and labels y (B,): all degenerate where the views do
     "z": lambda z, y: z,
     "labels": lambda z, y: y,
     "index": lambda z, y: torch.arange(len(z)),
@@ -61,14 +61,23 @@ VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def letters(name: str, value: Tensor) -> list[str]:
+    """What each axis of the value of an argument is."""
+    return next(shape.split() for shape in ROLES[name].shapes if len(shape.split()) == value.ndim)
+
+
+def given(loss: Loss, z: Tensor, labels: Tensor, optional: bool = True) -> Inputs:
+    """A valid value of every argument of a loss, or of those it needs, for views z (B, V, D) and labels (B,)."""
+    made = {name: VALUES[name](z, labels) for name in (loss.arguments if optional else loss.needs)}
+    if loss.max_views == 1:
+        made |= {name: value[:, :1] for name, value in made.items() if letters(name, value)[:2] == ["B", "V"]}
+    return made
+
+
 def inputs(loss: Loss, samples: int, dtype: torch.dtype, classes: int = 2, dimensions: int = 16) -> Inputs:
     """All arguments of a loss for so many samples of two views (or as many as it takes), on the CPU."""
     z = torch.randn(samples, 2, dimensions, generator=torch.Generator().manual_seed(0)).to(dtype)
-    labels = torch.arange(samples) % classes
-    made = {name: VALUES[name](z, labels) for name in loss.arguments}
-    if loss.max_views == 1:
-        made |= {name: x[:, :1] for name, x in made.items() if ROLES[name].shapes[0].startswith("B V") and x.ndim > 1}
-    return made
+    return given(loss, z, torch.arange(samples) % classes)
 
 
 def options(loss: Loss) -> list[dict[str, Any]]:
@@ -78,7 +87,7 @@ def options(loss: Loss) -> list[dict[str, Any]]:
     return switches + [{knob.name: value} for knob in numbers for value in (knob.low, knob.high)]
 
 
-def temperatures(loss: Loss, *values: float) -> list[dict[str, float]]:
+def temperatures(loss: Loss, values: tuple[float, ...]) -> list[dict[str, float]]:
     """Knobs that set the temperature of a loss that has one, or none at all."""
     if "temperature" not in loss.defaults:
         return [{}]

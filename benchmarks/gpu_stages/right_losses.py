@@ -51,10 +51,10 @@ def value_and_gradients(loss: Loss, x: Inputs, device: str, **knobs: Any) -> tup
 
 def grid(loss: Loss, most: int) -> Iterator[tuple[int, torch.dtype, dict[str, Any]]]:
     """Samples, dtype and knobs: sizes and temperatures, then every switch and number of the loss."""
-    yield from itertools.product((3, 24), DTYPES, temperatures(loss, 0.02, 0.5))
+    yield from itertools.product((3, 24), DTYPES, temperatures(loss, (0.02, 0.5)))
     yield from itertools.product((24,), (torch.float32,), options(loss))
     if loss.fits(2):
-        yield from itertools.product((most,), DTYPES[:2], temperatures(loss, 0.02))
+        yield from itertools.product((most,), DTYPES[:2], temperatures(loss, (0.02,)))
 
 
 def error(loss: Loss, x: Inputs, device: str, **knobs: Any) -> float:
@@ -87,7 +87,7 @@ def against_the_cpu(loss: Loss, device: str, most: int) -> dict[str, Any]:
         if off > 1:
             wrong.append(f"{samples} samples, {kind}, {knobs}: {off:.3g} of what is allowed")
     x = inputs(loss, most if loss.fits(2) else 24, torch.float32)
-    (cold,) = temperatures(loss, 0.02)
+    (cold,) = temperatures(loss, (0.02,))
     found["float32, TF32 allowed, temperature 0.02"] = with_tf32(loss, x, device, cold)
     on_device = {name: t.to(device) for name, t in x.items()}
     plain = loss(**on_device)

@@ -1,7 +1,7 @@
-"""The one table of the tests of losses: for each argument a valid value and the wrong ones, for each knob its range.
+"""The one table of the tests of losses: for each argument the wrong values, for each knob its range.
 
 A loss of known arguments is tested by all property files as soon as it is declared; a new argument needs a line in
-`VALID`.
+`VALUES`, where the valid ones are.
 """
 
 import math
@@ -10,62 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from gpu_stages.inputs import Inputs, letters
 from torch import Tensor
 
 from cl_explore.losses import Choice, Knob, Loss
 from cl_explore.losses.arguments import ROLES
 
-Inputs = dict[str, Tensor]
 Wrong = tuple[dict[str, Any], type[Exception], str]
-
-
-def classes(labels: Tensor) -> int:
-    return max(int(labels.max()) + 1, 2)
-
-
-def scores(z: Tensor, labels: Tensor) -> Tensor:
-    unit = F.normalize(z.float(), dim=-1).to(z.dtype)
-    return unit[:, 0] @ unit[: classes(labels), 0].T
-
-
-def shares(z: Tensor, labels: Tensor) -> Tensor:
-    anchors = z.shape[:2].numel()
-    return torch.linspace(0.01, 0.99, anchors**2).view(anchors, -1).to(z.dtype)
-
-
-VALID: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    # argument: its value for views z (B, V, D), V >= 2, and labels y (B,): all degenerate where the views do
-    "z": lambda z, y: z,
-    "labels": lambda z, y: y,
-    "index": lambda z, y: torch.arange(len(z)),
-    "targets": lambda z, y: y.to(z.dtype),
-    "logits": scores,
-    "log_mean": lambda z, y: torch.tensor([-math.inf, -50.0, 3.0, 2000.0]).repeat(len(z))[: len(z)].to(z.dtype),
-    "salient": lambda z, y: z.clamp(-10, 10).roll(1, -1),
-    "rehearsal": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
-    "shares": shares,
-    "weights": lambda z, y: torch.linspace(0.01, 0.5, len(z) ** 2).view(len(z), -1).to(z.dtype),
-    "prediction": lambda z, y: z.roll(1, -1),
-    "teacher": lambda z, y: z.roll(1, -1),
-    "positives": lambda z, y: z.roll(2, -1),
-    "query": lambda z, y: z[:, 0],
-    "key": lambda z, y: z[:, 1],
-    "negatives": lambda z, y: z[:, 0].roll(3, -1),
-    "synthetic": lambda z, y: z.roll(1, 0),
-    "candidates": lambda z, y: z.roll(1, -1),
-    "present": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
-    "passages": lambda z, y: z.roll(1, -1),
-    "relevance": lambda z, y: torch.arange(z.shape[:2].numel()).view(z.shape[:2]) % 4,
-    "context": lambda z, y: z[:, 0],
-    "critic": lambda z, y: torch.linspace(-1, 1, z.shape[2] ** 2).view(z.shape[2], -1).to(z.dtype),
-    "queue": lambda z, y: z[:, 0].roll(1, -1),
-    "queue_labels": lambda z, y: y,
-    "memory": lambda z, y: z.roll(2, -1),
-    "prototypes": lambda z, y: z[: classes(y), 0].roll(1, -1),
-    "concentration": lambda z, y: torch.linspace(0.5, 1.5, classes(y)).to(z.dtype),
-    "counts": lambda z, y: torch.arange(1, classes(y) + 1),
-}
 WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
     # argument: a change to a valid value, and what the message must say; wrong types and shapes are tried on all
     "labels": [(lambda y: y - 9, "labels must be 0 or larger, got -9")],
@@ -122,19 +73,6 @@ LABELLINGS = {
 }
 
 
-def letters(name: str, value: Tensor) -> list[str]:
-    """What each axis of the value of an argument is."""
-    return next(shape.split() for shape in ROLES[name].shapes if len(shape.split()) == value.ndim)
-
-
-def given(loss: Loss, z: Tensor, labels: Tensor, optional: bool = True) -> Inputs:
-    """A valid value of every argument of a loss, or of those it needs, for views z (B, V, D) and labels (B,)."""
-    made = {name: VALID[name](z, labels) for name in (loss.arguments if optional else loss.needs)}
-    if loss.max_views == 1:
-        made |= {name: value[:, :1] for name, value in made.items() if letters(name, value)[:2] == ["B", "V"]}
-    return made
-
-
 def batch(seed: int, samples: int = 8, views: int = 2, dimensions: int = 5) -> tuple[Tensor, Tensor, torch.Generator]:
     """Random views (B, V, D) in float64, labels of three classes and the generator that drew them."""
     generator = torch.Generator().manual_seed(seed)
@@ -145,14 +83,6 @@ def batch(seed: int, samples: int = 8, views: int = 2, dimensions: int = 5) -> t
 def options(loss: Loss) -> list[dict[str, Any]]:
     """The defaults, then each other option of each switch."""
     return [{}, *({k.name: option} for k in loss.knobs if isinstance(k, Choice) for option in k.options[1:])]
-
-
-def temperatures(loss: Loss, values: tuple[float, ...]) -> list[dict[str, float]]:
-    """Knobs that set the temperature of a loss that has one, or none at all."""
-    if "temperature" not in loss.defaults:
-        return [{}]
-    follows = {"epsilon"} & loss.defaults.keys()  # must stay below the temperature
-    return [{"temperature": value} | dict.fromkeys(follows, value / 2) for value in values]
 
 
 def ends(loss: Loss) -> Iterator[dict[str, float]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 import torch
-from roles import VALID, Wrong, given, wrong_knobs, wrong_tensors
+from gpu_stages.inputs import VALUES, given
+from roles import Wrong, wrong_knobs, wrong_tensors
 
 from cl_explore import losses
 from cl_explore.losses import Loss
@@ -43,4 +44,4 @@ def test_wrong_knobs(loss: Loss) -> None:
 
 
 def test_the_table_has_every_argument() -> None:
-    assert VALID.keys() == ROLES.keys()
+    assert VALUES.keys() == ROLES.keys()

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from roles import given, options
+from gpu_stages.inputs import given
+from roles import options
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import cloudpickle
 import pytest
 import torch
+from gpu_stages.inputs import given
 from proofs import GOLDEN as FILES
-from roles import batch, given, options
+from roles import batch, options
 
 from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss

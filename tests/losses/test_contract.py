@@ -6,7 +6,7 @@ import pkgutil
 
 import pytest
 import torch
-from roles import given
+from gpu_stages.inputs import given
 from torch import Tensor, nn
 
 from cl_explore import losses

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from roles import LABELLINGS, POINTS, batch, given, options, temperatures
+from gpu_stages.inputs import given, temperatures
+from roles import LABELLINGS, POINTS, batch, options
 from test_gradients import HELD, HOLDS_PARTS, live
 from torch import Tensor
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from roles import Inputs, batch, given, options
+from gpu_stages.inputs import Inputs, given
+from roles import batch, options
 from torch import Tensor
 
 from cl_explore import losses

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from gpu_stages.inputs import Inputs, given, letters
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 from proofs import OF_ANGLES
-from roles import LABELLED, Inputs, batch, given, letters, options
+from roles import LABELLED, batch, options
 from torch import Tensor
 
 from cl_explore import losses

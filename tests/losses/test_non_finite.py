@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from gpu_stages.inputs import Inputs, given
 from proofs import OF_ANGLES
-from roles import Inputs, batch, given, options
+from roles import batch, options
 
 from cl_explore import losses
 from cl_explore.losses import Loss, similarity

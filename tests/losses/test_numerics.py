@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from roles import LABELLINGS, MAY_BE_NEGATIVE, POINTS, Inputs, ends, given, options, temperatures
+from gpu_stages.inputs import Inputs, given, temperatures
+from roles import LABELLINGS, MAY_BE_NEGATIVE, POINTS, ends, options
 
 from cl_explore import losses
 from cl_explore.losses import Loss, similarity, tiles

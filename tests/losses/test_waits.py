@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from roles import batch, given, options
+from gpu_stages.inputs import given
+from roles import batch, options
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
