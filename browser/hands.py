@@ -242,6 +242,13 @@ def touch(root: Locator, canvas: Locator) -> None:
         wait_for(lambda: look(root) != before, "nothing changed when an arrow key was pressed on the picture")
 
 
+LATER = {  # controls that act when something else is done next, and change no picture before it
+    "LossComparePanel": frozenset({"turn shared knobs together"}),
+    "SpherePanel": frozenset({"step size"}),
+    "TrainingPanel": frozenset({"learning rate", "temperature", "view strength"}),
+}
+
+
 def work(root: Locator, later: frozenset[str] = frozenset(), *, first: bool = False) -> dict[str, int]:
     """Work everything in the panel, or only its `first` slider; how many sliders, menus, boxes and buttons there are.
 

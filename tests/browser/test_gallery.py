@@ -6,16 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hands import drag, label, look, settle, share, sliders, wait_for, work
+from hands import LATER, drag, label, look, settle, share, sliders, wait_for, work
 from lab import Lab, jupyterlab
 from playwright.sync_api import Browser, Locator
 
 EXAMPLES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))["examples"]()
-LATER = {  # controls that act when something else is done next, and change no picture before it
-    "LossComparePanel": frozenset({"turn shared knobs together"}),
-    "SpherePanel": frozenset({"step size"}),
-    "TrainingPanel": frozenset({"learning rate", "temperature", "view strength"}),
-}
 
 
 @pytest.fixture(scope="module")
