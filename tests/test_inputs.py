@@ -56,7 +56,7 @@ VALID: dict[str, Any] = {
     "iterations": 2, "features": X, "num_classes": 3, "points": X, "first": Y, "second": Y,
     "share": torch.full((N,), 0.5), "shape": 3, "a": X, "b": X, "scale": 1.0, "anchors": 3, "hardest": 4, "pairs": 2,
     "queries": 2, "queue": X, "mixes": MIXES, "params": [nn.Parameter(X)], "lr": 0.1, "ratio": 2.0, "epochs": 1,
-    "parts": {"loss": X[:, 0]}, "kind": "loss", "known": ["nt_xent"],
+    "parts": {"loss": X[:, 0]}, "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0], "test_y": X[:, 1],
 }  # fmt: skip
 SPECIAL: dict[str, dict[str, Any]] = {
     "evaluate.knn_accuracy": {"k": 3},
@@ -148,6 +148,8 @@ RIGHT = {
     "losses.row_lse(b_ids)": {"below all"},
     "train.LARS(params)": {"a meta tensor"},
     "evaluate.ndcg(relevance)": {"bool", "the other kind", "below all"},
+    "evaluate.ridge_regression(train_y)": {"bool", "the other kind", "below all"},
+    "evaluate.ridge_regression(test_y)": {"bool", "the other kind", "below all"},
     "plots.pictures(images)": {"the other kind"},
 }
 """What looks wrong and is taken, by function and argument: any number of axes, any type of numbers."""

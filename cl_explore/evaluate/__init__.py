@@ -7,6 +7,7 @@ from cl_explore.evaluate.knn import knn_accuracy
 from cl_explore.evaluate.linear import linear_accuracy
 from cl_explore.evaluate.protocol import LinearProbe, linear_probe
 from cl_explore.evaluate.retrieval import ndcg, recall
+from cl_explore.evaluate.ridge import Regression, ridge_regression
 from cl_explore.evaluate.robustness import IMAGE_CORRUPTIONS, corrupted_accuracy
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Embedding",
     "FewLabels",
     "LinearProbe",
+    "Regression",
     "agreement",
     "corrupted_accuracy",
     "embed",
@@ -26,5 +28,6 @@ __all__ = [
     "linear_probe",
     "ndcg",
     "recall",
+    "ridge_regression",
     "ward",
 ]
