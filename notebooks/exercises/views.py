@@ -9,7 +9,7 @@ from cl_explore.app.exercises import Exercise
 corrupted = Exercise(
     lambda rho, classes: rho * (1 - 1 / classes),
     lambda: [(0.3, 8), (0.6, 2), (1.0, 10)],
-    {"an error at random may hit the right class": lambda rho, classes: rho},
+    {"a random error may hit the right class": lambda rho, classes: rho},
 )
 
 
@@ -32,7 +32,7 @@ level = Exercise(
     lambda share: 100 * (math.ceil(5 * share) - 1),
     lambda: [(0.05,), (0.2,), (0.35,), (0.79,), (1.0,)],
     {
-        "an upper end belongs to the part below it": lambda share: 100 * math.floor(5 * share),
-        "the first part gets the level 0": lambda share: 100 * math.ceil(5 * share),
+        "the upper end of a part still belongs to it": lambda share: 100 * math.floor(5 * share),
+        "the lowest level is 0, not 100": lambda share: 100 * math.ceil(5 * share),
     },
 )

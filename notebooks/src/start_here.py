@@ -3,12 +3,14 @@
 #
 # **What is contrastive learning, and when does it win?**
 #
-# Paint every picture of a set twice, a little differently. Show a network all of them in disorder, and ask of each: *which
-# one is your partner?* Nobody says what the pictures show. The same game, played with hundreds of millions of pictures and captions, is how machines learnt to search photographs
-# by words, to recognise faces and to find the passage that answers a question.
+# Take a set of pictures and make two versions of each, a little different from one another. Shuffle them all, show them
+# to a network, and ask about each one: *which of the others is its partner?* Nobody says what the pictures show. The
+# same game, played with hundreds of millions of pictures and captions, is how machines learned to search photographs by
+# words. With photographs of faces it teaches them to recognise people, and with questions and passages of text to find
+# the passage that holds the answer.
 #
-# Here you play it with pictures of which we know everything, in two seconds of training on any laptop. First look at
-# what the plain pixels can do; then **bet** on what the network will learn; then see.
+# Here you play it with pictures about which we know everything, in a few seconds of training on any laptop. First look
+# at what the plain pixels can do; then **bet** on what the network will learn; then see whether you were right.
 #
 # **You need** a little Python. Run the cells from top to bottom: `Shift+Enter` runs one and moves on.
 
@@ -35,8 +37,7 @@ seeds = range(seed, seed + (1 if preset == "smoke" else 2))
 # ## 1 · What do pixels know?
 #
 # Every picture is painted from a handful of numbers, its **factors**: one of eight shapes, its hue, its pose (where it
-# is, how large, how turned), and a background with a hue and a texture. So we can ask of any representation which
-# factors can be read off it. Here are eight of 2,000 pictures, of 16 × 16 pixels.
+# is, how large, how turned), and a background with a hue and a texture. Here are eight of them, of 16 × 16 pixels.
 
 # %%
 pictures, test = data.load("factor_world", n=2000), data.load("factor_world", "test", n=1000)
@@ -47,9 +48,13 @@ plots.show(
 )
 
 # %% [markdown]
-# The simplest reader of a representation is a vote of **nearest neighbours**: a test picture gets the class that most
-# of the 20 nearest training pictures have. We ask for the shape and for the two hues, cut into eight parts of the colour
-# circle each; guessing is right once in eight times. Labels are used for such measuring only, never for training.
+# A list of numbers that stands for a picture is a **representation** of it; its pixels are the simplest one. How well
+# can the factors be read from a representation? Ask the **nearest neighbours**: the 20 training pictures whose
+# representations are most similar to that of a test picture vote on its class. Similarity is the **cosine** of the
+# angle between two representations, and more similar neighbours have more say.
+#
+# We ask for the shape and for the two hues. Each hue is one of eight equal parts of the colour circle, so a guess is
+# right one time in eight. These labels are only for measuring. No network on this page is trained with them.
 
 # %%
 labels = {
@@ -60,7 +65,7 @@ labels = {
 
 
 def read(seen: Tensor, unseen: Tensor) -> dict[str, float]:
-    """Which share of the test pictures the neighbours get right, for each factor."""
+    """The share of test pictures that the neighbours get right, for each factor."""
     return {name: evaluate.knn_accuracy(seen, a, unseen, b) for name, (a, b) in labels.items()}
 
 
@@ -84,19 +89,24 @@ plots.show(
 )
 
 # %% [markdown]
-# Colour decides, and whether the object covers the same place. The shape gets lost in the pose; the background, which
-# fills half of each picture, is dim and loses against the bright object.
+# To the pixels, two pictures are similar when a bright object of the same colour covers the same place. The same shape
+# in another pose covers other pixels. And the background is dim, so it counts for little beside the object.
 #
 # ## 2 · Two views, and nothing else
 #
-# Paint each picture twice: the two **views** share some of its factors and draw the others anew. A network $f$ maps a
-# view to its representation $h$, a small **head** maps $h$ to a point $z$ on the sphere, and the loss asks one thing
-# of $z$: *find your partner among all views of the batch.* As a formula, for view $i$ with partner $p$, cosines
-# $s_{ij} = z_i^\top z_j$ and a **temperature** $\tau$:
+# Paint each picture twice. The two **views** share some of its factors; the other factors are drawn at random for each.
+# An **encoder** $f$, which is a network, turns a view into its representation $h$. A small second network, the
+# **head**, turns $h$ into its **embedding** $z$, a vector of length 1 and so a point on a sphere. Training takes a
+# **batch** of pictures at a time, and its loss asks one thing: *find your partner among all other views of the batch.*
 #
-# $$L_i = -\log \frac{e^{s_{ip}/\tau}}{\sum_{j \ne i} e^{s_{ij}/\tau}}$$
+# The view that asks is called the **anchor**, its partner the **positive**, and all other views of the batch are the
+# **negatives**. For anchor $i$ with positive $p$, cosines $s_{ij} = z_i^\top z_j$ and a number $\tau$, the
+# **temperature**, the loss is
 #
-# That is NT-Xent, the loss of SimCLR. It is four lines long:
+# $$\ell_i = -\log \frac{e^{s_{ip}/\tau}}{\sum_{j \ne i} e^{s_{ij}/\tau}}$$
+#
+# and the mean over all anchors is trained on. This is **NT-Xent**, the loss of SimCLR. It takes four lines. After
+# training the head has done its work, and we read the encoder's output $h$.
 
 
 # %%
@@ -113,7 +123,7 @@ torch.testing.assert_close(by_hand(z, 0.2), losses.nt_xent(z, temperature=0.2))
 
 # %%
 def start(resample: tuple[str, ...], seed: int) -> methods.JointEmbedding:
-    """The untrained network of a seed, and the factors in which its views will differ."""
+    """The untrained encoder and head of a seed, and the factors in which its views will differ."""
     torch.manual_seed(seed)
     encoder = nn.ConvNet(3, width=16)
     head = nn.projection_head(64, 64, 32)
@@ -125,14 +135,14 @@ def represent(method: methods.JointEmbedding) -> tuple[Tensor, Tensor]:
 
 
 def learn(resample: tuple[str, ...], seed: int) -> tuple[Tensor, Tensor]:
-    """Representations of the training and the test pictures after two seconds of training."""
+    """Representations of the training and the test pictures after a few seconds of training."""
     method = start(resample, seed)
     train.fit(method, factor_rows(pictures), epochs=8, batch_size=125, lr=3e-3, seed=seed, snapshots=0, progress=False)
     return represent(method)
 
 
 # %% [markdown]
-# The first pair of views: same object, same background, another pose.
+# For the first experiment the two views show the same object in front of the same background, in another pose.
 
 # %%
 POSE = ("x", "y", "scale", "rot")
@@ -145,12 +155,12 @@ def examples(resample: tuple[str, ...]) -> Tensor:
 
 plots.show(
     plots.pictures(examples(POSE), rows=["view 1", "view 2"]),
-    alt="Eight pictures in two rows, the same object and background, moved and turned.",
+    alt="Eight pictures in two rows: the same object and background in both, but the object moved and turned.",
 )
 
 # %%
 first = bet(
-    "The views differ in pose alone. Where will the network's neighbours beat those of the pixels by most?",
+    "The views differ only in pose. For which factor will the encoder's neighbours gain most on those of the pixels?",
     ["shape", "hue", "background"],
 )
 first
@@ -160,7 +170,7 @@ untrained = {s: read(*represent(start(POSE, s))) for s in seeds}
 posed = {s: read(*learn(POSE, s)) for s in seeds}
 table = pd.DataFrame(
     {("raw pixels", ""): raw}
-    | {("untrained network", f"seed {s}"): row for s, row in untrained.items()}
+    | {("untrained encoder", f"seed {s}"): row for s, row in untrained.items()}
     | {("views vary the pose", f"seed {s}"): row for s, row in posed.items()}
 ).T
 table.style.format("{:.0%}")
@@ -170,13 +180,14 @@ gain = {name: min(row[name] for row in posed.values()) - raw[name] for name in r
 first.settle(max(gain, key=gain.get))
 for s in seeds:
     assert posed[s]["background"] > raw["background"] + 0.15, "far beyond pixels, on every seed"
-    assert posed[s]["background"] > untrained[s]["background"] + 0.15, "and it is the training, not the network"
+    assert posed[s]["background"] > untrained[s]["background"] + 0.15, "and it is the training, not the encoder"
     assert posed[s]["shape"] < raw["shape"], "while the shape is harder to read than before"
 
 # %% [markdown]
-# Half of the background's hue could be read off the pixels; now three quarters can, though it is the dimmest thing in
-# the picture and nobody named it. A whole background helps to find one's partner, so it became large. And the shape,
-# which the pixels partly show, has nearly gone: telling 250 views apart did not need it.
+# The background's hue can now be read far more often than from the pixels, although it is the dimmest thing in the
+# picture and nobody named it. The same background helps to find one's partner, so the encoder came to represent it. The
+# shape is harder to read than from the pixels: the views share it too, but the colours are enough to tell the partner
+# from the 248 negatives.
 #
 # ## 3 · One line changed
 #
@@ -191,7 +202,7 @@ plots.show(
 
 # %%
 second = bet(
-    "The views share the shape alone. What happens to what can be read, compared with pixels?",
+    "The views share only the shape. How often are the encoder's neighbours right now, compared with the pixels'?",
     ["shape rises, background falls", "everything rises", "shape rises, the rest stays", "everything falls"],
 )
 second
@@ -222,22 +233,23 @@ for s in seeds:
 # %%
 plots.show(
     plots.pictures(test.x[neighbours(shaped_h[seed][1], queries)], columns=titles),
-    alt="The same three pictures with their nearest by the network: nearly all of the same shape, in all colours.",
+    alt="The same three pictures with their nearest by the encoder: nearly all of the same shape, in all colours.",
 )
 
 # %% [markdown]
-# Same pictures, same network, same loss. What the two views **share** was learnt, far beyond the pixels; what they
-# **vary** was forgotten, below an untrained network. *The views are the supervision.* That is when contrastive learning
-# wins: when you can say what should not matter, although you cannot say what does. The [next
-# lesson](slug:views) asks what to vary where nobody can repaint a picture.
+# The pictures, the encoder and the loss are the same; only the views have changed. What the views **vary** was
+# forgotten: it is harder to read than before training. What they **share** could be learned, and what helped most to
+# find the partner was learned, far beyond the pixels. *The views are the supervision.* So contrastive learning wins
+# when you can say what should not matter, even if you cannot say what should. The [next lesson](slug:views) asks what
+# to vary when nobody can repaint a picture.
 #
 # ## 4 · Your turn
 #
-# Tick what the views vary. Each choice trains a network in the background, for two or three seconds.
+# Tick what the two views vary. Each choice trains an encoder in the background, for two or three seconds.
 #
-# - What is left if the views vary everything?
-# - What if they vary nothing but noise?
-# - Which single tick costs the most?
+# - What can still be read if the views vary everything?
+# - What if they vary nothing but the noise of the pixels?
+# - Which single tick changes the bars most?
 
 # %%
 widgets.RedrawPanel()
@@ -245,8 +257,9 @@ widgets.RedrawPanel()
 # %% [markdown]
 # ## 5 · What the loss sees
 #
-# The loss never sees a picture, only points. Here are free points on a circle, two views of each of 96 samples, and
-# nothing but the gradient of NT-Xent moves them. They began in a heap on the right.
+# The loss never sees a picture, only points. Here are 96 samples with two views each, as points on a circle. There is
+# no encoder: the gradient of NT-Xent moves the points themselves. They start in a heap on the right. (The pictures show
+# the first view of each sample.)
 
 # %%
 angle = 0.5 * torch.randn(96, 2, generator=torch.Generator().manual_seed(seed))
@@ -263,9 +276,9 @@ plots.show(
 plots.show(plots.circle(points[:, 0], title="after 500 steps"), alt="The points lie all around the circle: uniformity.")
 
 # %% [markdown]
-# Views of one sample pull each other together, and all samples push each other apart until they fill the sphere. The
-# whole course is about these two pulls. Make them move: on a live page press **start**, lower the temperature, and
-# choose another loss.
+# The two views of a sample pull each other together, and all samples push each other apart until they fill the circle.
+# This pull and this push are what the whole course is about. Set the points in motion: on a live page press **start**,
+# lower the temperature, and choose another loss.
 
 # %%
 widgets.SpherePanel(seed=seed)
@@ -273,12 +286,13 @@ widgets.SpherePanel(seed=seed)
 # %% [markdown]
 # ## How to read this course
 #
-# - A section often opens with something people believe, **"in quotes"**. The section puts it to the test; some such
-#   sentences survive it and some don't.
-# - Before a result there is a **bet**. Pick an option (nothing waits for you) and the next cell shows your pick beside
-#   what the run found.
-# - Cells with `assert` are **claims**: they stop the notebook where a claim of the text is not true on your machine.
-# - Every trained number stands beside the **raw input** and an **untrained network**, so that you see what training did.
+# - The title of a section is often something people believe, **"in quotes"**. The section puts it to the test. Some of
+#   these sentences survive, some don't.
+# - Before a result there is a **bet**. Pick an option if you like (nothing waits for you), and the next result shows
+#   your pick beside what the run found.
+# - Cells with `assert` are **claims**: they stop the notebook if what the text says is not true on your machine.
+# - Every result of training stands beside those of the **raw input** and of an **untrained encoder**, so that you see
+#   what training did.
 #
 # <!-- the course -->
 #
@@ -290,9 +304,9 @@ tally()
 # %% [markdown]
 # ## Exercises
 #
-# Replace the dots, run the cell, read the verdict. The solution unfolds below.
+# Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** A batch holds 128 samples with two views each. How many *negatives* does each anchor meet in NT-Xent?
+# **1.** A batch holds 128 samples with two views each. How many negatives does each anchor have in NT-Xent?
 
 # %%
 negatives = ...
@@ -302,7 +316,7 @@ check("negatives", negatives)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# 256 points, less the anchor itself and its own second view:
+# There are 256 points, less the anchor itself and its own second view:
 #
 # ```python
 # negatives = 2 * 128 - 2
@@ -312,8 +326,8 @@ check("negatives", negatives)
 # </details>
 
 # %% [markdown]
-# **2.** A network maps every picture to the same point, so all cosines are 1. What is NT-Xent then, as a function of
-# the number of samples $B$ with two views each?
+# **2.** An encoder maps every picture to the same point, so all cosines are 1. What is the value of NT-Xent then?
+# Write it as a function of the number of samples $B$ in the batch, with two views each.
 
 
 # %%
@@ -338,7 +352,7 @@ check("collapsed", collapsed_loss)
 # </details>
 
 # %% [markdown]
-# **3.** Write the matrix of cosines between raw vectors `x` $(N, D)$ and `y` $(M, D)$.
+# **3.** Write the matrix of cosines $(N, M)$ between vectors `x` $(N, D)$ and `y` $(M, D)$ of any length.
 
 
 # %%
@@ -359,12 +373,12 @@ check("cosine", cosines)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) With views that vary the pose the shape fell below the pixels. Train on views that vary pose
-# *and* background with `read(*learn(..., seed))`. Which of the three factors does the network read best now, and which
-# has it forgotten? Write down your guess before you run it.
+# **4.** (An experiment.) With views that vary only the pose, the shape became harder to read than from the pixels.
+# Train on views that vary the pose *and* the background, with `read(*learn(..., seed))`. Which of the three factors can
+# be read best now, and which has been forgotten? Write down your guess before you run it.
 #
-# **5.** (To think about.) You have X-rays from two hospitals, and each hospital prints its name into the corner. Views
-# are crops, shifts and changes of brightness. What will the network learn, and which view would you add?
+# **5.** (To think about.) You have X-rays from two hospitals, and each hospital prints its name in the corner. The
+# views are crops, shifts and changes of brightness. What will the encoder learn, and what else should the views vary?
 #
 # ## References
 #

@@ -3,9 +3,9 @@
 #
 # **What do the views decide?**
 #
-# In [Start here](slug:start_here) we could paint a picture again with any factor changed. With photographs one cannot:
-# one crops them and shifts their colours, and hopes. What does that hope cost, what does a machine that draws gain, and
-# what happens when it draws the wrong thing?
+# In [Start here](slug:start_here) we could paint a picture again with any factor changed. Nobody can do that with a
+# photograph. So people crop it, shift its colours, and hope for the best. Is that good enough? Would a machine that
+# draws new pictures do better, and what happens when it draws the wrong thing?
 #
 # **You need** [Start here](slug:start_here).
 
@@ -38,8 +38,9 @@ seeds = range(seed, seed + (1 if preset == "smoke" else 2))
 # %% [markdown]
 # ## 1 · "Crops and colours will do"
 #
-# We want the **shape** of the object and have no label. Colour, pose and background should not matter. SimCLR's
-# recipe for that: crop a random part, mirror it, shift its colours, drop them now and then.
+# Suppose we want to know the **shape** of the object and have no labels. Colour, pose and background should not matter.
+# SimCLR has a recipe for such cases: cut out a random part of the picture (a **crop**), mirror it, shift its colours,
+# and sometimes make it grey.
 
 # %%
 pictures, test = data.load("factor_world", n=2000), data.load("factor_world", "test", n=1000)
@@ -54,7 +55,7 @@ plots.show(
 
 # %%
 def start(augment: Augment, seed: int) -> methods.JointEmbedding:
-    """The untrained network of a seed with its views."""
+    """The untrained encoder and head of a seed, with their views."""
     torch.manual_seed(seed)
     return methods.JointEmbedding(
         nn.ConvNet(3, width=16), nn.projection_head(64, 64, 32), "nt_xent", augment, temperature=0.2
@@ -66,21 +67,21 @@ def represent(method: methods.JointEmbedding) -> tuple[Tensor, Tensor]:
 
 
 def learn(augment: Augment, samples: Dataset, seed: int) -> tuple[Tensor, Tensor]:
-    """Representations of the training and test pictures after two seconds of training."""
+    """Representations of the training and test pictures after a few seconds of training."""
     method = start(augment, seed)
     train.fit(method, samples, epochs=8, batch_size=125, lr=3e-3, seed=seed, snapshots=0, progress=False)
     return represent(method)
 
 
 def shape(h: tuple[Tensor, Tensor]) -> float:
-    """Which share of the test pictures gets its shape from the 20 nearest training pictures."""
+    """The share of test pictures whose shape the 20 nearest training pictures get right."""
     return evaluate.knn_accuracy(h[0], pictures.labels, h[1], test.labels)
 
 
 pixels = tuple(part.x.flatten(1) / 255 for part in (pictures, test))
 found = {
     "raw pixels": [shape(pixels)] * len(seeds),
-    "untrained network": [shape(represent(start(crops, s))) for s in seeds],
+    "untrained encoder": [shape(represent(start(crops, s))) for s in seeds],
 }
 
 
@@ -93,8 +94,8 @@ table()
 
 # %%
 handmade = bet(
-    "Trained on such crops, does the network tell shapes better than the pixels do?",
-    ["yes, by more than 5 points", "about as well", "no, worse by more than 5 points"],
+    "An encoder is trained on such crops. Do its neighbours tell shapes better than those of the pixels?",
+    ["yes, by more than 5 points", "within 5 points", "no, worse by more than 5 points"],
 )
 handmade
 
@@ -116,14 +117,14 @@ handmade.settle(against_pixels(found["crops and colours"]))
 assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than no training"
 
 # %% [markdown]
-# What the crops share is a patch of the background and of the object's colour, and that is what the network learnt.
-# On photographs the recipe works because there the same crops share *texture and parts*, by which things are told;
-# which recipe works was found by trying many on labelled data. Views are not free of labels: somebody has to know
-# what should not matter.
+# Two crops of a picture share some of the background and some of the object's colours, even when those are shifted, and
+# that is enough to find the partner. The shape is cut off or stretched. On photographs the recipe works because two
+# crops share *textures and parts*, and these tell us what the photograph shows. Which recipe works was found by trying
+# many on labelled photographs. So views are not free of labels: somebody has to know what should not matter.
 #
 # ## 2 · A machine that draws
 #
-# Now let a generator draw the second view: the same shape, anything else new.
+# Now let a machine that draws, a **generator**, make the second view: the same shape, and everything else new.
 
 # %%
 ALL_BUT_SHAPE = ("x", "y", "scale", "rot", "hue", "bright", "style", "bhue", "freq", "phase", "bang")
@@ -136,14 +137,14 @@ best = [max(found[name][at] for name in found if name != "generated views") for 
 assert all(value > other + 0.15 for value, other in zip(found["generated views"], best, strict=True))
 
 # %% [markdown]
-# This was easy: our generator knows the factors. A real one, such as a diffusion model that is told what the picture
-# shows, draws something *like* it, and sometimes something else. Then a pair of views says "these two are the same" of
-# two that are not.
+# This was easy, because our generator knows the factors. A real one, such as a diffusion model that is told what the
+# picture shows, draws something *like* it, and sometimes something else. Then the loss pulls two views together that
+# should be apart: a **wrong pair**.
 
 
 # %%
 class Erring:
-    """Generated views of which a share shows another shape."""
+    """Generated views, a share of which shows a shape drawn at random."""
 
     def __init__(self, share: float) -> None:
         self.share = share
@@ -156,8 +157,8 @@ class Erring:
 
 
 erring = bet(
-    "In three pairs of ten the generator draws another object at random. What is left of the gain over pixels?",
-    ["all of it, within 3 points", "most of it", "less than half of it"],
+    "In three pairs of ten the generator draws any shape at random. What is left of the gain over the pixels?",
+    ["all of it, within 3 points", "less, but more than half of it", "less than half of it"],
 )
 erring
 
@@ -176,18 +177,21 @@ assert mean["generated, 60% wrong"] < mean["generated, 30% wrong"], "and more er
 print(f"of {gain:.0%} above pixels {left:.0%} are left with three wrong pairs in ten")
 
 # %% [markdown]
-# Errors at random do not agree with each other, the right pairs do: so the average direction survives. But they cost.
+# Right pairs all pull in the same direction, towards the shape. Random errors pull in many directions, and these
+# largely cancel. Largely, but not wholly: every error costs something.
 #
-# ## 3 · Can one tell which pairs are wrong?
+# ## 3 · Can you tell which pairs are wrong?
 #
-# GenView asks a network that was trained before and is frozen now. It looks at both views, pools what it sees in the
-# foreground and what it sees around it, and compares each between the views: cosines $s^f$ and $s^b$. A good pair agrees
-# in the foreground and *differs* in the background, and the loss of pair $i$ of a batch of $B$ gets the weight
+# The authors of **GenView** ask a second network, trained earlier and no longer changed. It describes the foreground of
+# each view by one vector and the background by another. The cosine of the two foregrounds is $s^f$, that of the two
+# backgrounds is $s^b$. A good pair agrees in the foreground and *differs* in the background. So pair $i$ of a batch of
+# $B$ has the **quality** $q_i$, and its loss is multiplied by the weight $w_i$:
 #
 # $$q_i = s^f_i - s^b_i, \qquad w_i = \frac{B\, e^{\gamma q_i}}{\sum_j e^{\gamma q_j}}$$
 #
-# Here are 2,000 pairs of an object before a background, three in ten with another object, described by a noisy onlooker
-# with 12 numbers for the object and 12 for the background.
+# The weights have mean 1, and the number $\gamma$ says how much they differ. Let us try them on 2,000 pairs, three in
+# ten of them with another object. Each view is described by 12 numbers for the object and 12 for the background, with
+# noise.
 
 # %%
 pairs = vectors(seed).pairs
@@ -201,10 +205,14 @@ q = quality(tokens, maps).score
 by_hand = F.cosine_similarity(*tokens[:, :, 0].unbind(1)) - F.cosine_similarity(*tokens[:, :, 1].unbind(1))
 torch.testing.assert_close(q, by_hand, atol=1e-5, rtol=1e-5)
 
+# %% [markdown]
+# The **effective number** of pairs is $(\sum_i w_i)^2 / \sum_i w_i^2$: all of them if the weights are equal, and one if
+# a single pair has all the weight.
+
 # %%
 sharp = bet(
-    "With γ = 6 wrong pairs hardly count any more. Of 2,000 pairs, 1,400 are right; how many are in effect?",
-    ["about 1,400", "500 to 1,000", "fewer than 300"],
+    "With γ = 6 wrong pairs hardly count any more; 1,400 of the 2,000 are right. What is the effective number of pairs?",
+    ["more than 1,000", "400 to 1,000", "fewer than 400"],
 )
 sharp
 
@@ -215,25 +223,25 @@ def weighed(gamma: float) -> dict[str, float]:
     torch.testing.assert_close(w.mean(), torch.tensor(1.0))
     return {
         "weight of wrong pairs over that of right ones": float(w[~right].mean() / w[right].mean()),
-        "pairs in effect": float(w.sum() ** 2 / w.square().sum()),
+        "effective number of pairs": float(w.sum() ** 2 / w.square().sum()),
     }
 
 
 weights = pd.DataFrame({gamma: weighed(gamma) for gamma in (0, 1, 3, 6)}).T.rename_axis("γ")
-weights.style.format({"weight of wrong pairs over that of right ones": "{:.2f}", "pairs in effect": "{:.0f}"})
+weights.style.format({"weight of wrong pairs over that of right ones": "{:.2f}", "effective number of pairs": "{:.0f}"})
 
 # %% tags=["claim"]
-effective = weights.loc[6, "pairs in effect"]
+effective = weights.loc[6, "effective number of pairs"]
 sharp.settle(sharp.options[0 if effective > 1000 else 1 if effective > 400 else 2])
 assert weights["weight of wrong pairs over that of right ones"].is_monotonic_decreasing
-assert weights["pairs in effect"].is_monotonic_decreasing
+assert weights["effective number of pairs"].is_monotonic_decreasing
 
 # %% [markdown]
-# Sharper weights leave out wrong pairs *and* most right ones: those with a similar background, and those that the
-# onlooker saw badly. So γ = 1 is the authors' choice. What training gains by it over five seeds, on these vectors and
-# on pictures, is on the [scorecard](../docs/scorecard/genview.md), with what did not come true.
+# A large γ leaves out the wrong pairs, but also most of the right ones: those whose backgrounds happen to be similar,
+# and those described with much noise. The authors chose γ = 1. What training gains by these weights, over five seeds,
+# is on the [scorecard](../docs/scorecard/genview.md), together with the claims that failed.
 #
-# Turn up the noise of a generator, then the sharpness, and watch which pairs count.
+# Turn up the noise of the generator, then γ, and watch which pairs keep their weight.
 
 # %%
 QualityPanel()
@@ -241,12 +249,13 @@ QualityPanel()
 # %% [markdown]
 # ## 4 · What is it worth in labels?
 #
-# Somebody gives us labels after all, one picture of each shape, or a few. A logistic regression on the frozen
-# representation learns from them; the curve is the mean over three draws of the labelled pictures and all seeds.
+# Suppose somebody does give us labels: for one picture of each shape, or for a few. We train nothing but a linear
+# classifier (logistic regression) on the representations of these pictures. The curves show its accuracy on test
+# pictures, a mean over all seeds and over three draws of the labelled pictures.
 
 # %%
 worth = bet(
-    "With how many labels of each shape do the pixels do as well as the generated views do with five?",
+    "How many labels of each shape do the pixels need to do as well as the generated views with five?",
     ["20", "60", "not even with 60"],
 )
 worth
@@ -261,7 +270,7 @@ def few(h: tuple[Tensor, Tensor], shots: int, seed: int) -> float:
 
 representations = {
     "raw pixels": dict.fromkeys(seeds, pixels),
-    "untrained network": {s: represent(start(crops, s)) for s in seeds},
+    "untrained encoder": {s: represent(start(crops, s)) for s in seeds},
     "crops and colours": cropped,
     "generated views": drawn,
 }
@@ -291,15 +300,16 @@ assert (curves["generated views"] > curves.drop(columns="generated views").max(a
 assert not enough, "pixels need more than twelve times the labels"
 
 # %% [markdown]
-# Five labelled pictures of each shape and the right views are worth more than sixty without. Labels bought that way are
-# cheap, as long as one knows what to vary.
+# With the right views, five labelled pictures of each shape are worth more than sixty without them. Knowing what to
+# vary saves labels.
 #
 # ## 5 · "A network must learn all its layers"
 #
-# Views tell a network what to forget. Some of that needs no learning: that a digit moved by a pixel is the same digit can
-# be built in. ScatSimCLR's first layers are fixed: wavelets of $J$ scales and $L$ angles, the modulus of what they find,
-# wavelets of that once more, and an average, in all $K = 1 + JL + \tfrac12 J(J-1)L^2$ maps. Only a small adapter behind
-# them is trained.
+# Views tell an encoder what to forget. Some of that can be built in instead, such as that a digit moved by a pixel is
+# still the same digit. The first layers of **ScatSimCLR** are not trained at all. They are a **scattering**: filter the
+# picture with small waves (**wavelets**) of $J$ sizes and $L$ angles, take absolute values, filter the results with
+# larger wavelets, take absolute values again, and average everything over a neighbourhood. This gives
+# $K = 1 + JL + \tfrac12 J(J-1)L^2$ maps. Only a small network behind them, the **adapter**, is trained.
 
 # %%
 scattering = Scattering(size=32, scales=2, angles=8)
@@ -312,21 +322,23 @@ def change(a: Tensor, b: Tensor) -> float:
 
 
 assert scattering(digit).shape[1] == 1 + 2 * 8 + 8**2
-print(f"a shift by one pixel changes the picture by {change(digit, moved):.0%},", end=" ")
+print(f"shifting the digit by one pixel changes the picture by {change(digit, moved):.0%},", end=" ")
 print(f"its scattering by {change(scattering(digit), scattering(moved)):.0%}")
 
 # %%
 ScatteringPanel()
 
 # %% [markdown]
-# With a hundred digits of 8 × 8 pixels in all, four representations are read by a linear classifier that gets the labels
-# of these hundred: the pixels, a convolutional network trained by contrast, ScatSimCLR with half as many trained
-# parameters, and the wavelets alone, with nothing trained.
+# Now take only a hundred digits of 8 × 8 pixels. Train an ordinary convolutional network (CNN) on their views, and
+# ScatSimCLR with less than half as many trained parameters. Then a linear classifier learns the labels of these hundred
+# digits from four representations: the pixels, the CNN, ScatSimCLR, and the scattering alone, in which nothing is
+# trained. (The table also shows both before
+# training; "untrained encoder" is ScatSimCLR's.)
 
 # %%
 fixed = bet(
-    "A hundred pictures. Which representation is read best?",
-    ["raw pixels", "the trained network", "ScatSimCLR", "the wavelets alone"],
+    "There are only a hundred pictures. From which representation does the classifier read the digits best?",
+    ["raw pixels", "the CNN", "ScatSimCLR", "the scattering alone"],
 )
 fixed
 
@@ -340,14 +352,14 @@ accuracies.style.format("{:.1%}")
 # %% tags=["claim"]
 names = {"raw input": 0, "CNN": 1, "ScatSimCLR": 2, "scattering alone": 3}
 fixed.settle(fixed.options[names[accuracies.loc[list(names)].mean(axis=1).idxmax()]])
-assert (accuracies.loc["scattering alone"] > accuracies.loc["CNN"]).all(), "nothing trained beats all layers trained"
+assert (accuracies.loc["scattering alone"] > accuracies.loc["CNN"]).all(), "no layer trained beats all layers trained"
 assert (accuracies.loc["ScatSimCLR"] > accuracies.loc["raw input"]).all()
 
 # %% [markdown]
-# What is known about the pictures need not be learnt from them, least of all from a hundred. Over five seeds ScatSimCLR's
-# lead over the trained network is there but smaller than was claimed, and the wavelets alone do as well as with its
-# adapter: the [scorecard](../docs/scorecard/scatsimclr.md) has both. Its authors train on
-# far more and larger pictures; whether the adapter pays there cannot be seen here.
+# What you know about pictures need not be learned from them, least of all from a hundred. But it is the fixed layers
+# that help: whether the trained adapter adds anything is left open by the five seeds on the
+# [scorecard](../docs/scorecard/scatsimclr.md). The authors train on far more and larger pictures; whether the adapter
+# pays off there cannot be seen here.
 #
 # Your bets on this page:
 
@@ -357,8 +369,10 @@ tally()
 # %% [markdown]
 # ## Exercises
 #
-# **1.** A generator errs with probability $\rho$, and then draws any one of $C$ equally frequent classes at random. Which
-# share of the pairs shows two different classes?
+# Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
+#
+# **1.** A generator errs with probability $\rho$, and then draws any one of $C$ equally frequent classes at random.
+# What share of the pairs shows two different classes?
 
 
 # %%
@@ -370,7 +384,7 @@ check("corrupted", corrupted)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# An error at random hits the right class once in $C$ times:
+# A random error hits the right class one time in $C$:
 #
 # ```python
 # def corrupted(rho, classes):
@@ -381,8 +395,8 @@ check("corrupted", corrupted)
 # </details>
 
 # %% [markdown]
-# **2.** Weights $w_i = B e^{\gamma q_i} / \sum_j e^{\gamma q_j}$ have mean 1. How many of $B$ pairs are in effect, by
-# $(\sum_i w_i)^2 / \sum_i w_i^2$, as a function of the qualities `q` $(B,)$ and of `gamma`?
+# **2.** Write the effective number of pairs, $(\sum_i w_i)^2 / \sum_i w_i^2$, as a function of the qualities `q` $(B,)$
+# and of `gamma`, for the weights $w_i = B e^{\gamma q_i} / \sum_j e^{\gamma q_j}$.
 
 
 # %%
@@ -404,9 +418,9 @@ check("in_effect", in_effect)
 # </details>
 
 # %% [markdown]
-# **3.** GenView lets its generator change a picture the more, the larger the object is: of five equal parts of the
-# foreground's share $p$, from just above 0 to 1, the first gets the noise level 0, the next 100, and so on to 400. Write
-# the level of a share; an upper end belongs to its part.
+# **3.** The larger the object in a picture, the more noise GenView's generator may use to change it. Let $p$ be the
+# share of the picture that is foreground. If $0 < p \le 0.2$ the noise level is 0, if $0.2 < p \le 0.4$ it is 100, and
+# so on up to 400. Write the level of a share.
 
 
 # %%
@@ -427,15 +441,16 @@ check("level", level)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Train with `FactorViews` that vary the pose and the background but not the hue, and read the
-# shape as above. Is it more or less than with generated views, and why?
+# **4.** (An experiment.) Train with `FactorViews` that vary the pose and the background but not the hue, and measure
+# `shape` as above. Can it be read more often or less often than with the generated views of section 2, and why?
 #
 # **5.** (To think about.) You have photographs of birds, and a generator that redraws a bird in front of another
-# background but never changes its colours. Which birds will the network confuse?
+# background but never changes its colours. Which birds will the encoder confuse?
 #
 # ## References
 #
-# - Chen et al., [2002.05709](https://arxiv.org/abs/2002.05709), for the crops and colours, and how they were chosen.
+# - Chen et al., *A simple framework for contrastive learning of visual representations*,
+#   [2002.05709](https://arxiv.org/abs/2002.05709), for the crops and colours, and how they were chosen.
 # - Li et al., *GenView: enhancing view quality with pretrained generative model for self-supervised learning*,
 #   [2403.12003](https://arxiv.org/abs/2403.12003).
 # - Kinakh, Taran & Voloshynovskiy, *ScatSimCLR: self-supervised contrastive learning with pretext task regularization for
