@@ -5,6 +5,7 @@ from torch import Tensor
 
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Knob, Scalar
+from cl_explore.losses.orders import at_most
 
 LABEL_SCALE = Knob("label_scale", 0.5, 3.0, log=True, help="multiplies the levels: large = the best document takes all")
 
@@ -31,6 +32,7 @@ def _nuclear_norm(x: Tensor) -> Tensor:
     decomposition would follow rounding errors. Shares are at most 1, so those are of the size of the unit roundoff.
     Differentiable twice: between directions i and j the slope turns with the antisymmetric part of x, over s_i + s_j.
     """
+    x = at_most(2, x, "listwise_wasserstein")
     left, values, right = torch.linalg.svd(x.detach().nan_to_num())
     kept = values > len(x) * torch.finfo(x.dtype).eps
     seen = left.T @ x @ right.T
@@ -72,6 +74,7 @@ def listwise_wasserstein(
     Note: P is the softmax of the scores of each query over all N K passages, T that of the levels (0 for foreign
         passages); a Gaussian is fitted to the N rows of each. One number of the whole batch, carried by every query.
         Exactly the same if the queries swap their rows of P, so a loss of 0 does not mean that the pairs are right.
+        Can be differentiated twice.
 
     >>> eye = torch.eye(4)
     >>> bool(listwise_wasserstein(eye, eye[:, None], torch.ones(4, 1, dtype=torch.long), temperature=1.0) < 1e-9)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cl_explore.losses.arguments import values_are_at_hand
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.orders import at_most
 from cl_explore.losses.similarity import other_samples, points, stored_whole
 from cl_explore.takes import Positive, Range, Share, takes
 
@@ -60,8 +61,9 @@ def _global_contrast(
             mean = torch.where(past == -torch.inf, now, mean)
     pull = (now - mean).exp() * similarity  # the weighted sum of an anchor's negatives, over n, with the weights held
     slope = mean + rho - pull.detach() / tau
+    given = at_most(1, temperature, "the temperature of a global contrastive loss", pull)
     return {
-        "loss": pull - positive + (temperature - tau) * slope,  # the last term is 0: it hands on the gradient
+        "loss": pull - positive + (given - tau) * slope,  # the last term is 0: it hands on the gradient
         "objective": tau * (mean + rho) - positive.detach(),
         "positive": positive,
         "log_mean": mean,
@@ -97,7 +99,8 @@ def sogclr(
     Source: Yuan et al. 2022 and the code of Qiu et al. 2023, as the mean (not the sum) over the views
     Collapsed: 0, the objective too
     Note: `loss` is a surrogate, sum_j w_ij s_ij / n - s_ip with the weights w held: its gradient is the one wanted, its
-        value is not the formula's (plot `objective`). Without log_mean the gradient is temperature times that of `dcl`.
+        value is not the formula's (plot `objective`), and a second derivative by temperature is refused. Without
+        log_mean the gradient is temperature times that of `dcl`.
 
     >>> from cl_explore.losses import dcl
     >>> z = torch.randn(8, 2, 4)

@@ -10,11 +10,14 @@ from test_gradients import HELD, HOLDS_PARTS, live
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.losses import Loss, similarity
+from cl_explore.losses import Knob, Loss, similarity
+from cl_explore.losses.knob import Scalar
 
 every_loss = pytest.mark.parametrize("loss", losses.catalogue.values(), ids=losses.catalogue)
 NO_FORMULA = {"rnc", "sepclr", "attribute_alignment"}
 """Losses of `torch.cdist`, which PyTorch differentiates once, backwards."""
+ORDERS = dict.fromkeys(NO_FORMULA, 1) | {"listwise_wasserstein": 2}
+"""How often a loss can be differentiated; a further derivative is refused."""
 IN_BLOCKS = {"supremix", "triplet"}
 """Losses that compute large tables again in the backward pass, which torch.func does not know how to do."""
 LOOKS = {"scgc", "proto_nce", "supremix", "attribute_alignment", "focal_supcon"}
@@ -30,7 +33,7 @@ class Call:
         free = [name for name in x if x[name].is_floating_point() and name not in HELD.get(loss.name, ())]
         self.values = tuple(x[name] for name in free)
         self.along = tuple(torch.randn(v.shape, generator=generator, dtype=v.dtype) for v in self.values)
-        self.function = lambda *moved: loss(**x | dict(zip(free, moved, strict=True)), **knobs)
+        self.function = lambda *moved, **turned: loss(**x | dict(zip(free, moved, strict=True)), **knobs, **turned)
 
     def leaves(self) -> list[Tensor]:
         return [value.clone().requires_grad_() for value in self.values]
@@ -53,6 +56,47 @@ def test_second_derivatives(loss: Loss) -> None:
                 first.square().sum().backward()
         elif loss.name not in HOLDS_PARTS:
             assert torch.autograd.gradgradcheck(call.function, call.leaves(), atol=1e-5, fast_mode=True), knobs
+
+
+def along(function: Any, values: list[Tensor], directions: list[Tensor], order: int, at: float = 0) -> Tensor:
+    """The derivative of this order of the function on the line through the values, at a place on it."""
+    leaves = [(value + at * move).requires_grad_() for value, move in zip(values, directions, strict=True)]
+    found = function(*leaves)
+    for left in range(order, 0, -1):
+        slopes = torch.autograd.grad(found, leaves, create_graph=left > 1, allow_unused=True, materialize_grads=True)
+        found = torch.stack([(a * b).sum() for a, b in zip(slopes, directions, strict=True)]).sum()
+    return found
+
+
+@every_loss
+def test_second_and_third_derivatives_by_knobs_and_tensors_together(loss: Loss) -> None:
+    """Against differences of the derivative before, or refused."""
+    if loss.name in HOLDS_PARTS:
+        return  # see below
+    turned = [k for k in loss.knobs if isinstance(k, Knob) and loss._signature.parameters[k.name].annotation == Scalar]
+    numbers = [torch.tensor(1.07 * loss.defaults[k.name] + 0.003, dtype=torch.float64) for k in turned]
+    for knobs in options(loss):
+        fixed = {name: value for name, value in (knobs | live(loss)).items() if name not in {k.name for k in turned}}
+        call, count = Call(loss, **fixed), len(turned)
+
+        def value(*moved: Tensor, call: Call = call, count: int = count) -> Tensor:
+            rest, turns = moved[: len(moved) - count], moved[len(moved) - count :]
+            return call.function(*rest, **{k.name: turn for k, turn in zip(turned, turns, strict=True)})
+
+        values = [*call.values, *numbers]
+        still = [torch.zeros_like(one) for one in values]
+        places = range(len(call.values), len(values))
+        alone = [[*still[:place], torch.ones_like(values[place]), *still[place + 1 :]] for place in places]
+        for directions in ([*call.along, *[torch.full_like(number, 0.1) for number in numbers]], *alone):
+            for order in (2, 3):
+                if order > ORDERS.get(loss.name, 3):
+                    with pytest.raises(RuntimeError, match=r"not implemented|cannot be differentiated that"):
+                        along(value, values, directions, order)
+                    break
+                before, after = (along(value, values, directions, order - 1, at) for at in (-1e-5, 1e-5))
+                expected = (after - before) / 2e-5
+                found = along(value, values, directions, order)
+                torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=lambda m: f"{knobs}: {m}")  # noqa: B023
 
 
 @every_loss
@@ -161,6 +205,21 @@ def test_what_is_held_is_held_in_second_derivatives_too(case: Any) -> None:
     slopes = [torch.autograd.grad(value, z, retain_graph=True)[0] for value in (found, plain)]
     torch.testing.assert_close(*slopes, atol=1e-9, rtol=1e-9)
     torch.testing.assert_close(hessian(found, z), hessian(plain, z), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", [losses.sogclr, losses.isogclr], ids=lambda loss: loss.name)
+def test_a_second_derivative_by_the_temperature_of_a_global_contrast_is_refused(loss: Loss) -> None:
+    """The gradient by it is handed on as a number, whose slope nobody has written down."""
+    z = batch(6)[0].requires_grad_()
+    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    slopes = torch.autograd.grad(loss(z, temperature=temperature), (z, temperature), create_graph=True)
+    assert torch.autograd.grad(slopes[0].square().sum(), z, retain_graph=True)[0].isfinite().all()
+    for leaf in (z, temperature):
+        with pytest.raises(RuntimeError, match="temperature of a global contrastive loss cannot be differentiated"):
+            torch.autograd.grad(slopes[1], leaf, retain_graph=True)
+    for second in (torch.func.hessian, lambda function: torch.func.jacfwd(torch.func.jacfwd(function))):
+        with pytest.raises(RuntimeError, match="temperature of a global contrastive loss cannot be differentiated"):
+            second(lambda number: loss(z.detach(), temperature=number))(temperature.detach())
 
 
 def test_held_weights_hold_the_knobs_that_shape_them() -> None:
