@@ -15,7 +15,7 @@ from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
 from cl_explore.takes import Seed, takes
 from cl_explore.widgets.comparison import VIEWS, Case, compare_picture
-from cl_explore.widgets.controls import controls, counter, dial
+from cl_explore.widgets.controls import controls, counter, dial, families, loss_menu
 from cl_explore.widgets.descent import scatter
 from cl_explore.widgets.film import stops
 from cl_explore.widgets.forces import AXIS, forces, law
@@ -54,9 +54,7 @@ class LossComparePanel(Panel):
         chosen = [losses.get(loss) for loss in compare]
         if not 2 <= len(chosen) <= MOST_LOSSES:
             raise ValueError(f"compare must name 2 to {MOST_LOSSES} losses, got {len(chosen)}")
-        for loss in chosen:
-            if not loss.fits(VIEWS):
-                raise ValueError(f"loss {loss.name} cannot be computed from {VIEWS} views and their labels alone")
+        self.losses = [loss_menu(VIEWS, loss, *chosen) for loss in chosen]
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 (circle) or 3 (sphere), got {dim}")
         if not 4 <= samples <= 100:
@@ -64,8 +62,6 @@ class LossComparePanel(Panel):
         if not 2 <= classes <= samples // 2:
             raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
         self._samples, self._classes, self._seed = samples, classes, seed
-        fitting = {known.title: known for known in (*losses.catalogue.values(), *chosen) if known.fits(VIEWS)}
-        self.losses = [ipywidgets.Dropdown(options=fitting, value=loss, description="loss") for loss in chosen]
         self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
         asked = Knob("anchor", 0, samples * VIEWS - 1, help="which point is asked where it would go")
         self.anchor = counter(asked, 0)
@@ -78,6 +74,7 @@ class LossComparePanel(Panel):
         self.cases: list[Case] = []
         self._columns = [ipywidgets.VBox([menu]) for menu in self.losses]
         super().__init__([row(*self._columns), row(self.surface, self.anchor, self.noise, self.together)], {})
+        self.canvas.families = families(self.losses[0])
         self.knobs: list[dict[str, ipywidgets.Widget]] = [{} for _ in chosen]  # type: ignore[assignment]
         for place, menu in enumerate(self.losses):
             self._take_knobs(place)

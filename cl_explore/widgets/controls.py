@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 from traitlets import validate
 
+from cl_explore import losses
 from cl_explore.losses import Choice, Knob, Loss
 
 WIDE = {"description_width": "initial"}
@@ -113,6 +114,26 @@ def counter(knob: Knob, value: int, name: str = "", **look: Any) -> IntSlider:
         value=int(value), min=round(knob.low), max=round(knob.high), description=name or knob.name,
         tooltip=knob.help, style=WIDE, **look,
     )  # fmt: skip
+
+
+def loss_menu(views: int, chosen: Loss, *others: Loss, **look: Any) -> ipywidgets.Dropdown:
+    """A menu of the losses that can be computed from `views` views and labels alone, families together.
+
+    It stands at `chosen`; `chosen` and `others` need not be of the catalogue. `look` are further traits of the menu.
+    Raises: ValueError for one of them that needs more than views and labels.
+    """
+    for loss in (chosen, *others):
+        if not loss.fits(views):
+            raise ValueError(f"loss {loss.name} cannot be computed from {views} views and their labels alone")
+    fitting = {loss.title: loss for loss in (*losses.catalogue.values(), chosen, *others) if loss.fits(views)}
+    order = list(dict.fromkeys(loss.family for loss in fitting.values()))
+    options = dict(sorted(fitting.items(), key=lambda option: order.index(option[1].family)))
+    return ipywidgets.Dropdown(options=options, value=chosen, description="loss", **look)
+
+
+def families(menu: ipywidgets.Dropdown) -> dict[str, str]:
+    """The family of each loss of a menu, by its title."""
+    return {title: loss.family for title, loss in menu.options.items()}
 
 
 def stepper(name: str, stops: Sequence[Any], value: Any, label: str = "", help: str = "") -> Any:

@@ -31,6 +31,7 @@ class Canvas(anywidget.AnyWidget):
     tick: the number of a frame of an animation, which the page answers with `{"drawn": tick}`; 0 where nothing moves.
     moved: the knobs that the reader has set on the picture, with their values, and the how-manieth time it is.
     sheet: the small pictures that the pointer shows, see `thumbnails.sprite_sheet`.
+    families: under what the page shows each option of the panel's menus that has a heading, by the option's text.
     """
 
     _esm = f"{renderer()}\nexport default {{ render: live }};"
@@ -40,6 +41,7 @@ class Canvas(anywidget.AnyWidget):
     tick = traitlets.Int(0).tag(sync=True)
     moved = traitlets.Dict().tag(sync=True)
     sheet = traitlets.Dict().tag(sync=True)
+    families = traitlets.Dict().tag(sync=True)
 
     def show(self, picture: Picture, tick: int = 0) -> None:
         """Draw a picture."""

@@ -17,7 +17,7 @@ from torch import Generator
 from cl_explore import losses
 from cl_explore.losses import Knob, Loss
 from cl_explore.takes import Seed, takes
-from cl_explore.widgets.controls import WIDE, controls, dial
+from cl_explore.widgets.controls import WIDE, controls, dial, families, loss_menu
 from cl_explore.widgets.descent import Batches, measure, move, pull, scatter
 from cl_explore.widgets.film import FILM, SPAN, film, looks, sphere_picture, stops
 from cl_explore.widgets.interrupts import heed, ignore
@@ -63,7 +63,6 @@ class SpherePanel(Panel):
         lr: float = 0.02,
         seed: Seed = 0,
     ) -> None:
-        first = losses.get(loss)
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 (circle) or 3 (sphere), got {dim}")
         if views < 2:
@@ -73,10 +72,7 @@ class SpherePanel(Panel):
         if not 2 <= classes <= samples // 2:
             raise ValueError(f"classes must be at least 2 and at most half the samples ({samples}), got {classes}")
         self._views, self._classes, self._seed = views, classes, seed
-        fitting = {known.title: known for known in (*losses.catalogue.values(), first) if known.fits(views)}
-        if first.title not in fitting:
-            raise ValueError(f"loss {first.name} cannot be computed from {views} views and their labels alone")
-        self.loss = ipywidgets.Dropdown(options=fitting, value=first, description="loss")
+        self.loss = loss_menu(views, losses.get(loss))
         self.surface = ipywidgets.Dropdown(options={"circle": 2, "sphere": 3}, value=dim, description="on the")
         counts = {count for count in SAMPLES if 2 * classes <= count <= MOST_POINTS // views} | {samples}
         self.samples = ipywidgets.SelectionSlider(
@@ -109,6 +105,7 @@ class SpherePanel(Panel):
             ],
             {},
         )
+        self.canvas.families = families(self.loss)
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: getattr(self, name)())
         self.loss.observe(lambda _: self._on_loss(), "value")

@@ -14,7 +14,7 @@ from cl_explore.data import Dataset
 from cl_explore.losses import Knob, Loss
 from cl_explore.takes import Seed, takes
 from cl_explore.train import Run
-from cl_explore.widgets.controls import control, controls, counter, dial
+from cl_explore.widgets.controls import control, controls, counter, dial, families, loss_menu
 from cl_explore.widgets.interrupts import heed, ignore
 from cl_explore.widgets.learning import training_picture
 from cl_explore.widgets.live import ENCODERS, VIEWS, LiveTraining
@@ -61,19 +61,16 @@ class TrainingPanel(Panel):
             raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
         if epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {epochs}")
-        first, own = losses.get(loss), data_set if isinstance(data_set, Dataset) else data.load(data_set)
-        known = {one.title: one for one in (*losses.catalogue.values(), first) if one.fits(2)}
-        if first.title not in known:
-            raise ValueError(f"loss {first.name} cannot be computed from two views and their labels alone")
+        own = data_set if isinstance(data_set, Dataset) else data.load(data_set)
         self._seed, self._own, self._data = seed, own, own
         self.live: LiveTraining | None = None
         self.run: Run | None = None
         self.knobs: dict[str, ipywidgets.Widget] = {}
         third = {"layout": {"width": "280px"}}
+        self.loss = loss_menu(2, losses.get(loss), **third)
         self.data = ipywidgets.Dropdown(
             options=list(dict.fromkeys([own.name, *data.names()])), description="data", **third
         )
-        self.loss = ipywidgets.Dropdown(options=known, value=first, description="loss", **third)
         self.encoder = ipywidgets.Dropdown(options=list(ENCODERS), value=encoder, description="encoder", **third)
         self.batch_size = ipywidgets.Dropdown(
             options=sorted({*BATCHES, batch_size}),
@@ -98,6 +95,7 @@ class TrainingPanel(Panel):
         choices = row(self.data, self.loss, self.encoder)
         settings = row(self.batch_size, self.lr, self.epochs)
         super().__init__([choices, settings, self._knob_box, row(*self.buttons.values())], {})
+        self.canvas.families = families(self.loss)
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: getattr(self, name)())
         for chosen in (self.encoder, self.batch_size, self.lr, self.epochs):

@@ -69,6 +69,17 @@ def slider(panel: Locator, name: str) -> Locator:
     return next(handle for handle in sliders(panel) if label(handle) == name)
 
 
+@pytest.mark.parametrize("name", ["SpherePanel", "TrainingPanel", "LossComparePanel"])
+def test_a_menu_of_losses_has_a_heading_for_each_family(gallery: dict[str, Locator], name: str) -> None:
+    menu = gallery[name].locator("select", has_text="NT-Xent").first
+    groups = menu.locator("optgroup")
+    labels = [group.get_attribute("label") for group in groups.all()]
+    assert len(labels) == len(set(labels)) > 10
+    assert {"InfoNCE", "supervised", "margin"} < set(labels)
+    assert menu.locator("xpath=./option").count() == 0
+    assert menu.evaluate("(menu) => menu.selectedOptions[0].parentElement.label") in labels
+
+
 def test_a_click_on_the_map_lists_neighbours_and_a_line_round_points_their_statistics(
     gallery: dict[str, Locator], screens: Path
 ) -> None:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import test from "node:test";
 
-import { decoded, frameAt, resolved, unpacked } from "../../cl_explore/widgets/js/page.js";
+import { decoded, frameAt, gather, resolved, unpacked } from "../../cl_explore/widgets/js/page.js";
 import { themeOf } from "../../cl_explore/widgets/js/view.js";
 import { THEMES } from "../../cl_explore/widgets/js/paint.js";
 
@@ -43,4 +43,21 @@ test("JupyterLab says which theme it has; other pages follow the reader", () => 
   }
   assert.equal(themeOf({ dataset: {} }, true), THEMES.dark);
   assert.equal(themeOf({ dataset: {} }, false), THEMES.light);
+});
+
+test("options stand under the heading they have, in their order, once", () => {
+  const made = [];
+  globalThis.document = { createElement: () => {
+    const group = { held: [], append: (option) => { group.held.push(option.value); option.flat = false; } };
+    made.push(group);
+    return group;
+  } };
+  const options = ["NT-Xent", "CPC", "own", "SwAV"].map((value) => ({ value, flat: true, before() {} }));
+  const menu = { selectedIndex: 1, querySelectorAll: () => options.filter(({ flat }) => flat) };
+  const families = { "NT-Xent": "InfoNCE", CPC: "InfoNCE", SwAV: "assignment" };
+  for (let times = 0; times < 2; times++) gather(menu, families);
+  const wanted = [["InfoNCE", ["NT-Xent", "CPC"]], ["assignment", ["SwAV"]]];
+  assert.deepEqual(made.map(({ label, held }) => [label, held]), wanted);
+  assert.equal(menu.selectedIndex, 1);
+  delete globalThis.document;
 });

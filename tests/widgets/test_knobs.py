@@ -1,9 +1,12 @@
+from itertools import groupby
+
 import pytest
 from torch import Tensor
 
 from cl_explore import losses
 from cl_explore.losses import Knob
-from cl_explore.widgets.controls import controls, counter, dial, stepper
+from cl_explore.widgets import LossComparePanel, SpherePanel, TrainingPanel
+from cl_explore.widgets.controls import controls, counter, dial, families, loss_menu, stepper
 from cl_explore.widgets.knobs import of
 
 
@@ -58,3 +61,26 @@ def test_a_counter_is_whole_and_a_stepper_stands_at_a_stop() -> None:
     assert (steps.value, steps.label, steps.description) == (0.015, "0.015", "ε")
     with pytest.raises(ValueError, match=r"epsilon must be one of 0, 0\.015, 0\.03, got 0\.02"):
         stepper("epsilon", [0.0, 0.015, 0.03], 0.02)
+
+
+def test_a_menu_of_losses_keeps_families_together() -> None:
+    @losses.loss(title="own", paper="", family="margin", formula="", knobs=[], min_views=2)
+    def own(z: Tensor) -> dict[str, Tensor]:
+        return losses.nt_xent.parts(z, temperature=0.5)
+
+    menu = loss_menu(2, losses.dcl, own)
+    assert menu.value is losses.dcl
+    assert set(menu.options.values()) == {own, *(loss for loss in losses.catalogue.values() if loss.fits(2))}
+    runs = [family for family, _ in groupby(families(menu).values())]
+    assert len(runs) == len(set(runs)) > 10
+    assert families(menu)["own"] == "margin"
+    with pytest.raises(ValueError, match="loss dcl cannot be computed from 3 views and their labels alone"):
+        loss_menu(3, losses.nt_xent, losses.dcl)
+
+
+@pytest.mark.parametrize("panel", [SpherePanel, TrainingPanel, LossComparePanel])
+def test_every_panel_with_a_menu_of_losses_tells_the_page_their_families(panel: type) -> None:
+    shown = panel()
+    menus = shown.losses if panel is LossComparePanel else [shown.loss]
+    assert all(shown.canvas.families == families(menu) for menu in menus)
+    shown.close()

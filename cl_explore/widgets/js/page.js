@@ -18,19 +18,33 @@ export function decoded(spec, data) {
   return resolved(JSON.parse(spec), ([type, start, length]) => new kinds[type](buffer, start, length));
 }
 
-// Gives every control of a panel the name that stands before it, as ipywidgets does not, and keeps JupyterLab from
-// taking the arrow keys from what has the focus.
-export function tend(home) {
+// Puts the options of a menu under the headings they have; ipywidgets itself knows flat menus only.
+export function gather(select, families) {
+  const at = select.selectedIndex;
+  let group;
+  for (const option of select.querySelectorAll(":scope > option")) {
+    const label = families[option.value];
+    if (!label) continue;
+    if (group?.label !== label) option.before(group = Object.assign(document.createElement("optgroup"), { label }));
+    group.append(option);
+  }
+  if (group) select.selectedIndex = at;
+}
+
+// Gives every control of a panel the name that stands before it, as ipywidgets does not, and every menu its headings;
+// keeps JupyterLab from taking the arrow keys from what has the focus.
+export function tend(home, families) {
   const parts = ".noUi-handle, input, select, .widget-readout, .noUi-target";
-  const name = () => {
+  const tidy = () => {
     for (const part of home.querySelectorAll(parts)) {
       if (part.hasAttribute("aria-label")) continue;
       const label = part.closest(".jupyter-widgets:not(.widget-box)")?.querySelector(".widget-label");
       if (label?.textContent) part.setAttribute("aria-label", label.textContent);
     }
+    for (const select of home.querySelectorAll("select")) gather(select, families);
   };
-  name();
-  const watch = new MutationObserver(name);
+  tidy();
+  const watch = new MutationObserver(tidy);
   watch.observe(home, { childList: true, subtree: true });
   home.addEventListener("focusin", ({ target }) => { target.dataset.lmSuppressShortcuts = "true"; });
   return watch;
@@ -48,7 +62,7 @@ export function live({ model, el }) {
   // on without one. Ten answers a second do, as each costs more than drawing a frame.
   function drawn() {
     if (!watch) {
-      watch = tend(el.closest(".clx-panel") ?? el);
+      watch = tend(el.closest(".clx-panel") ?? el, model.get("families"));
       hideStill(el);
     }
     if (model.get("tick")) timer ||= setTimeout(() => {
