@@ -27,13 +27,11 @@ hinge = Exercise(
     lambda near, far, margin: (near - far + margin).clamp(min=0),
     lambda: [(torch.tensor([0.1, 0.9, 0.5]), torch.tensor([0.8, 0.4, 0.6]), 0.2)],
     {
-        "a triplet that is already in order must cost nothing: cut at zero": lambda near, far, margin: (
+        "a triplet that is already in order costs nothing: no value below zero": lambda near, far, margin: (
             near - far + margin
         ),
-        "the margin asks for more: add it to the violation": lambda near, far, margin: (near - far - margin).clamp(
-            min=0
-        ),
-        "near and far have changed places": lambda near, far, margin: (far - near + margin).clamp(min=0),
+        "the margin makes the loss larger: add it": lambda near, far, margin: (near - far - margin).clamp(min=0),
+        "near and far are swapped": lambda near, far, margin: (far - near + margin).clamp(min=0),
     },
 )
 
@@ -41,7 +39,7 @@ two_ways = Exercise(
     lambda query, key, temperature: _sum_of_both_ways(query, key, temperature) / 2,
     lambda: [(points()[:, 0], points()[:, 1], 0.2)],
     {
-        "that is one direction: keys must find their queries too": _one_way,
+        "that is one direction: keys look for their queries too": _one_way,
         "take the mean of the two directions, not the sum": _sum_of_both_ways,
     },
 )
@@ -60,7 +58,7 @@ supcon = Exercise(
     lambda x, labels, temperature: losses.supcon(x, labels, temperature=temperature),
     lambda: [(points(7)[:, 0], LABELS, 0.3)],
     {
-        "the mean stands inside the logarithm (that is L_in): average log-probabilities": (
+        "you took the logarithm of the mean probability: take the mean of the log-probabilities": (
             lambda x, labels, temperature: losses.supcon_in(x, labels, temperature=temperature)
         ),
         "divide by the number of positives of each anchor": _supcon_summed,

@@ -12,7 +12,7 @@ penalty = Exercise(
     lambda similarities, temperature: (similarities / temperature).softmax(0),
     lambda: [(SIMILARITIES, 0.1), (SIMILARITIES, 1.0)],
     {
-        "similarities are divided by the temperature, not multiplied": lambda similarities, temperature: (
+        "divide the cosines by the temperature: you multiplied": lambda similarities, temperature: (
             similarities * temperature
         ).softmax(0),
         "the weights must sum to one": lambda similarities, temperature: (similarities / temperature).exp(),
@@ -32,10 +32,8 @@ nine_to_one = Exercise(
     lambda nearest, second: (nearest - second) / math.log(9),
     lambda: [(0.9, 0.6), (0.5, -0.5)],
     {
-        "of two weights that sum to one, 0.9 against 0.1 is a ratio of nine": lambda nearest, second: (
-            (nearest - second) / math.log(10)
-        ),
-        "colder is more extreme: the temperature grows with the gap": lambda nearest, second: (
+        "0.9 to 0.1 is a ratio of nine, not of ten": lambda nearest, second: (nearest - second) / math.log(10),
+        "a wider gap allows a warmer temperature: τ grows with it": lambda nearest, second: (
             math.log(9) / (nearest - second)
         ),
     },

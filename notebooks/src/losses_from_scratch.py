@@ -3,14 +3,14 @@
 #
 # **Which few lines of arithmetic is a contrastive loss?**
 #
-# It took the field from 1993 to 2020 to get from pairs to triplets to a softmax over the whole batch. Each step answered
-# a fault of the one before. Here you write five losses yourself, each in two to eight lines, and the notebook asserts
-# that each equals the library's, value and gradient. After this there is no black box left in the course.
+# From 1993 to 2020 contrastive losses went from pairs to triplets to a softmax over the whole batch, and each step
+# mended a fault of the one before. Here you write five of them yourself, each in a few lines, and the notebook asserts
+# that value and gradient of each equal the library's. After this there is no black box left in the course.
 #
-# **You need** matrix products and the softmax. **You get** the notation of every later notebook.
+# **You need** matrix products and the softmax. **You get** the notation of all later lessons.
 
 # %% tags=["parameters"]
-preset: str = "laptop"  # "smoke" for a quick check; this notebook trains nothing and takes seconds in either
+preset: str = "laptop"  # "smoke" does the same: this notebook trains no network and takes seconds
 seed: int = 0
 
 # %%
@@ -29,10 +29,10 @@ generator = torch.Generator().manual_seed(seed)
 # %% [markdown]
 # ## The stage: unit vectors, and one matrix of cosines
 #
-# Take $B$ samples, look at each in $V = 2$ **views** (two augmentations), embed them: `z` has shape $(B, V, D)$.
-# Losses see only directions, so put every vector on the unit sphere. Then $s_{ij} = z_i \cdot z_j$ is the cosine
-# between points $i$ and $j$, and $\lVert z_i - z_j \rVert^2 = 2 - 2 s_{ij}$: distance and similarity are the same
-# information.
+# Take $B$ samples with $V = 2$ views each (papers call the making of views *augmentation*) and embed them in $D$
+# dimensions: `z` has shape $(B, V, D)$. Most contrastive losses look only at directions, so give every vector length 1.
+# Then $s_{ij} = z_i^\top z_j$ is the cosine of points $i$ and $j$. It says the same as their distance, since
+# $\lVert z_i - z_j \rVert^2 = 2 - 2 s_{ij}$. Here are twelve points, made up for this page.
 
 # %%
 B, V, D = 6, 2, 4
@@ -63,13 +63,13 @@ plots.show(
 # %% [markdown]
 # ## "Pull together what belongs together"
 #
-# Is that not all we want? Let a linear map $W$ make two numbers of each point, and pull the two views of every sample
-# together: minimise $\frac1B \sum_b \lVert W z_{b1} - W z_{b2} \rVert^2$, nothing else.
+# Isn't that all we want? Let a matrix $W$ map each point to two numbers, and pull the two views of every sample
+# together: minimise $\frac1B \sum_b \lVert W z_{b1} - W z_{b2} \rVert^2$, and nothing else.
 
 # %%
 alone = bet(
-    "Which map W does the pull alone lead to?",
-    ["one that keeps the samples apart", "zero: every point in one place", "one that grows without bound"],
+    "Where does this pull alone lead?",
+    ["W keeps the samples apart", "W becomes zero: every point in one place", "W grows without bound"],
 )
 alone
 
@@ -89,10 +89,10 @@ alone.settle(alone.options[1 if after < 0.01 * spread else 2 if after > spread e
 assert after < 0.01 * spread, "collapsed"
 
 # %% [markdown]
-# A perfect loss, and nothing can be told from anything. That is **collapse**, and every loss of this page is a way to
-# forbid it: something has to push.
+# The loss is perfect, and no sample can be told from any other. This is called **collapse**. Every loss on this page is
+# a way to prevent it: something has to push.
 #
-# For the rest of the page: does my loss equal the library's, value **and** gradient?
+# For the rest of the page we need a function that asks: does my loss equal the library's, value **and** gradient?
 
 
 # %%
@@ -117,15 +117,15 @@ def cosines(raw: Tensor) -> Tensor:
 # %% [markdown]
 # ## 1 · "Negatives should be pushed away for ever"
 #
-# Networks that compare pairs are older than the loss: signatures in 1993 (Bromley et al.), faces in 2005 (Chopra et
-# al.). The form that is still used (Hadsell, Chopra & LeCun 2006) looks at one pair at a time. With $d_{ij} = \lVert z_i
-# - z_j \rVert$, the same class pulls with the squared distance, and different classes push, **but only inside a
-# margin** $m$:
+# Networks learned to compare pairs of signatures in 1993 (Bromley et al.) and pairs of faces in 2005 (Chopra et al.).
+# The loss that is still used (Hadsell, Chopra & LeCun 2006) looks at one pair at a time. Let $y_i$ be the class of
+# point $i$ and $d_{ij} = \lVert z_i - z_j \rVert$ the distance. Two points of one class pull each other together. Two
+# points of different classes push each other apart, **but only as long as they are nearer than a margin** $m$:
 #
 # $$\ell_{ij} = \tfrac12 \big( [y_i = y_j]\, d_{ij}^2 + [y_i \ne y_j]\, [m - d_{ij}]_+^2 \big)$$
 #
-# Without the margin, two classes could lower the loss for ever by moving apart; with it, the loss has a resting
-# state.
+# ($[y_i = y_j]$ is 1 if the classes are equal and 0 if not; $[x]_+$ is $x$ if it is positive and 0 if not.) Without the
+# margin the push would never end. With it there is a state in which everything is at rest.
 
 
 # %%
@@ -141,17 +141,17 @@ assert_same(pair_loss, lambda raw: losses.contrastive_margin(raw, labels, margin
 # %% [markdown]
 # ## 2 · "Distances have an absolute scale"
 #
-# A margin in absolute distance must fit all classes at once, tight ones and loose ones. The **triplet** loss (Schroff
-# et al. 2015) drops the absolute scale: the positive $p$ should be nearer to the anchor $a$ than the negative $n$, by
-# a margin.
+# One absolute distance has to suit all classes, those whose samples are alike and those whose samples differ. The
+# **triplet** loss (Schroff et al. 2015) only compares distances: the positive $p$ should be nearer to the anchor $a$
+# than the negative $n$ is, by a margin.
 #
 # $$\ell_{apn} = [\, d_{ap} - d_{an} + m \,]_+$$
 #
-# (FaceNet squares both distances. Without the square, as here, the force on a cosine grows without bound where two
+# (The authors square both distances. Without the square, as here, the force on a cosine grows without bound where two
 # points meet; you will see it below.)
 #
-# There are $O(N^3)$ triplets; most are already in order and send no gradient. Which ones to look at ("mining") became
-# the art of using this loss.
+# The number of triplets grows with the third power of the number of points, and most are soon in order and send no
+# gradient. Choosing triplets that still teach something ("mining") became the art of using this loss.
 
 
 # %%
@@ -167,21 +167,23 @@ assert_same(triplet_loss, lambda raw: losses.triplet(raw, labels, margin=0.2))
 
 parts = losses.triplet.parts(z, labels, margin=0.2)
 active, all_triplets = int(parts["active"].sum()), int(parts["anchor_weight"].sum())
-print(f"{active} of {all_triplets} triplets violate the margin and send a gradient; the others are idle")
+print(f"{active} of {all_triplets} triplets violate the margin and send a gradient; the others send none")
 
 # %% [markdown]
 # ## 3 · "More negatives means more triplets"
 #
-# **InfoNCE** (van den Oord et al. 2018) turns the question round: *given the anchor, which of these candidates is its
-# positive?* That is a classification with one class per candidate, so its loss is a cross-entropy over similarities
-# divided by a temperature $\tau$:
+# **InfoNCE** (van den Oord et al. 2018) asks another question: *given the anchor, which of these candidates is its
+# positive?* That is a classification in which every candidate is a class, so the loss is a cross-entropy. Call the
+# anchor, the first view of sample $i$, the **query** $q_i$, and the candidates, the second views of all samples, the
+# **keys** $k_j$. With cosines $s$ and a temperature $\tau$,
 #
 # $$\ell_i = -\log \frac{e^{s(q_i, k_i)/\tau}}{\sum_j e^{s(q_i, k_j)/\tau}}$$
 #
-# With a single negative it is a triplet with a soft hinge, $\log(1 + e^{(s_n - s_p)/\tau})$. With many, every
-# negative pushes in proportion to its softmax weight: mining happens by itself, and $\tau$ says how sharply.
-# (The lesson on [temperature](slug:temperature) is about that. The paper's own similarity was $q^\top W k$, with neither
-# cosine nor $\tau$; both came with Wu et al. 2018.)
+# With one negative at cosine $s_n$ and the positive at $s_p$ this is $\log(1 + e^{(s_n - s_p)/\tau})$, a soft version
+# of the triplet's $[\,\cdot\,]_+$. With many, every negative pushes in proportion to its weight in the softmax. So the
+# loss picks the hard negatives by itself, and $\tau$ says how strictly; the lesson on [temperature](slug:temperature)
+# is about that. (The authors' own similarity was $q^\top W k$, without cosine and temperature. Both came with Wu et al.
+# 2018.)
 
 
 # %%
@@ -199,8 +201,9 @@ print(f"one negative: InfoNCE {one_negative:.6f} = softplus of the scaled gap")
 # %% [markdown]
 # ## 4 · "The two views play different roles"
 #
-# SimCLR's **NT-Xent** (Chen et al. 2020) puts all $2B$ points on one stage. Each is an anchor once; its other view is
-# the positive; the remaining $2B - 2$ points are negatives; only the comparison with itself is left out.
+# In InfoNCE one view asks and the other answers. In SimCLR's **NT-Xent** (Chen et al. 2020) all $2B$ points do both.
+# Each is an anchor once. Its other view is the positive, and the remaining $2B - 2$ points are its negatives; only the
+# comparison of a point with itself is left out.
 
 
 # %%
@@ -213,11 +216,11 @@ def nt_xent(raw: Tensor, temperature: float = 0.5) -> Tensor:
 assert_same(nt_xent, lambda raw: losses.nt_xent(raw, temperature=0.5))
 
 # %% [markdown]
-# ## 5 · "Supervised contrast needs another idea"
+# ## 5 · "With labels we need another idea"
 #
-# With labels, every other point of the class is a positive. **SupCon** (Khosla et al. 2020) averages the
-# log-probabilities of all of them. When every label is different, each point is left with its own other view, and
-# SupCon *is* NT-Xent.
+# With labels, every other point of the anchor's class is a positive. **SupCon** (Khosla et al. 2020) averages the
+# log-probabilities of all of them. If every sample has a label of its own, each point is left with one positive, its
+# other view, and SupCon *is* NT-Xent.
 
 
 # %%
@@ -231,15 +234,15 @@ assert_same(supcon, lambda raw: losses.supcon(raw, labels, temperature=0.1))
 torch.testing.assert_close(losses.supcon(z, torch.arange(B), temperature=0.5), losses.nt_xent(z, temperature=0.5))
 
 # %% [markdown]
-# ## The force law: what each loss does with one negative
+# ## How hard does each loss push a negative?
 #
-# A loss is a *force* on each pair: the derivative with respect to its similarity. Take one anchor with its positive
-# at cosine 0.7 and one negative whose cosine we vary. How hard is the negative pushed?
+# Call the derivative of a loss with respect to the cosine of a pair the **force** on this pair. Take one anchor with
+# its positive at cosine 0.7, and one negative whose cosine we vary. How hard is the negative pushed?
 
 # %%
 pushing = bet(
-    "The negative lies at cosine 0.2, well away. Which losses still push it?",
-    ["all of them", "InfoNCE, at either temperature", "InfoNCE at τ = 0.1 alone", "none"],
+    "The negative is far away, at cosine 0.2. Which of pairs (m = 1), triplet (m = 0.2) and InfoNCE still push it?",
+    ["all of them", "InfoNCE, at τ = 0.1 and at 0.5", "InfoNCE, but only at τ = 0.1", "none"],
 )
 pushing
 
@@ -281,21 +284,24 @@ push = {name for name, force in forces.items() if force[easy] > 1e-6}
 pushing.settle(
     pushing.options[{4: 0, 2: 1, 1: 2, 0: 3}[len(push)]] if all("InfoNCE" in name for name in push) else "all of them"
 )
-assert forces["pairs, m = 1"][easy] == 0, "outside its margin the pair loss is silent"
-assert forces["triplet, m = 0.2"][easy] == 0, "a triplet in order is silent"
-assert 0 < cold[easy] < warm[easy], "InfoNCE never falls silent, and the colder one cares less for easy negatives"
-assert cold[-1] > warm[-1], "and more for hard ones"
+assert forces["pairs, m = 1"][easy] == 0, "beyond its margin the loss of pairs has no force"
+assert forces["triplet, m = 0.2"][easy] == 0, "nor has a triplet that is in order"
+assert 0 < cold[easy] < warm[easy], "InfoNCE always pushes, with a low temperature less at easy negatives"
+assert cold[-1] > warm[-1], "and more at hard ones"
 print(
     f"force on a negative at cosine 0.2: {cold[easy]:.3f} (τ 0.1) and {warm[easy]:.3f} (τ 0.5); "
     f"at cosine 1: {cold[-1]:.2f} and {warm[-1]:.2f}"
 )
 
 # %% [markdown]
-# ## Drag it
+# So margins decide which negatives matter, all or nothing, and a softmax does it by degrees. A negative that is nearer
+# to the anchor gets more of the push, and none gets exactly nothing.
 #
-# Free points on the circle descend the loss you choose: on a live page press **start**. Switch between the five losses
-# of this page, then turn their knobs. Watch for: the pair loss comes to rest, the triplet stops as soon as the order is
-# right, NT-Xent never quite stops.
+# ## Watch them
+#
+# Points on the circle follow the gradient of the loss you choose: on a live page press **start**. Switch between the
+# five losses of this page (the menu calls the pairs of section 1 *Contrastive margin*), then turn their knobs. Which of
+# them come to rest, and how do the points lie then?
 
 # %%
 widgets.SpherePanel("nt_xent", classes=3, seed=seed)
@@ -311,7 +317,8 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** Write the hinge of a triplet from two distances (tensors of any shape).
+# **1.** Write the triplet loss of two distances, from the anchor to its positive (`near`) and to its negative (`far`).
+# Both are tensors of any shape.
 
 
 # %%
@@ -332,8 +339,9 @@ check("hinge", hinge)
 # </details>
 
 # %% [markdown]
-# **2.** `info_nce` looks from query to key only. CLIP looks both ways and takes the mean. Write it, calling
-# `losses.info_nce(query, key, temperature=...)`.
+# **2.** In `info_nce` queries look for their keys. CLIP, which learns from pictures and captions, also lets keys look
+# for their queries, and takes the mean of both losses. Write it with calls of `losses.info_nce(query, key,
+# temperature=...)`.
 
 
 # %%
@@ -356,9 +364,8 @@ check("two_ways", two_ways)
 # </details>
 
 # %% [markdown]
-# **3.** In NT-Xent the positive stands in its own denominator. **DCL** (Yeh et al. 2022) takes it out: the
-# denominator runs over the $2B - 2$ negatives alone. Write it for raw `z` of shape $(B, 2, D)$, as the mean over
-# anchors.
+# **3.** In NT-Xent the positive is part of the denominator. **DCL** (Yeh et al. 2022) takes it out: the sum there runs
+# over the $2B - 2$ negatives alone. Write it for `z` $(B, 2, D)$, vectors of any length, as the mean over anchors.
 
 
 # %%
@@ -384,7 +391,7 @@ check("decoupled", decoupled)
 # </details>
 
 # %% [markdown]
-# **4.** Write SupCon for raw `x` of shape $(N, D)$ with labels, without looking up.
+# **4.** Write SupCon for vectors `x` $(N, D)$ of any length with labels, without looking it up.
 
 
 # %%
@@ -408,8 +415,8 @@ check("supcon", my_supcon)
 # ```
 # </details>
 #
-# **5.** (To think about.) A colleague trains with NT-Xent and batches that hold the same photograph twice. What does the
-# loss ask of these two, and which line of `nt_xent` would you change?
+# **5.** (To think about.) A colleague trains with NT-Xent on batches that contain the same photograph twice, as two
+# samples. What does the loss do to these two, and which line of `nt_xent` would you change?
 #
 # ## References
 #
@@ -417,7 +424,8 @@ check("supcon", my_supcon)
 # - Chopra, Hadsell & LeCun, *Learning a similarity metric discriminatively, with application to face verification*,
 #   CVPR 2005.
 # - Hadsell, Chopra & LeCun, *Dimensionality reduction by learning an invariant mapping*, CVPR 2006.
-# - Schroff, Kalenichenko & Philbin, *FaceNet*, [1503.03832](https://arxiv.org/abs/1503.03832).
+# - Schroff, Kalenichenko & Philbin, *FaceNet: a unified embedding for face recognition and clustering*,
+#   [1503.03832](https://arxiv.org/abs/1503.03832).
 # - van den Oord, Li & Vinyals, *Representation learning with contrastive predictive coding*,
 #   [1807.03748](https://arxiv.org/abs/1807.03748).
 # - Wu et al., *Unsupervised feature learning via non-parametric instance discrimination*,

@@ -4,15 +4,15 @@
 # **What does the number in the softmax do?**
 #
 # One number, $\tau$, divides every cosine in a contrastive loss. Papers set it to 0.07, 0.1, 0.2 or 0.5 and rarely say
-# why. Is it a detail? First you train with it too high and too low. Then you take the loss apart and look at what the
-# number does to each negative.
+# why. Is it a detail? First you train with several values of it. Then you take the loss apart and see what the number
+# does to each negative.
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch).
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
 seed: int = 0
-view_strength: float = 1.0  # 1 is weak: intensity ±10 %, noise 0.1
+view_strength: float = 1.0  # of the views of digits; 1 is weak: brightness ±10 %, noise 0.1
 
 # %%
 import math
@@ -36,12 +36,13 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 # %% [markdown]
 # ## "It is only a scale"
 #
-# The pictures of [Start here](slug:start_here) again: two views share the shape and nothing else, and the neighbours of
-# the encoder's output $h$ then say which shape a new picture has. All is as before but the temperature of NT-Xent.
+# Take the pictures of [Start here](slug:start_here) again: the two views share the shape and nothing else, and we read
+# the shape from the encoder's output $h$ by nearest neighbours (kNN). Everything is as it was there, except for the
+# temperature of NT-Xent.
 
 # %%
 scale = bet(
-    "Trained at τ = 0.05, 0.2 and 3: which encoder tells shapes apart best?",
+    "Encoders are trained at τ = 0.05, 0.2 and 3. From which can the shape be read best?",
     ["τ = 0.05", "τ = 0.2", "τ = 3", "all within a point"],
 )
 scale
@@ -70,39 +71,40 @@ read.rename(columns="seed {}".format).style.format("{:.1%}")
 mean = read.loc[list(plan)[2:]].mean(axis=1)
 scale.settle("all within a point" if mean.max() - mean.min() < 0.01 else mean.idxmax())
 for s in read.columns:
-    assert read[s]["τ = 3"] > read[s][["raw input", "untrained encoder"]].max() + 0.1, "any of them learns the shape"
+    assert read[s]["τ = 3"] > read[s][["raw input", "untrained encoder"]].max() + 0.1, "each of them learns the shape"
     assert read[s]["τ = 0.2"] > read[s]["τ = 3"] + 0.03, "but a temperature that is too high costs points"
 
 # %% [markdown]
-# So it matters. A first reason: a cosine is 1 at most. Give the softmax the best answer there is, the positive at
-# cosine 1 and all $K$ negatives at 0. How sure can it be?
+# So it matters. Here is a first reason. A cosine is at most 1. Suppose the encoder has done its work: the positive is
+# at cosine 1 and all $K$ negatives are at 0. What probability does the softmax then give to the positive?
 
 # %%
 K = 248  # negatives of an anchor in a batch of 125 samples with two views
 for tau in (0.05, 0.2, 0.5, 1.0, 3.0):
     certain = math.exp(1 / tau) / (math.exp(1 / tau) + K)
-    print(f"τ = {tau:g}: a perfect answer gets probability {certain:.1%}")
+    print(f"τ = {tau:g}: the positive gets probability {certain:.1%}")
 
 # %% [markdown]
-# A high temperature calls the perfect answer wrong, and goes on pushing all of those that need no push. But then the
-# lowest temperature should be best. What does it do wrong?
+# At a high temperature this good answer still counts as wrong, so the loss goes on pushing negatives that need no push.
+# But then the lowest temperature should be the best. What does it do wrong?
 #
 # ## 1 · "Temperature only rescales the loss"
 #
-# Take InfoNCE for one anchor, with the positive at cosine $s_p$ and negatives at $s_k$, and differentiate:
+# Take InfoNCE for one anchor, with its positive at cosine $s_p$ and $K$ negatives at cosines $s_k$, and differentiate:
 #
 # $$\frac{\partial \ell}{\partial s_p} = -\frac1\tau \sum_k P_k, \qquad
 # \frac{\partial \ell}{\partial s_k} = \frac1\tau P_k,
 # \qquad P_k = \frac{e^{s_k/\tau}}{e^{s_p/\tau} + \sum_j e^{s_j/\tau}}$$
 #
-# The pull on the positive equals the sum of all pushes. Of that sum, negative $k$ gets a share $r_k$, its **relative
-# penalty**: a softmax over the negatives with temperature $\tau$.
+# $P_k$ is the probability that the softmax gives to negative $k$. The derivative for the positive, the pull, equals the
+# sum of those for the negatives, the pushes. The share $r_k$ of that sum which negative $k$ gets is called its
+# **relative penalty**. It is a softmax over the negatives alone:
 #
 # $$r_k = \frac{e^{s_k/\tau}}{\sum_j e^{s_j/\tau}}$$
 
 # %%
 shares = bet(
-    "There are 40 random negatives and τ = 0.07. How much of the push does the nearest get?",
+    "There are 40 random negatives, and τ = 0.07. What share of the push does the nearest one get?",
     ["less than 10 %", "10 to 30 %", "more than 30 %"],
 )
 shares
@@ -126,36 +128,38 @@ for tau in (0.07, 0.5):
     entropy = -(share * share.log()).sum()
     largest[tau] = share.max().item()
     print(f"τ = {tau:g}: pull {pull:+.3f} = -(sum of {len(push)} pushes); the nearest gets {share.max():.0%},")
-    print(f"          as if {entropy.exp():.1f} negatives of {len(push)} were there (exp of the entropy of the shares)")
+    print(f"          effective number of negatives, exp of the entropy of the shares: {entropy.exp():.1f}")
 
 # %% tags=["claim"]
 shares.settle(shares.options[(largest[0.07] > 0.1) + (largest[0.07] > 0.3)])
-assert largest[0.07] > 3 * largest[0.5], "the colder, the more the nearest gets"
+assert largest[0.07] > 3 * largest[0.5], "the lower the temperature, the more the nearest gets"
 
 # %%
 figure = plots.negative_weights(s_negative.detach(), [0.07, 0.2, 0.5, 1.0])
 plots.show(
     figure,
-    alt="Weight of each negative against its cosine for four temperatures: the colder, the more the nearest few hold.",
+    alt="Weight of each negative against its cosine for four temperatures: the lower, the more the nearest few have.",
 )
 
 # %% [markdown]
-# So a change of $\tau$ is more than a change of scale: it hands the push from all negatives to the nearest few. Drag
-# $\tau$ and watch the bars: those on the right shrink to nothing, and those on the left grow.
+# So lowering $\tau$ does more than change the scale: it moves the push from all negatives to the nearest few. As in
+# physics, a low temperature is called **cold** and a high one **warm**. Drag $\tau$ down and watch the bars: those on
+# the right shrink to nothing, and those on the left grow.
 #
-# (Two of the read-outs need a word. *The positive's share of the pull* counts only what moves the anchor *along* the
-# sphere; that is why it need not be one half, although the derivatives balance. And *q*, with the small chart of it, is
-# a matter for [Negatives](slug:negatives).)
+# (Two of the numbers shown need a word. *The positive's share of the pull* counts only what moves the anchor *along*
+# the sphere, so it need not be one half, although the derivatives balance. And *q*, with its small chart, comes up in
+# [Negatives](slug:negatives).)
 
 # %%
 widgets.TemperaturePanel(s_negative.detach(), s_positive.item(), temperature=0.5)
 
 # %% [markdown]
-# ## 2 · "τ near 0 or very large is just extreme"
+# ## 2 · "The extremes of τ are something new"
 #
-# Write down what is left of the loss at both ends. As $\tau \to 0$ only the nearest negative counts, and $\tau \ell$
-# becomes a **triplet loss without margin**, $[s_{\max} - s_p]_+$. As $\tau \to \infty$ all negatives weigh the same,
-# and $\ell$ becomes a plain sum of pulls and pushes: nothing is hard any more. Both are losses that the field had tried.
+# What becomes of the loss at both ends? As $\tau \to 0$ only the nearest negative counts, and $\tau \ell$ becomes a
+# **triplet loss without margin**, $[s_{\max} - s_p]_+$. As $\tau \to \infty$ all negatives get the same push, near or
+# far, and up to a constant $\ell$ becomes a plain sum of pulls and pushes: $\frac{1}{(K+1)\tau} \sum_k (s_k - s_p)$. So
+# both ends are simpler losses, and the temperature leads from one to the other. By number:
 
 # %%
 far_positive = F.normalize(torch.randn(1, 16, generator=generator, dtype=torch.float64), dim=1)
@@ -174,24 +178,25 @@ assert abs(boiling - simple) < 1e-6
 # %% [markdown]
 # ## 3 · "Uniform is good"
 #
-# And who are the nearest negatives, which a cold loss pushes hardest? Let us see what becomes of them, on real digits.
-# Two measures of unit vectors $z$:
+# A cold loss pushes the nearest negatives hardest. What becomes of them? Let us train on real handwritten digits, 8 × 8
+# pixels each, with views that are a little brighter or darker and noisy. Two measures of the embeddings $z$ tell us:
 #
-# - **uniformity** $\log \mathbb E\, e^{-2 \lVert z_i - z_j \rVert^2}$ over all pairs of samples; we plot its negative,
-#   so that *higher is more evenly spread* (4 is about the ceiling in many dimensions);
-# - **tolerance** $\mathbb E\, z_i^\top z_j$ over pairs of the *same class*: how close the embedding leaves samples that
-#   mean the same, although no label was used.
+# - **uniformity**, $\log \mathbb E\, e^{-2 \lVert z_i - z_j \rVert^2}$, where $\mathbb E$ is the mean over all pairs of
+#   different samples. We always show **−uniformity**, which is higher if the points are spread more evenly. It is 0
+#   if all are in one place, and about 4 at most in many dimensions.
+# - **tolerance**, $\mathbb E\, z_i^\top z_j$ over pairs of the *same class*: how close samples that mean the same stay
+#   to each other, although no label was used.
 
 # %%
 dilemma = bet(
-    "The temperature rises from 0.07 to 3. What happens to −uniformity and to tolerance?",
+    "The temperature rises from 0.07 to 3. What happens to −uniformity (first) and to tolerance (second)?",
     ["both rise", "the first falls, the second rises", "the first rises, the second falls", "no clear order"],
 )
 dilemma
 
 # %%
 accurate = bet(
-    "And which temperature gives the best neighbours (kNN on h, mean of the seeds)?",
+    "And which temperature gives the most accurate neighbours (kNN on h, mean of the seeds)?",
     ["the lowest", "one in between", "the highest"],
 )
 accurate
@@ -231,7 +236,7 @@ plots.show(
 for s, of_seed in trained.groupby("seed"):
     assert of_seed["−uniformity"].is_monotonic_decreasing, f"seed {s}: {of_seed['−uniformity'].tolist()}"
     assert of_seed["tolerance"].is_monotonic_increasing, f"seed {s}: {of_seed['tolerance'].tolist()}"
-    assert of_seed["kNN h"].iloc[-1] < of_seed["kNN h"].max() - 0.01, "the highest temperature loses neighbours"
+    assert of_seed["kNN h"].iloc[-1] < of_seed["kNN h"].max() - 0.01, "the highest temperature costs accuracy"
 dilemma.settle("the first falls, the second rises")
 best = means["kNN h"].argmax()
 accurate.settle(accurate.options[0 if best == 0 else 2 if best == len(means) - 1 else 1])
@@ -240,14 +245,17 @@ trained.pivot(index="τ", columns="seed", values="kNN h").rename(columns="seed {
 ).format_index("{:g}")
 
 # %% [markdown]
-# No label was used, and yet the same number spreads points evenly and, by the same act, tears samples of one digit
-# apart: those that a cold loss pushes hardest, the nearest, are mostly of the anchor's own class (the lesson on
-# [negatives](slug:negatives) counts them). Wang & Liu (2021) call it the **uniformity-tolerance dilemma**. On CIFAR and ImageNet-100 they find the best accuracy between
-# the extremes, and so it is with the shapes above. On the digits, read the last table seed by seed: the warm end loses
-# on each of them, while the low temperatures lie too close together to be ranked. And the pixels of digits are good
-# neighbours by themselves, so that none of this beats the raw input; the geometry is the better instrument here.
+# No label was used, and yet the temperature decides how far samples of one digit are pushed apart. The nearest
+# negatives, which a cold loss pushes hardest, are mostly of the anchor's own class (the lesson on
+# [negatives](slug:negatives) counts them). So the same push that spreads the points evenly tears the classes apart.
+# Wang & Liu (2021) call this the **uniformity-tolerance dilemma**. On CIFAR and ImageNet-100 they find the best
+# accuracy between the extremes, and so it was with the shapes above. For the digits, read the last table seed by seed:
+# the highest temperature loses on every seed, while the low ones are too close together to be ranked. And the
+# neighbours of raw pixels know digits so well that no encoder's neighbours are better here. What training changes can
+# be seen in the two measures.
 #
-# The cosines of two runs, and then all five as maps: drag the slider from cold to warm, and the cloud falls into clumps.
+# Below are the cosines of two runs, then all five runs as maps. Drag the slider from cold to warm and watch the digits
+# gather in clumps.
 
 # %%
 for tau in (0.07, 3.0):
@@ -262,19 +270,19 @@ for tau in (0.07, 3.0):
 panel = widgets.SweepPanel(
     lambda temperature: found[seed].runs[f"τ = {temperature:g}"], {"temperature": TEMPERATURES}, digits, jobs=1
 )
-panel.wait()  # for a moment: the runs are there
+panel.wait()  # only a moment: the runs are finished
 panel
 
 # %% [markdown]
 # ## 4 · "A colder loss always spreads more"
 #
-# A cold loss listens to the nearest negative. That is fine while the positive is nearer still. Now crop and brighten the
-# tiny images so hard, with so much noise, that two views of an image hardly resemble each other.
+# A cold loss attends to the nearest negative. That works as long as the positive is nearer still. Now let us crop the
+# tiny pictures, change their brightness and add so much noise that two views of a picture hardly resemble each other.
 
 # %%
 harder = bet(
     "Views are hard. Which of τ = 0.07 and τ = 0.5 spreads the digits more evenly?",
-    ["τ = 0.07, as before", "τ = 0.5", "neither, on all seeds"],
+    ["τ = 0.07, on every seed", "τ = 0.5, on every seed", "the seeds disagree"],
 )
 harder
 
@@ -296,8 +304,9 @@ for s in seeds:
     assert results.set_index(["seed", "method"])["−uniformity"][s, "τ = 0.07"] > colder[s]
 
 # %% [markdown]
-# The cold loss has become a triplet that is violated all the time, and the easiest way to lower it is to make all points
-# equal. The strength of the views and the temperature must be chosen together.
+# At a low temperature the loss is close to a triplet loss, as you saw in section 2. With such views the triplets are
+# hardly ever in order, and the easiest way to make them cost less is to bring all points together. So the strength of
+# the views and the temperature must be chosen together.
 #
 # Your bets on this page:
 
@@ -307,7 +316,9 @@ tally()
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Write the relative penalty of each negative from its similarities $(K,)$ and τ.
+# Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
+#
+# **1.** Write the relative penalties of the negatives, from their cosines `similarities` $(K,)$ and τ.
 
 
 # %%
@@ -328,7 +339,7 @@ check("penalty", penalty)
 # </details>
 
 # %% [markdown]
-# **2.** How many negatives effectively count? Write $e^H$ of the shares, where $H$ is their entropy:
+# **2.** Write the effective number of negatives as on this page: $e^H$, where $H$ is the entropy of their shares:
 #
 # $$H = -\sum_k r_k \log r_k$$
 
@@ -351,8 +362,8 @@ check("effective", effective)
 # </details>
 
 # %% [markdown]
-# **3.** There are two negatives, at cosines `nearest` and `second`. At which τ does the nearest get exactly 90 % of
-# the push?
+# **3.** There are two negatives, at cosines `nearest` and `second`. At which τ does the nearest get exactly 90 % of the
+# push?
 
 
 # %%
@@ -397,20 +408,21 @@ check("tolerance", tolerance)
 # </details>
 
 # %% [markdown]
-# **5.** (An experiment, and open.) Set `view_strength` in the parameters cell to 2 or 3 and run the page again. At which
-# temperature does the dilemma bend the other way, and why? An assertion may then fail: that is your finding.
+# **5.** (An experiment.) Set `view_strength` in the parameters cell to 2 or 3 and run the page again. At which
+# temperature does −uniformity fall instead of rise as τ is lowered, and why? An assertion may then fail: that is your
+# finding.
 #
 # <details><summary>A hint</summary>
 #
-# Look at the histogram for τ = 0.07: what happens to the cosines of the same digit when the two views of an image no
-# longer resemble each other more than two images do?
+# Look at the histogram for τ = 0.07. What happens to the cosines of the same digit when two views of a picture resemble
+# each other no more than two different pictures do?
 #
 # </details>
 #
 # ## References
 #
 # - Wang & Liu, *Understanding the behaviour of contrastive loss*, CVPR 2021,
-#   [2012.09740](https://arxiv.org/abs/2012.09740). Its tolerance (equation 11) is written as a mean over all pairs;
-#   the values it prints can only be means over pairs of the same class, and that is what is measured here.
+#   [2012.09740](https://arxiv.org/abs/2012.09740). Its equation 11 gives tolerance as a mean over all pairs, but the
+#   values it reports can only be means over pairs of the same class, which is what we measure here.
 # - Wang & Isola, *Understanding contrastive representation learning through alignment and uniformity on the
 #   hypersphere*, ICML 2020, [2005.10242](https://arxiv.org/abs/2005.10242).

@@ -211,7 +211,7 @@ torch.testing.assert_close(q, by_hand, atol=1e-5, rtol=1e-5)
 
 # %%
 sharp = bet(
-    "With γ = 6 wrong pairs hardly count any more; 1,400 of the 2,000 are right. What is the effective number of pairs?",
+    "With γ = 6 wrong pairs hardly count; 1,400 of the 2,000 are right. What is the effective number of pairs?",
     ["more than 1,000", "400 to 1,000", "fewer than 400"],
 )
 sharp
