@@ -111,6 +111,7 @@ def _join(files: list[Path], split: str, **columns: int) -> tuple[torch.Tensor, 
     return x.view(-1, 3, 32, 32), joined
 
 
+NO_LICENCE = "none is stated; cite Krizhevsky 2009, Learning multiple layers of features from tiny images"
 CIFAR10 = Published(
     "cifar10",
     (
@@ -120,6 +121,7 @@ CIFAR10 = Published(
     ),
     folders=("", "cifar10"),
     downloads=dict.fromkeys(COUNT, (CIFAR10_ARCHIVE,)),
+    licence=NO_LICENCE,
 )
 CIFAR100 = Published(
     "cifar100",
@@ -129,4 +131,5 @@ CIFAR100 = Published(
     ),
     folders=("", "cifar100"),
     downloads=dict.fromkeys(COUNT, (CIFAR100_ARCHIVE,)),
+    licence=NO_LICENCE,
 )

@@ -100,6 +100,7 @@ def _read_classes(title: str, count: int) -> Callable[..., Dataset]:
     return read
 
 
+TERMS = "ImageNet's terms of access, see https://image-net.org: for research and education, not for commerce"
 FOLDERS = {"train": ("train",), "test": ("val",)}
 TINY_IMAGENET = Published(
     "tiny_imagenet",
@@ -113,10 +114,19 @@ TINY_IMAGENET = Published(
     ),
     folders=("", "tiny_imagenet"),
     downloads=dict.fromkeys(TINY_COUNT, (TINY_ARCHIVE,)),
+    licence=TERMS,
 )  # fmt: skip
 IMAGENET = Published(
-    "imagenet", (Layout(_read_classes("ImageNet", 1000), FOLDERS),), folders=("imagenet",), advice=BY_LICENCE
+    "imagenet",
+    (Layout(_read_classes("ImageNet", 1000), FOLDERS),),
+    folders=("imagenet",),
+    advice=BY_LICENCE,
+    licence=TERMS,
 )
 IMAGENET100 = Published(
-    "imagenet100", (Layout(_read_classes("ImageNet-100", 100), FOLDERS),), folders=("imagenet100",), advice=BY_LICENCE
+    "imagenet100",
+    (Layout(_read_classes("ImageNet-100", 100), FOLDERS),),
+    folders=("imagenet100",),
+    advice=BY_LICENCE,
+    licence=TERMS,
 )

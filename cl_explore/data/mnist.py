@@ -95,6 +95,7 @@ MNIST = Published(
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
     ),
+    licence="see the source, http://yann.lecun.com/exdb/mnist; cite LeCun et al. 1998",
 )
 FASHION_MNIST = Published(
     "fashion_mnist",
@@ -109,4 +110,5 @@ FASHION_MNIST = Published(
     ),
     elsewhere=(DEBIAN,),
     advice="install Debian's package: apt install dataset-fashion-mnist",
+    licence="MIT",
 )

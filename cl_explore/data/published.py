@@ -43,6 +43,7 @@ class Published:
     folders: names below a data folder in which the files may lie ("" = directly in it), the first for downloads.
     elsewhere: further folders, such as those of a distribution's packages.
     downloads: for each split, the files that make the set complete. advice: how else to get it.
+    licence: under which its publisher gives it, or that none is stated.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Published:
     downloads: Mapping[str, tuple[Download, ...]] = field(default_factory=dict)
     elsewhere: tuple[Path, ...] = ()
     advice: str = ""
+    licence: str = field(kw_only=True)
 
     def find(self, split: str) -> tuple[Layout, Path]:
         """The first layout that is complete and its folder; FileNotFoundError says what was looked for, and where."""
@@ -104,6 +106,7 @@ class Published:
         ways = [f"put them into one of these folders ({self.folders[0]!r} in ./data or in $CL_EXPLORE_DATA)"]
         if self.downloads:
             ways.append(f"allow the download: load({self.name!r}, {split!r}, download=True)")
+        lines.append(f"licence: {self.licence}")
         return "\n".join([*lines, f"To get it: {'; or '.join([*ways, self.advice] if self.advice else ways)}"])
 
 

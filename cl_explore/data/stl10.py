@@ -67,4 +67,5 @@ STL10 = Published(
     (Layout(_read, FILES), Layout(_read_archive, dict.fromkeys(FILES, (ARCHIVE.file,)))),
     folders=("", "stl10"),
     downloads=dict.fromkeys(FILES, (ARCHIVE,)),
+    licence="see https://cs.stanford.edu/~acoates/stl10; cite Coates, Ng and Lee 2011",
 )

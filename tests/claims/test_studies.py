@@ -15,6 +15,7 @@ from cl_explore.claims import figures, page, scorecard
 from cl_explore.claims.paper import Paper
 from cl_explore.claims.study import PRESETS, Row, Study
 from cl_explore.claims.verdict import Claim, judge
+from cl_explore.data import mnist
 from cl_explore.methods import JointEmbedding
 
 STUDIES = [slug for slug in papers.slugs() if papers.has(slug, "study")]
@@ -74,6 +75,22 @@ def test_studies_are_declared_alike(slug: str) -> None:
     for preset in PRESETS:
         json.dumps(study.settings(preset))
     assert study.settings("real") != study.settings("laptop")
+
+
+@pytest.mark.parametrize("slug", STUDIES)
+def test_where_real_data_are_missing_it_says_what_and_the_licence_and_how_to_get_them(
+    slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cl_explore.data.published.CLONE", tmp_path)
+    monkeypatch.setattr(mnist, "FASHION_MNIST", replace(mnist.FASHION_MNIST, elsewhere=()))
+    study = papers.study(slug)
+    settings = study.settings("real")
+    if settings.keys().isdisjoint({"dataset", "photos", "graph", "world"}):
+        return  # drawn, whatever its size
+    with pytest.raises(FileNotFoundError, match=r"(?s) was not found; .*looked in.*licence: \w.*To get it: \w"):
+        study.run(0, **settings)
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

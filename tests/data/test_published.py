@@ -1,6 +1,7 @@
 """Published data sets: found where they should be, fetched only when asked, whole and checked or not at all."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,14 @@ def read(folder: Path, split: str) -> Dataset:
 
 
 FILES = {"train": ("train.bin", "names.txt"), "test": ("test.bin",)}
-LENGTHS = Published("lengths", (Layout(read, FILES),), folders=("lengths", ""), advice="ask a friend")
+LENGTHS = Published("lengths", (Layout(read, FILES),), folders=("lengths", ""), advice="ask a friend", licence="free")
 
 
 def offered(publisher: tuple[Path, str], content: bytes = b"four") -> Published:
     folder, url = publisher
     (folder / "test.bin").write_bytes(content)
     downloads = {"test": (Download(f"{url}test.bin", md5(b"four")),)}
-    return Published("lengths", LENGTHS.layouts, LENGTHS.folders, downloads)
+    return replace(LENGTHS, downloads=downloads, advice="")
 
 
 def test_what_is_missing_is_told_with_all_places_and_ways(own: Path, publisher: tuple[Path, str]) -> None:
@@ -40,6 +41,7 @@ def test_what_is_missing_is_told_with_all_places_and_ways(own: Path, publisher: 
     assert f"{own / 'lengths'}: has train.bin but not names.txt" in message
     assert f"{own}: none of these" in message
     assert "data/lengths: no such folder" in message
+    assert "\nlicence: free\nTo get it: " in message
     assert message.endswith("('lengths' in ./data or in $CL_EXPLORE_DATA); or ask a friend")
     with pytest.raises(FileNotFoundError, match=r"load\('lengths', 'test', download=True\)"):
         offered(publisher).load("test")
@@ -54,7 +56,7 @@ def test_a_data_folder_that_does_not_exist_is_named(nowhere: Path, monkeypatch: 
 
 
 def test_own_folders_come_first(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = Published("lengths", LENGTHS.layouts, LENGTHS.folders, elsewhere=(nowhere / "debian",))
+    elsewhere = replace(LENGTHS, elsewhere=(nowhere / "debian",))
     (nowhere / "clone").mkdir()
     (nowhere / "clone" / "pyproject.toml").touch()
     for size, place in enumerate(("debian", "clone/data", "data", "data/lengths", "own")):
@@ -125,6 +127,6 @@ def test_whatever_damaged_files_raise_names_them(own: Path) -> None:
         raise KeyError("n01")
 
     (own / "test.bin").touch()
-    lengths = Published("lengths", (Layout(broken, FILES),), folders=("",))
+    lengths = Published("lengths", (Layout(broken, FILES),), folders=("",), licence="free")
     with pytest.raises(ValueError, match=rf"lengths cannot be read from test.bin in {own}: 'n01'"):
         lengths.load("test")

@@ -168,14 +168,6 @@ def test_a_generator_changes_more_with_more_noise_and_spares_large_objects() -> 
     assert 0.1 < float(pairs.factors["kept"].float().mean()) < 0.95
 
 
-def test_where_photographs_are_missing_it_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cl_explore.data.published.CLONE", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"(?s)cifar10.*To get it"):
-        study.STUDY.run(0, **study.STUDY.settings("real"))
-
-
 def built(form: type = method.GenView, host: str = "nt_xent", **options: object) -> tuple[method.GenView, world.World]:
     made = world.vectors(0, samples=512)
     torch.manual_seed(0)

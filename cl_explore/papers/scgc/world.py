@@ -121,7 +121,9 @@ def _published(name: str) -> Published:
     files = {"all": (f"{name}.content", f"{name}.cites")}
     read = partial(_read_citations, name=name)
     advice = f"unpack https://linqs-data.soe.ucsc.edu/public/lbc/{name}.tgz"
-    return Published(name, (Layout(read, files),), (name, ""), advice=advice)
+    return Published(
+        name, (Layout(read, files),), (name, ""), advice=advice, licence="none is stated; cite Sen et al. 2008"
+    )
 
 
 CITATIONS = {name: _published(name) for name in ("cora", "citeseer")}
@@ -131,6 +133,7 @@ USPS = Published(
     (Layout(_read_usps, {"all": USPS_FILES}),),
     ("usps", ""),
     advice="fetch both from https://hastie.su.domains/ElemStatLearn/data.html (ZIP code)",
+    licence="none is stated; cite Hull 1994",
 )
 
 

@@ -178,5 +178,6 @@ RECORDINGS = Published(
     "free-spoken-digit-dataset",
     (Layout(read_recordings, {"train": ("recordings",), "test": ("recordings",)}),),
     folders=("free-spoken-digit-dataset", "fsdd"),
-    advice="git clone https://github.com/Jakobovski/free-spoken-digit-dataset there (12 MB, CC BY-SA 4.0)",
+    advice="git clone https://github.com/Jakobovski/free-spoken-digit-dataset there (12 MB)",
+    licence="CC BY-SA 4.0",
 )
