@@ -1,4 +1,4 @@
-"""Losses that act on the two pulls directly: alignment of positives, uniformity and KoLeo on the hypersphere."""
+"""Losses that act on pull and push directly: alignment of positives, uniformity and KoLeo on the hypersphere."""
 
 import math
 
@@ -90,7 +90,7 @@ def uniformity(z: Tensor, *, t: Scalar = 2.0, normalize: bool = True) -> Parts:
 def align_uniform(
     z: Tensor, *, alpha: Scalar = 2.0, t: Scalar = 2.0, weight: Scalar = 1.0, normalize: bool = True
 ) -> Parts:
-    """The two pulls added: alignment of the views plus `weight` times uniformity.
+    """Pull and push added: alignment of the views plus `weight` times uniformity.
 
     z: (B, V, D) with V >= 2
     Parts: `loss`, `alignment`, `uniformity`, each (N,)

@@ -20,8 +20,8 @@ alignment = Exercise(
     lambda z: losses.alignment(z, normalize=False),
     lambda: [(F.normalize(points(), dim=-1),)],
     {
-        "square the distance": lambda z: losses.alignment(z, alpha=1.0, normalize=False),
-        "average over samples, not over coordinates": lambda z: (z[:, 0] - z[:, 1]).square().mean(),
+        "the distance is squared": lambda z: losses.alignment(z, alpha=1.0, normalize=False),
+        "add up the coordinates, then average over samples": lambda z: (z[:, 0] - z[:, 1]).square().mean(),
     },
 )
 
@@ -52,6 +52,6 @@ kernel = Exercise(
     lambda: [(0.5,), (0.1,)],
     {
         "a cosine is 1 - d^2 / 2: mind the half": lambda temperature: 1 / temperature,
-        "the colder, the narrower: t grows as the temperature falls": lambda temperature: temperature / 2,
+        "the lower the temperature, the larger t": lambda temperature: temperature / 2,
     },
 )

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # Alignment and uniformity
 #
-# **Which two pulls is a contrastive loss made of?**
+# **Which two forces is a contrastive loss made of?**
 #
-# Every contrastive loss pulls the views of a sample together and pushes samples apart. What if we wrote down these two
-# pulls, each as a loss of its own (Wang & Isola 2020), and turned them up and down? Does one of them do?
+# Every contrastive loss pulls the views of a sample together and pushes samples apart. Let us write down the pull and
+# the push, each as a loss of its own (Wang & Isola 2020), and change how strong each is. Could one of them be enough?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature).
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
 seed: int = 0
-view_strength: float = 1.0  # 1 is weak: intensity ±10 %, noise 0.1
+view_strength: float = 1.0  # 1 is weak: brightness ±10 %, noise 0.1
 
 # %%
 import math
@@ -31,27 +31,27 @@ from cl_explore.train import CollapseWarning
 from cl_explore.widgets import bet, tally
 
 plots.use()
-warnings.simplefilter("ignore", CollapseWarning)  # one of the trainings collapses, and is meant to
+warnings.simplefilter("ignore", CollapseWarning)  # one of the encoders collapses, and is meant to
 check = checker("alignment_and_uniformity")
 seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 
 # %% [markdown]
 # ## "Pulling positives together is enough"
 #
-# Take an encoder of digits, and as its loss nothing but the squared distance between the two views of a picture, as
-# unit vectors. It starts from random weights and is never told to push.
+# Train an encoder on digits with the pull alone: the loss is the squared distance between the embeddings of the two
+# views of a picture, both of length 1. Nothing pushes. The encoder starts from random weights.
 
 # %%
 heap = bet(
-    "After training with the pull alone: what is the mean cosine of two different pictures?",
+    "After training with the pull alone, what is the mean cosine of the embeddings of two different pictures?",
     ["below 0.5", "0.5 to 0.99", "above 0.99"],
 )
 heap
 
 # %%
 votes = bet(
-    "And how often are its 20 nearest neighbours right about the digit?",
-    ["about 10 %, by chance", "10 to 70 %", "more than 70 %"],
+    "And how often do the 20 nearest neighbours in z name the right digit?",
+    ["about 10 %, as by chance", "12 to 70 %", "more than 70 %"],
 )
 votes
 
@@ -60,7 +60,7 @@ digits, test = data.load("digits"), data.load("digits", split="test")
 
 
 def look(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
-    """How far views and pictures lie apart, and the neighbours of z once more when every vector is shaken a little."""
+    """How far views and pictures lie apart, and kNN on z once more after every vector was shaken a little."""
     seen, unseen = evaluate.embed(method, train), evaluate.embed(method, test)
     unit = [F.normalize(part.z, dim=1) for part in (seen, unseen)]
     generator = torch.Generator().manual_seed(seed)
@@ -91,17 +91,21 @@ for s in seeds:
     assert row["kNN z, shaken"][s] < 0.3 < row["kNN z"][s], "and a small shake destroys what the neighbours knew"
 
 # %% [markdown]
-# All pictures lie in nearly one direction: the encoder has **collapsed**. And yet its neighbours are right most of the
-# time! Neighbours ask only who is *nearer*, and inside the tiny heap an order is left over from the pixels, as in the
-# untrained encoder. It hangs by a thread. The last column adds to each vector a random one of a tenth of its length,
-# which the pixels hardly notice: from the heap everything is gone. So beware of an accuracy alone; look at the spread.
+# All pictures lie in nearly the same direction: the encoder has **collapsed**. And yet the neighbours are right most of
+# the time! Neighbours only ask which picture is *nearer*. Inside the tiny heap some order of the pixels has survived,
+# as it has in the untrained encoder. But that order is fragile. In the last column a random vector, a tenth as long, is
+# added to each embedding. Raw pixels hardly notice; the collapsed encoder loses nearly everything. So never trust an
+# accuracy alone: look at the spread as well.
 #
-# ## 1 · The other pull, and both in two lines
+# ## 1 · Pull and push, in a line each
 #
-# For views $z, z^+$ of a sample and different samples $z_i, z_j$, all of unit length:
+# Let $z$ and $z^+$ be the two views of a sample, and $z_i$ and $z_j$ different samples, all of length 1. The pull is
+# called **alignment**, the push **uniformity**:
 #
 # $$\mathcal L_{\text{align}} = \mathbb E\, \lVert z - z^+ \rVert^2 \qquad
 # \mathcal L_{\text{uniform}} = \log \mathbb E_{i \ne j}\, e^{-t \lVert z_i - z_j \rVert^2}, \quad t = 2$$
+#
+# Both are losses, so lower is better: views close together, samples evenly spread.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -117,14 +121,19 @@ torch.testing.assert_close(align + 0.5 * uniform.mean(), losses.align_uniform(z,
 print(f"random points on the sphere: alignment {align:.3f} (2 on average), uniformity {uniform.mean():.3f}")
 
 # %% [markdown]
-# ## 2 · "The two pulls must compete"
+# ## 2 · "Pull and push must compete"
 #
-# Forty pairs of points start on an arc of the circle and follow each pull for 300 steps of gradient descent.
+# Forty samples with two views each start on an arc of the circle. They follow the gradient of the pull, of the push, or
+# of the sum of both, for 300 steps.
 
 # %%
 compete = bet(
-    "Both pulls at once. Where does it end, compared with each pull alone?",
-    ["between the two: half spread, half joined", "as joined as one, as spread as the other", "one of the two wins"],
+    "With both at once, where do the points end?",
+    [
+        "in between: views half joined, samples half spread",
+        "views as close as by the pull alone, samples as even as by the push alone",
+        "one of the two wins",
+    ],
 )
 compete
 
@@ -173,12 +182,12 @@ compete.settle(compete.options[1 if joined and even else 2 if joined or even els
 assert losses.alignment(aligned) < 1e-3, "alignment alone is solved"
 assert -losses.uniformity(aligned) < 0.5 * -losses.uniformity(both), "but it leaves the points on their arc"
 assert losses.alignment(spread) > 0.3, "uniformity alone tears views apart"
-assert joined, "together they join the pairs"
-assert even, "and spread them"
+assert joined, "together they join the views"
+assert even, "and spread the samples"
 
 # %% [markdown]
-# Free points can have both. Turn the weight of uniformity yourself: at 0 nothing spreads. An *encoder* is less free:
-# similar pictures must stay near each other.
+# Points that can go anywhere satisfy both. Turn the weight of uniformity yourself: at 0 nothing spreads. An *encoder*
+# is less free, because pictures that are alike get embeddings that are alike.
 
 # %%
 widgets.SpherePanel("align_uniform", seed=seed)
@@ -186,12 +195,13 @@ widgets.SpherePanel("align_uniform", seed=seed)
 # %% [markdown]
 # ## 3 · "NT-Xent is another kind of loss"
 #
-# Back to the encoder of digits: with uniformity alone, with both pulls, and with NT-Xent, which mentions neither.
+# Back to encoders of digits. Train one with uniformity alone, one with the sum of both, and one with NT-Xent, whose
+# formula mentions neither alignment nor uniformity.
 
 # %%
 unasked = bet(
-    "NT-Xent mentions neither pull. Where does it land, compared with uniformity alone?",
-    ["views closer, points almost as even", "views closer, points in a heap", "views no closer"],
+    "How are the embeddings of NT-Xent, compared with those of uniformity alone?",
+    ["views closer, samples almost as even", "views closer, samples in a heap", "views no closer"],
 )
 unasked
 
@@ -214,13 +224,13 @@ for number, (name, of_loss) in enumerate(results.groupby("method", sort=False)):
 axes.set(
     xlabel="alignment (lower = views closer)",
     ylabel="−uniformity (higher = more even)",
-    title="The plane of the two pulls",
+    title="Pull and push",
 )
 axes.legend(loc="center right")
 plots.show(
     figure,
-    alt="Alignment against minus-uniformity: alignment alone lies in the corner of collapse beside the untrained encoder; "
-    "both and NT-Xent high up, their views closer than uniformity's.",
+    alt="Alignment against −uniformity: alignment alone lies in the corner of collapse beside the untrained encoder; "
+    "both and NT-Xent lie high up, with views closer than those of uniformity.",
 )
 
 # %% tags=["claim"]
@@ -232,7 +242,7 @@ def lands(s: int) -> str:
     if xent["alignment"] > 0.8 * uniform["alignment"]:
         return "views no closer"
     even = xent["−uniformity"] > 0.8 * uniform["−uniformity"]
-    return "views closer, points almost as even" if even else "views closer, points in a heap"
+    return "views closer, samples almost as even" if even else "views closer, samples in a heap"
 
 
 unasked.settle(lands(seed))
@@ -245,11 +255,12 @@ results.pivot(index="method", columns="seed", values="kNN z").loc[results["metho
 ).style.format("{:.3f}")
 
 # %% [markdown]
-# NT-Xent lands near "both". As to accuracy the two are tied, on each seed within a point or two of each other and of the
-# raw pixels, which on digits no encoder of this page beats clearly.
+# NT-Xent ends near "both". The accuracies of the two are close to each other on every seed, and close to that of raw
+# pixels, which no encoder on this page beats.
 #
-# Look inside. Take the positive out of NT-Xent's denominator, which is DCL, and write $s = 1 - d^2/2$ for each cosine,
-# where $d$ is the distance. With $K$ negatives, for every anchor and **exactly**:
+# Why does NT-Xent do what it never mentions? Take the positive out of its denominator, which gives DCL (exercise 3 of
+# [Losses from scratch](slug:losses_from_scratch)), and write each cosine as $s = 1 - d^2/2$, where $d$ is the distance.
+# For an anchor with $K$ negatives this holds **exactly**:
 #
 # $$-\frac{s_p}{\tau} + \log \sum_k e^{s_k/\tau} \;=\; \frac{d_p^2}{2\tau} + \log \frac1K \sum_k e^{-t d_k^2} + \log K,
 # \qquad t = \frac1{2\tau}$$
@@ -270,11 +281,11 @@ print(
 print(f"NT-Xent, with the positive in its sum: {losses.nt_xent(z, temperature=tau):.4f}")
 
 # %% [markdown]
-# The same two pulls, and one number sets both: $\tau$ is the weight of alignment *and* the width at which uniformity
-# looks. That is what the temperature was.
+# A pull and a push again, and one number sets both: $\tau$ decides how strong alignment is *and*, through $t$, how far
+# uniformity looks. The lower the temperature, the nearer the negatives that count.
 #
-# Train it yourself: on a live page press **start**, then turn the weight of uniformity down to 0 while it runs. How long
-# until it has collapsed, and does it come back?
+# Train an encoder yourself: on a live page press **start**, then turn the weight of uniformity down to 0 while it runs.
+# How long does it take to collapse, and does it recover when you turn the weight up again?
 
 # %%
 widgets.TrainingPanel("digits", "align_uniform", epochs=100, seed=seed)
@@ -287,6 +298,8 @@ tally()
 
 # %% [markdown]
 # ## Exercises
+#
+# Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
 # **1.** Write alignment for unit vectors `z` $(B, 2, D)$.
 
@@ -331,7 +344,7 @@ check("uniformity", uniformity)
 # </details>
 
 # %% [markdown]
-# **3.** All points are orthogonal to each other. What is the uniformity, as a function of $t$?
+# **3.** All points are at right angles to each other. What is the uniformity, as a function of $t$?
 
 
 # %%
@@ -345,14 +358,14 @@ check("orthonormal", orthonormal)
 #
 # ```python
 # def orthonormal(t):
-#     return -2 * t  # every squared distance is 2, so every potential is exp(-2 t)
+#     return -2 * t  # every squared distance is 2, so every term of the mean is exp(-2 t)
 #
 # check("orthonormal", orthonormal)
 # ```
 # </details>
 
 # %% [markdown]
-# **4.** InfoNCE is computed at temperature $\tau$. Which $t$ has the uniformity inside it?
+# **4.** Which $t$ does the uniformity inside DCL have, at temperature $\tau$?
 
 
 # %%
@@ -375,10 +388,10 @@ check("kernel", kernel)
 
 # %% [markdown]
 # **5.** (An experiment.) Train `align_uniform` with weights 0.01, 0.1, 1 and 10, as in `plan`. Where do they lie in the
-# plane of the two pulls, and is there a weight at which the encoder collapses although it is pushed?
+# figure of section 3, and is there a weight at which the encoder collapses although something pushes?
 #
-# **6.** (To think about.) You meet an encoder whose neighbours are right 90 times of 100. Its makers store the vectors in
-# eight bits. What would you ask them first?
+# **6.** (To think about.) Somebody offers you an encoder whose neighbours are right 90 times in 100. You want to store
+# each number of its embeddings in eight bits. What should you ask first?
 #
 # ## References
 #
