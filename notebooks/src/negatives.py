@@ -35,7 +35,7 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 digits, test = data.load("digits"), data.load("digits", split="test")
 
 # %% [markdown]
-# A batch of 256 digits, three anchors, and of their 255 negatives the seven nearest (by the cosine of the pixels). A
+# A batch of 256 digits, three anchors, and of their $256 - 1 = 255$ negatives the seven nearest (by the cosine of the pixels). A
 # contrastive loss is told to push every one of them away, and these hardest.
 
 # %%
@@ -284,7 +284,7 @@ print(f"mixtures {(mixed @ query[..., None]).mean():.2f}; the nearest real negat
 MixPanel(hardest=12, pairs=16, queries=8)
 
 # %% [markdown]
-# Now train with it. The plain encoder is MoCo, which compares with a queue of 512 earlier keys; MoCHi adds 64 mixtures
+# Now train with it. The plain encoder is MoCo, which compares with a queue of earlier keys; MoCHi adds 64 mixtures
 # of pairs and 16 with the query, from the 64 nearest. The **proxy task** is the one the loss sets: is the positive
 # nearer than every negative?
 

@@ -66,7 +66,7 @@ labels = {
 
 def read(seen: Tensor, unseen: Tensor) -> dict[str, float]:
     """The share of test pictures that the neighbours get right, for each factor."""
-    return {name: evaluate.knn_accuracy(seen, a, unseen, b) for name, (a, b) in labels.items()}
+    return {name: evaluate.knn_accuracy(seen, a, unseen, b, k=20) for name, (a, b) in labels.items()}
 
 
 pixels = [part.x.flatten(1) / 255 for part in (pictures, test)]
@@ -187,7 +187,7 @@ for s in seeds:
 # The background's hue can now be read far more often than from the pixels, although it is the dimmest thing in the
 # picture and nobody named it. The same background helps to find one's partner, so the encoder came to represent it. The
 # shape is harder to read than from the pixels: the views share it too, but the colours are enough to tell the partner
-# from the 248 negatives.
+# from the $2 \cdot 125 - 2 = 248$ negatives.
 #
 # ## 3 · One line changed
 #

@@ -37,7 +37,7 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %% [markdown]
 # ## "With labels the temperature hardly matters"
 #
-# A hundred classes, five in each of twenty superclasses: Gaussian clouds behind a random projection, with 13 training
+# A hundred classes, five in each of twenty superclasses: Gaussian clouds behind a random projection, with few training
 # samples of each class. Train SupCon at three temperatures, and let the nearest neighbours in its embedding $z$ name
 # the class of a test sample.
 
