@@ -57,3 +57,7 @@ class FactorViews:
         }
         others = (vary(f, generator, resample=self.resample, preset=self.preset) for _ in range(n_views - 1))
         return torch.stack([render(each, self.size, self.noise, generator) for each in (f, *others)], dim=1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The pictures (B, 3, size, size) of rows x (B, 13), with equal noise at every call; pictures as they are."""
+        return self(x, torch.Generator(x.device).manual_seed(0), 1)[:, 0] if x.ndim == 2 else x

@@ -26,17 +26,34 @@ class Embedding:
 def embed(method: nn.Module, dataset: Dataset, batch_size: Count = 1024) -> Embedding:
     """Embed every sample as it is, without views and in evaluation mode, on the device that holds the method.
 
-    method: a module that maps x to h and whose `project` maps h to z, as every `cl_explore.methods.Method` does.
-    Modes (training or evaluation) are put back as they were. ValueError if batch_size < 1.
+    method: a module that maps x to h and whose `project` maps h to z, as every `cl_explore.methods.Method` does. Where
+        its `augment` makes pictures of rows of numbers, `augment.plain(x)` makes those that are embedded.
+    Modes (training or evaluation) are put back as they were. ValueError if batch_size < 1, and for samples that the
+    method cannot read.
     """
+    plain = getattr(getattr(method, "augment", None), "plain", _as_it_is)
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
     hs, zs = [], []
     with frozen(method):
         for batch in batches(dataset, device_of(method), batch_size):
-            h = method(batch.x)
+            h = _read(method, plain(batch.x))
             hs.append(h.float().cpu())
             zs.append(project(h).float().cpu())
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
+
+
+def _read(method: nn.Module, x: Any) -> Tensor:
+    try:
+        return cast(Tensor, method(x))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
+        shapes = {name: tuple(part.shape) for name, part in x.items()} if isinstance(x, dict) else tuple(x.shape)
+        raise ValueError(f"dataset must hold samples that the method can read, got {shapes}: {error}") from error
 
 
 @takes

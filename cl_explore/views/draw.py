@@ -26,7 +26,7 @@ def draw_views(
     """
     first = next(iter(x.values())) if isinstance(x, dict) else x
     views: Any = without_autocast(first.device.type, partial(augment, x, generator, n_views))
-    samples = len(first)
+    samples, alike = len(first), False
     for name, part in views.items() if isinstance(views, dict) else [("", views)]:
         what = f"views of {name!r}" if name else "views"
         need = f"augment must return {what} as a tensor (B, V, ...)"
@@ -34,6 +34,7 @@ def draw_views(
             raise TypeError(f"{need}, got {type(part).__name__}; of a list of views it is torch.stack(views, dim=1)")
         count = part.shape[1] if bag and part.ndim > 1 else n_views
         if part.shape[:2] == (samples, count) and count > 0:
+            alike |= samples == count > 1
             continue
         need += f" with B = {samples} samples" + ("" if bag else f" and V = {n_views} views of each")
         got = f"got shape {tuple(part.shape)}"
@@ -43,4 +44,12 @@ def draw_views(
             raise ValueError(f"{need}, {got}: an axis is missing")
         wrong = 0 if part.shape[0] != samples else 1
         raise ValueError(f"{need}, {got}: axis {wrong} is wrong")
+    if alike:  # as many samples as views, which no shape tells apart: ask for those of one more
+        more = {k: _one_more(part) for k, part in x.items()} if isinstance(x, dict) else _one_more(x)
+        with torch.random.fork_rng(devices=[]):
+            draw_views(augment, more, torch.Generator(first.device).manual_seed(0), n_views, bag=bag)
     return views
+
+
+def _one_more(x: Tensor) -> Tensor:
+    return torch.cat([x, x[:1]])

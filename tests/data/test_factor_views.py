@@ -1,9 +1,11 @@
 """Views that vary some factors of a picture and share the others."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from cl_explore import data
+from cl_explore import data, evaluate, methods, nn, train
 from cl_explore.data import FactorViews, factor_rows, factor_world
 
 
@@ -32,6 +34,26 @@ def test_equal_generators_give_equal_views() -> None:
     x = factor_rows(data.load("factor_world", n=5)).x
     first, second = (FactorViews(("x",))(x, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_what_is_trained_on_drawn_pictures_is_looked_at_through_pictures() -> None:
+    rows = factor_rows(pictures := data.load("factor_world", n=20))
+    views = FactorViews(("hue",))
+    method = methods.JointEmbedding(nn.ConvNet(3, 4, 2), nn.projection_head(8, 8, 4), "nt_xent", views)
+    run = train.fit(method, rows, epochs=1, batch_size=10, snapshots=2, store=False, progress=False)
+    assert torch.equal(run.snapshots.h[-1], evaluate.embed(method, rows).h)
+    drawn = replace(pictures, x=views.plain(rows.x))
+    assert torch.equal(run.snapshots.h[-1], evaluate.embed(method, drawn).h)
+
+
+def test_samples_that_the_encoder_cannot_read_are_named() -> None:
+    rows = factor_rows(data.load("factor_world", n=20))
+    encoder = nn.ConvNet(3, 4, 2)
+    method = methods.JointEmbedding(
+        encoder, nn.projection_head(8, 8, 4), "nt_xent", lambda x, g, n: FactorViews(())(x, g, n)
+    )
+    with pytest.raises(ValueError, match=r"dataset must hold samples that the method can read, got \(20, 13\)"):
+        train.fit(method, rows, epochs=1, batch_size=10, snapshots=2, store=False, progress=False)
 
 
 def test_wrong_names_and_other_data_are_refused() -> None:

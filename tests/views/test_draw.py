@@ -39,6 +39,33 @@ def test_views_of_another_shape_are_refused_by_the_axis_that_is_wrong(kind: str,
         draw_views(augment, x, generator, VIEWS)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_as_many_samples_as_views_hide_no_swapped_axes(count: int) -> None:
+    x, state = torch.rand(count, 6), torch.get_rng_state()
+    for given in (x, {"a": x, "b": x + 1}):
+        swapped = lambda x, generator, n: (  # noqa: E731
+            {name: torch.stack([part] * n) for name, part in x.items()} if isinstance(x, dict) else torch.stack([x] * n)
+        )
+        for bag in (False, True):
+            with pytest.raises(ValueError, match=r"axes 0 and 1 are swapped|axis 0 is wrong"):
+                draw_views(swapped, given, torch.Generator(), count, bag=bag)
+
+    def drawn(x: Tensor, generator: torch.Generator, n: int) -> Tensor:
+        return x[:, None] + torch.randn(len(x), n, 6, generator=generator) + 0 * torch.rand(1)
+
+    first, second = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    assert torch.equal(draw_views(drawn, x, first, count), drawn(x, second, count))
+    assert torch.equal(first.get_state(), second.get_state())  # the question costs the run no random number
+    torch.set_rng_state(state)
+    drawn(x, second, count)
+    drawn(x, second, count)
+    expected = torch.get_rng_state()
+    torch.set_rng_state(state)
+    draw_views(drawn, x, first, count)
+    drawn(x, second, count)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
 def test_a_bag_may_hold_any_number_of_views_but_none() -> None:
     x, generator = torch.rand(SAMPLES, 6), torch.Generator()
     many = draw_views(lambda x, generator, n_views: right(x, generator, 3), x, generator, 1, bag=True)
