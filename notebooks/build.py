@@ -25,19 +25,21 @@ HERE = Path(__file__).parent
 
 def clean(executed: NotebookNode, unexecuted: NotebookNode) -> NotebookNode:
     """The notebook to commit: cells as in the source, with their pictures and texts but no panels, bars and timings."""
-    ran = [cell for cell in executed.cells if not ADDED_TAGS & set(cell.metadata.get("tags", []))]
-    count = 0
-    for cell, new in zip(ran, unexecuted.cells, strict=True):
-        if new.cell_type == "code":
-            count += 1  # counted anew: the cell with the injected parameters is gone
-            new.execution_count = count
-            new.outputs = [output for output in cell.outputs if not passing(output)]
-            for output in new.outputs:
-                if "execution_count" in output:
-                    output.execution_count = count
-                if "<script" in "".join(output.get("data", {}).get("text/html", "")):
-                    del output.data["text/html"]  # a panel: its picture stays
+    for count, (cell, new) in enumerate(zip(code_of(executed), code_of(unexecuted), strict=True), start=1):
+        new.execution_count = count  # counted anew: the cell with the injected parameters is gone
+        new.outputs = [output for output in cell.outputs if not passing(output)]
+        for output in new.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+            if "<script" in "".join(output.get("data", {}).get("text/html", "")):
+                del output.data["text/html"]  # a panel: its picture stays
     return unexecuted
+
+
+def code_of(notebook: NotebookNode) -> list[NotebookNode]:
+    """The code cells, but for those that papermill added and the one that installs, which does nothing here."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in code if not {"install", *ADDED_TAGS} & set(cell.metadata.get("tags", []))]
 
 
 def passing(output: NotebookNode) -> bool:
@@ -55,7 +57,7 @@ def update_text(course: Mapping[str, Lesson], here: Path = HERE) -> None:
         if slug not in course:
             continue
         built, new = nbformat.read(path, as_version=4), lessons.convert(slug, course, here)
-        old_code, new_code = ([cell for cell in of.cells if cell.cell_type == "code"] for of in (built, new))
+        old_code, new_code = code_of(built), code_of(new)
         if [cell.source for cell in old_code] == [cell.source for cell in new_code]:
             for old, cell in zip(old_code, new_code, strict=True):
                 cell.outputs, cell.execution_count = old.outputs, old.execution_count

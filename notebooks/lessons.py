@@ -2,10 +2,13 @@
 
 `lessons.txt` lists their slugs. The source of a lesson, `src/SLUG.py`, opens with its title and its question, links to
 another as `[text](slug:temperature)`, and shows the table of the course where it says `<!-- the course -->`.
+Where pyproject.toml names the repository on GitHub (`[project.urls]`, `Repository`), each notebook links to itself in
+Colab and Binder, and begins with a cell that installs cl_explore where it is missing.
 """
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +16,21 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 HERE = Path(__file__).parent
 OPENING = re.compile(r"# %% \[markdown\]\n# # (?P<title>.+)\n#\n# \*\*(?P<question>.+\?)\*\*\n")
 LINK = re.compile(r"\]\(slug:(.*?)\)")
 TABLE = "<!-- the course -->"
+COLAB = "[Open in Colab](https://colab.research.google.com/github/{place}/blob/main/notebooks/{name}.ipynb)"
+BINDER = "[Open in Binder](https://mybinder.org/v2/gh/{place}/main?labpath=notebooks/{name}.ipynb)"
+INSTALL = """\
+# Where cl_explore is missing, as on Colab, this installs it in a minute or two; elsewhere it does nothing.
+import importlib.util
+
+if importlib.util.find_spec("cl_explore") is None:
+    %pip install --quiet "cl_explore @ git+{address}"
+"""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -64,10 +76,32 @@ def convert(slug: str, course: Mapping[str, Lesson], here: Path = HERE) -> Noteb
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
         cell.source = write_out(cell.source, course)
     notebook.cells[0].source = f"# {course[slug].number:02} · " + notebook.cells[0].source.removeprefix("# ")
+    if address := repository(here.parent / "pyproject.toml"):
+        open_elsewhere(notebook, course[slug].name, address)
     if after := [lesson for lesson in course.values() if lesson.number == course[slug].number + 1]:
         text = f"**Next:** [{after[0].title}]({after[0].name}.ipynb). {after[0].question}"
         notebook.cells.append(new_markdown_cell(text, id="next"))
     return notebook
+
+
+def repository(project: Path) -> str:
+    """The repository's address in pyproject.toml, "" where there is none; ValueError for one that is not on GitHub."""
+    about = tomllib.loads(project.read_text(encoding="utf-8"))["project"] if project.is_file() else {}
+    address = about.get("urls", {}).get("Repository", "").removesuffix("/")
+    if address and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
+        raise ValueError(f"Repository must be https://github.com/OWNER/NAME, from where Colab reads, got {address}")
+    return address
+
+
+def open_elsewhere(notebook: NotebookNode, name: str, address: str) -> None:
+    """Add links that open the notebook in Colab and Binder, and the cell that installs cl_explore there."""
+    place = address.removeprefix("https://github.com/")
+    links = [link.format(place=place, name=name) for link in (COLAB, BINDER)]
+    notebook.cells[0].source += "\n\n" + " · ".join(links)
+    first = next(at for at, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    source = INSTALL.format(address=address).strip()
+    folded = {"tags": ["install"], "jupyter": {"source_hidden": True}}
+    notebook.cells.insert(first, new_code_cell(source, id="install", metadata=folded))
 
 
 def unnumbered(source: Path) -> NotebookNode:

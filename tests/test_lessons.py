@@ -19,7 +19,8 @@ OPENING = "# %% [markdown]\n# # {title}\n#\n# **{question}**\n#\n# Text.\n"
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
     """Three lessons, the first with the table and a link to the last."""
-    (tmp_path / "src").mkdir()
+    tmp_path = tmp_path / "notebooks"
+    (tmp_path / "src").mkdir(parents=True)
     for slug in ("first", "second", "third"):
         source = OPENING.format(title=slug.capitalize(), question=f"What is {slug}?")
         (tmp_path / "src" / f"{slug}.py").write_text(source)
@@ -95,6 +96,26 @@ def test_an_inserted_lesson_changes_numbers_only(tmp_path: Path) -> None:
             assert last in new
             new = new.replace(last, re.search(r'"\*\*Next:\*\* .*"', old)[0])
         assert without_numbers(new) == without_numbers(old), slug
+
+
+def test_a_known_repository_gives_links_to_colab_and_binder_made_from_the_file_name(course: Path) -> None:
+    with (course / "src" / "second.py").open("a") as source:
+        source.write("\n# %%\n1\n")
+    plain = lessons.convert("second", lessons.read(course), course)
+    (project := course.parent / "pyproject.toml").write_text(
+        '[project]\nname = "x"\n[project.urls]\nRepository = "https://github.com/someone/cl_explore/"\n'
+    )
+    linked = lessons.convert("second", lessons.read(course), course)
+    colab = "https://colab.research.google.com/github/someone/cl_explore/blob/main/notebooks/01_second.ipynb"
+    binder = "https://mybinder.org/v2/gh/someone/cl_explore/main?labpath=notebooks/01_second.ipynb"
+    added = f"\n\n[Open in Colab]({colab}) · [Open in Binder]({binder})"
+    assert linked.cells[0].source == plain.cells[0].source + added
+    assert [cell.source for cell in plain.cells if cell.cell_type == "code"] == ["1"]
+    tags = [cell.metadata.get("tags") for cell in linked.cells if cell.cell_type == "code"]
+    assert tags == [["install"], None]
+    project.write_text('[project]\nurls = { Repository = "https://example.org/x" }\n')
+    with pytest.raises(ValueError, match=r"Repository must be https://github\.com/OWNER/NAME, from where Colab reads"):
+        lessons.convert("second", lessons.read(course), course)
 
 
 def test_every_paper_names_a_lesson_of_the_list() -> None:

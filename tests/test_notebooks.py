@@ -49,7 +49,7 @@ def test_there_is_no_notebook_without_a_lesson() -> None:
 
 
 def test_notebook_ran_to_its_end(notebook: NotebookNode) -> None:
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = build.code_of(notebook)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not [output for output in outputs(notebook) if output.output_type == "error"]
 
@@ -61,8 +61,7 @@ def test_notebook_declares_preset_and_seed(path: Path, notebook: NotebookNode) -
         "seed": "int",
     }
     assert declared["preset"]["default"] == '"laptop"'
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert "parameters" in code[0].metadata.get("tags", [])
+    assert "parameters" in build.code_of(notebook)[0].metadata.get("tags", [])
 
 
 def test_every_picture_has_alt_text(notebook: NotebookNode) -> None:
@@ -154,6 +153,18 @@ def test_only_text_is_updated_without_executing(tiny: Path) -> None:
     build.update_text(lessons.read(tiny), tiny)
     assert nbformat.read(built, as_version=4) == after, "code that changed has to run"
     source.write_text(TINY)
+    nbformat.write(before, built)
+
+
+def test_the_cell_that_installs_is_no_reason_to_execute(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = tiny / "00_tiny.ipynb"
+    before = nbformat.read(built, as_version=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(lessons, "repository", lambda project: "https://github.com/someone/cl_explore")
+        build.update_text(lessons.read(tiny), tiny)
+    after = nbformat.read(built, as_version=4)
+    assert [cell.metadata.get("tags") for cell in after.cells[:2]] == [None, ["install"]]
+    assert after.cells[2:] == before.cells[1:]
     nbformat.write(before, built)
 
 

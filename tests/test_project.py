@@ -38,6 +38,14 @@ def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
     assert {CONDA_TO_PIP.get(name, name): wanted for name, wanted in conda.items()} | by_name(from_pip) == BASE
 
 
+def test_binder_finds_its_environment_and_installs_the_clone() -> None:
+    """It reads environment.yml unless one of these is there, and copies the clone first if pip installs from it."""
+    assert not [name for name in ("binder", ".binder", "Dockerfile") if (ROOT / name).exists()]
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert {"pip": ["lightning-fabric>=2.5", "-e .[dev]"]} in listed
+    assert {"jupyterlab", "ipykernel", "anywidget"} <= {entry.partition(">")[0] for entry in listed[:-1]}
+
+
 @pytest.mark.parametrize("group", ["base", *EXTRAS])
 def test_constraints_pin_every_requirement_within_its_range(group: str) -> None:
     for name, wanted in (BASE if group == "base" else by_name(EXTRAS[group])).items():

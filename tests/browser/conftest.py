@@ -22,7 +22,8 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         for cell in code:
             cell.outputs, cell.execution_count = [], None
-        code[0].source = code[0].source.replace('preset: str = "laptop"', 'preset: str = "smoke"')
+        parameters = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
+        parameters.source = parameters.source.replace('preset: str = "laptop"', 'preset: str = "smoke"')
         nbformat.write(notebook, folder / path.name)
     return folder
 
