@@ -16,8 +16,8 @@ carried = Exercise(
     lambda similarities, temperature: math.log(len(similarities)) - _entropy(similarities, temperature),
     lambda: [(SIMILARITIES, 0.1), (SIMILARITIES, 1.0)],
     {
-        "that is the entropy: the divergence from uniform is log K minus it": _entropy,
-        "uniform weights are 1/K: compare p with that inside the logarithm": lambda similarities, temperature: (
+        "that is the entropy: the divergence from equal weights is log K minus it": _entropy,
+        "equal weights are 1/K: divide p by that inside the logarithm": lambda similarities, temperature: (
             -_entropy(similarities, temperature)
         ),
     },

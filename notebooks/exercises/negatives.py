@@ -20,17 +20,17 @@ coupling = Exercise(
 false_share = Exercise(
     lambda classes: 1 / classes,
     lambda: [(10,), (100,)],
-    {"those are the true negatives": lambda classes: 1 - 1 / classes},
+    {"that is the share of true negatives": lambda classes: 1 - 1 / classes},
 )
 
 mix = Exercise(
     lambda query, negative, share: F.normalize(share * query + (1 - share) * negative, dim=-1),
     lambda: [(F.normalize(points()[0, 0], dim=0), F.normalize(points()[1, 0], dim=0), 0.3)],
     {
-        "the mixture lies inside the sphere: give it unit length": lambda query, negative, share: (
+        "the mixture lies inside the sphere: give it length 1": lambda query, negative, share: (
             share * query + (1 - share) * negative
         ),
-        "the share is that of the query": lambda query, negative, share: F.normalize(
+        "you swapped the two: `share` belongs to the query": lambda query, negative, share: F.normalize(
             (1 - share) * query + share * negative, dim=-1
         ),
     },

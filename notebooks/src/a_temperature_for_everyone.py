@@ -4,14 +4,14 @@
 # **Should all samples push equally hard?**
 #
 # The lesson on [temperature](slug:temperature) chose one $\tau$ for the whole data set. But some samples have many
-# neighbours that mean the same, others hardly any. What does one temperature do to both?
+# neighbours that mean the same, and others have hardly any. What does a single temperature do to each kind?
 #
 # **You need** [Temperature](slug:temperature). **Takes** about a minute on two cores.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # "smoke": one seed; "laptop": three
 seed: int = 0
-rho: float = 0.2  # nats
+rho: float = 0.2  # nats: how unequal the weights of negatives may be, see section 3
 ratio: float = 20.0  # samples of the most frequent class over those of the rarest
 
 # %%
@@ -35,12 +35,12 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 # %% [markdown]
 # ## 1 · "One temperature fits all"
 #
-# Digits, cut to a long tail: the most frequent class has twenty times as many samples as the rarest. Which class is
-# frequent is drawn at random, or else "frequent" and "zero" would be one and the same.
+# Take the digits and leave out samples until the most frequent class has twenty times as many as the rarest (a **long
+# tail**). Which digits become rare is drawn at random.
 #
 # Nobody tells a contrastive loss the classes, so it pushes *all* other samples away, those of the same class too. The
 # weights of the push are a softmax over the cosines divided by $\tau$. What share of its push does a sample spend on
-# its own class? For a first look take the pixels, less their mean, as embeddings.
+# its own class? For a first look, take the pixels, less their mean, as embeddings.
 
 # %%
 digits, test = data.load("digits"), data.load("digits", "test")
@@ -65,8 +65,8 @@ print(f"{most} of {len(tail)} samples, {most / len(tail):.0%}, are of the most f
 
 # %%
 pushing = bet(
-    "At τ = 0.1, how much of the push of a sample of the most frequent class goes to its own class?",
-    ["about a third, as there are of it", "about two thirds", "more than nine tenths"],
+    "At τ = 0.1, what share of its push does a sample of the most frequent class spend on its own class?",
+    ["less than 50 %", "50 to 90 %", "more than 90 %"],
 )
 pushing
 
@@ -85,25 +85,27 @@ cold, warm = pushed["τ = 0.1"], pushed["τ = 1"]
 pushing.settle(
     pushing.options[0 if cold["most frequent class"] < 0.5 else 1 if cold["most frequent class"] < 0.9 else 2]
 )
-assert cold["most frequent class"] > 2 * most / len(tail), "far more than there are of it"
+assert cold["most frequent class"] > 2 * most / len(tail), "far more than its share of the data"
 assert cold["most frequent class"] > cold["rarest class"] + 0.3
-assert warm["most frequent class"] < cold["most frequent class"] - 0.3, "a warm one leaves its own kind in peace"
+assert warm["most frequent class"] < cold["most frequent class"] - 0.3, "a warm temperature spares its own class"
 
 # %% [markdown]
-# A cold temperature looks for what is most similar, and for a sample of a frequent class that is its own kind. It
-# pushes its class apart; a sample of a rare class meets more true strangers. The cure for the one is a warm
-# temperature, and the other has no need of it. One number cannot do both.
+# A cold temperature pushes what is most similar. For a sample of a frequent class that is its own class, so the class
+# is pushed apart. For a sample of a rare class it is mostly samples of other classes, as it should be. A warm
+# temperature would spare the frequent class, and the rare one has no need of it. One number cannot do both.
 #
-# Before we give everyone a temperature, one repair, because it must be learnt from the few negatives of a batch.
+# So let every sample have a temperature of its own. How could it be learned, from only the few negatives of a batch?
+# Before we come to that, something must be repaired.
 #
-# ## 2 · "A small batch is a small sample, nothing more"
+# ## 2 · "A small batch sees less, but it is right on average"
 #
-# The loss of an anchor is $\log \tfrac1n \sum_j e^{s_j/\tau}$, less the cosine of the positive over
-# $\tau$, where $s_j$ are the cosines of $n$ negatives. A batch has only some of the negatives of the data set.
+# The loss of an anchor with the positive at cosine $s_p$ and $n$ negatives at $s_j$ is
+# $\log \tfrac1n \sum_j e^{s_j/\tau} - s_p/\tau$, up to a constant. The batch has only some of the negatives of the data
+# set, so its mean differs from the mean over all of them.
 
 # %%
 small = bet(
-    "Where does the logarithm of the batch's mean lie on average, compared with that of all negatives?",
+    "Take the logarithm of the batch's mean. Where is it on average, compared with that of the mean over all negatives?",
     ["below", "above", "neither: it is right on average"],
 )
 small
@@ -147,11 +149,12 @@ print(f"four negatives: {bias[1.0, 4]:.2f} nats without memory,", end=" ")
 print(f"{bias[0.9, 4]:.2f} at γ = 0.9, {bias[0.1, 4]:.2f} at γ = 0.1")
 
 # %% [markdown]
-# The batch's mean is right on average; its logarithm is not, because the logarithm bends (Jensen). **SogCLR** (Yuan et
-# al. 2022) therefore *remembers*: for every sample of the data set it keeps a moving average $u_i$ of the mean over its
-# negatives, in which the newest batch has weight $\gamma$, and weighs the negatives of a batch by $e^{s_{ij}/\tau} /
-# u_i$. At a small $\gamma$ the average runs over many visits. At 0.9, the library's default, it holds hardly more than
-# the last one, as you see. By hand, on a second visit:
+# The batch's mean is right on average. Its logarithm is too low on average, because the curve of the logarithm bends
+# down (Jensen's inequality). **SogCLR** (Yuan et al. 2022) therefore remembers. For every sample of the data set it
+# keeps a moving average $u_i$ of the mean over its negatives, in which the newest batch has the weight $\gamma$. The
+# negatives of the batch then get the weights $e^{s_{ij}/\tau} / u_i$. With a small $\gamma$ the average covers many
+# visits to the sample. With 0.9, the library's default, it holds little more than the last one, as the figure shows. By
+# hand, for a second visit:
 
 # %%
 z = F.normalize(torch.randn(8, 2, 16, generator=generator, dtype=torch.float64), dim=-1)
@@ -172,22 +175,23 @@ torch.testing.assert_close(parts["loss"], (weight * cosine).sum(1) - parts["posi
 # %% [markdown]
 # ## 3 · "A temperature is a setting"
 #
-# Choose something else. How far may the weights $p$ over the $n$ negatives stray from equal weights? Measure it by
-# $\mathrm{KL}(p \,\|\, \text{equal})$, in nats: 0 if all weigh the same, $\log n$ if one has all the weight. Which
-# weights make the loss largest, if they carry no more than $\rho$ nats? They are a softmax of the cosines, and the
-# temperature is the multiplier of the constraint. So one can choose $\rho$ and *solve* for $\tau_i$, for each anchor:
+# Let us set something else instead: how unequal the weights $p$ of the $n$ negatives may be. Measure that by the
+# divergence from equal weights, $\mathrm{KL}(p \,\|\, \text{equal}) = \sum_j p_j \log (n\, p_j)$. It is in **nats**, 0
+# if all weights are equal and $\log n$ if one negative has all the weight. Now ask for the hardest weights: those that
+# make $\sum_j p_j s_{ij}$ largest while they carry at most $\rho$ nats. They are a softmax of the cosines, and its
+# temperature $\tau_i$ follows from $\rho$. It is where this derivative is zero:
 #
 # $$\frac{\partial}{\partial \tau_i}\Big[\tau_i \log \tfrac1n \sum_j e^{s_{ij}/\tau_i} + \rho\, \tau_i\Big] = \rho -
 # \mathrm{KL}\big(\mathrm{softmax}_j(s_{ij}/\tau_i) \,\|\, \text{equal}\big)$$
 #
-# The temperature rests where the weights carry exactly $\rho$ nats.
+# So the temperature comes to rest where the weights carry exactly $\rho$ nats.
 
 # %%
 anchors = cosine.masked_select(negative).view(16, 14)
 
 
 def nats(tau: Tensor) -> Tensor:
-    """What softmax weights at temperatures tau (16,) carry, (16,)."""
+    """The nats that softmax weights at temperatures tau (16,) carry, (16,)."""
     p = (anchors / tau[:, None]).softmax(1)
     return (p * (p * 14).log()).sum(1)
 
@@ -198,12 +202,12 @@ for _ in range(60):  # bisection: the colder, the more nats
     low, high = torch.where(nats(middle) > rho, middle, low), torch.where(nats(middle) > rho, high, middle)
 slope = losses.isogclr.parts(z, temperature=middle, rho=rho)["temperature_gradient"]
 torch.testing.assert_close(slope, torch.zeros(16, dtype=torch.float64), atol=1e-9, rtol=0)
-print(f"at ρ = {rho}, the 16 anchors rest at temperatures from {middle.min():.3f} to {middle.max():.3f}")
+print(f"at ρ = {rho}, the 16 anchors come to rest at temperatures from {middle.min():.3f} to {middle.max():.3f}")
 
 # %% [markdown]
-# **iSogCLR** (Qiu et al. 2023) takes a small step along this slope at each visit of a sample, so that temperatures are
-# learnt while the encoder is. Watch it on ten Gaussian classes, frequent and rare ones: turn $\rho$, the imbalance and
-# the time.
+# **iSogCLR** (Qiu et al. 2023) takes a small step down this slope at each visit to a sample, so the temperatures are
+# learned along with the encoder. Watch it on ten classes of points, frequent and rare ones. Change $\rho$,
+# the step η, the imbalance and the length of the training.
 
 # %%
 TauPanel(rho=rho, ratio=10.0)
@@ -211,12 +215,13 @@ TauPanel(rho=rho, ratio=10.0)
 # %% [markdown]
 # ## 4 · "Rare classes need special care"
 #
-# Back to the long tail of digits. Every sample starts at 0.1, and nobody tells the loss how frequent its class is.
+# Back to the long tail of digits. Every sample starts at a temperature of 0.1, and nobody tells the loss how frequent
+# its class is.
 
 # %%
 larger = bet(
-    "Which samples will learn the larger temperatures?",
-    ["those of frequent classes", "those of rare classes", "no relation with the size of the class"],
+    "Which samples end with the higher temperatures?",
+    ["those of frequent classes", "those of rare classes", "no relation to the size of the class"],
 )
 larger
 
@@ -243,7 +248,7 @@ for axes, title in zip(figure.axes, ["every sample, one run", "means of the clas
 figure.axes[1].legend()
 plots.show(
     figure,
-    alt="Learned temperature against class size: samples of frequent digits end with larger temperatures on average.",
+    alt="Learned temperature against class size: samples of frequent digits end with higher temperatures on average.",
 )
 
 # %% tags=["claim"]
@@ -254,20 +259,20 @@ assert mean > 0.4
 print("rank correlation of class size and mean τ:", {s: round(value, 2) for s, value in ranks.items()})
 
 # %% [markdown]
-# Many negatives of a frequent sample are similar to it, so at a cold temperature its weights carry too many nats, and
-# the temperature rises until they carry $\rho$. It is the frequent classes that got special care: they were left in
-# peace. The left picture says more: the samples of one class differ as well, and that is what a temperature for each
-# *class* would miss.
+# If a sample has many near negatives, a softmax at a cold temperature puts most of its weight on them. The weights
+# carry more than $\rho$ nats, so the temperature rises. So it is the *frequent* classes that are treated with care. The
+# left figure says more: samples of the same class differ too, which one temperature for each *class* would miss.
 #
 # ## 5 · "So it must be more accurate"
 #
-# Two rivals with a single temperature: SogCLR at 0.1, where everyone started, and SogCLR at the mean of what iSogCLR
-# learnt. All are trained on the tail and read by nearest neighbours on balanced test digits.
+# iSogCLR has two rivals with one temperature for all samples: SogCLR at 0.1, where every sample started, and SogCLR at
+# the mean of what iSogCLR learned. All are trained on the long tail. Nearest neighbours among its samples then name the
+# test digits, of which there are about equally many in each class.
 
 # %%
 accurate = bet(
-    "Whose neighbours in h are the best, over all seeds?",
-    ["raw input", "a temperature for everyone", "one, 0.1", "one, the mean of the learnt"],
+    "Whose neighbours in h are the most accurate, on the mean of the seeds?",
+    ["raw input", "a temperature for everyone", "one, 0.1", "one, the mean of the learned"],
 )
 accurate
 
@@ -277,13 +282,13 @@ for s in seeds:
         losses.SogCLR(places, temperature=float(learned[s].mean())), settings={"epochs": 80, "batch_size": 64}
     )
     plain = {name: entry for name, entry in plan.items() if name != learning}
-    rivals = bench.compare(plain | {"one, the mean of the learnt": single}, tails[s], test, seed=s)
+    rivals = bench.compare(plain | {"one, the mean of the learned": single}, tails[s], test, seed=s)
     runs[s].rows.extend(rivals.rows)
 
 names = {learning: "a temperature for everyone", "SogCLR": "one, 0.1"}
 results = bench.table(runs).replace({"method": names})
 results = results.pivot(index="method", columns="seed", values=["kNN h", "kNN z"])
-order = ["raw input", "untrained encoder", "one, 0.1", "one, the mean of the learnt", "a temperature for everyone"]
+order = ["raw input", "untrained encoder", "one, 0.1", "one, the mean of the learned", "a temperature for everyone"]
 results = results.loc[order]
 results.style.format("{:.3f}")
 
@@ -295,16 +300,19 @@ for s in seeds:
     assert on_z.loc[trained, s].min() > on_z.loc["raw input", s] + 0.02, "on a tail, training pays"
     assert on_z.loc[trained, s].min() > on_z.loc["untrained encoder", s] + 0.15
     for column in (on_h, on_z):
-        assert column.loc[trained, s].max() - column.loc[trained, s].min() < 0.06, "and these three are near a tie"
+        assert column.loc[trained, s].max() - column.loc[trained, s].min() < 0.06, (
+            "and the three are close to each other"
+        )
 for name, column in {"h": on_h, "z": on_z}.items():
     difference = column.loc["a temperature for everyone"] - column.loc["one, 0.1"]
     print(f"kNN on {name}, everyone less one at 0.1:", {s: round(value, 3) for s, value in difference.items()})
 
 # %% [markdown]
-# All three read a long tail better than pixels do. Among themselves they are nearly tied: on $h$ the single 0.1 is a
-# little ahead on each seed, on $z$ a little behind. The authors report gains on long-tailed CIFAR and ImageNet; at this
-# size they cannot be seen. What can be seen is that the method *replaces* a setting: $\rho$ says the same thing in nats
-# whatever the data, while a good $\tau$ has to be found anew.
+# On a long tail all three encoders are better than raw pixels. Among themselves they are nearly tied: the single 0.1 is
+# a little ahead in $h$ on each seed, and a little behind in $z$. The authors report gains on long-tailed CIFAR and
+# ImageNet; at this size they cannot be seen. What you did see is that the method replaces one setting by another. A
+# good $\tau$ has to be found anew for each data set, while $\rho$ means the same for all: how unequal the weights may
+# be.
 #
 # Your bets on this page:
 
@@ -316,8 +324,8 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** Write what softmax weights carry: from similarities $(K,)$ and $\tau$, the divergence from equal weights, in
-# nats.
+# **1.** Write the nats that softmax weights carry, their divergence from equal weights, from the cosines `similarities`
+# $(K,)$ and $\tau$.
 
 
 # %%
@@ -339,7 +347,7 @@ check("carried", carried)
 # </details>
 
 # %% [markdown]
-# **2.** Write SogCLR's update: from the remembered average, the batch's own and $\gamma$, the new average.
+# **2.** Write SogCLR's update: the new average, from the remembered one, the batch's own and $\gamma$.
 
 
 # %%
@@ -360,7 +368,7 @@ check("remembered", remembered)
 # </details>
 
 # %% [markdown]
-# **3.** How many nats can weights over $K$ negatives carry at most? (All the weight on one of them.)
+# **3.** How many nats can weights over $K$ negatives carry at most, with all the weight on one of them?
 
 
 # %%
@@ -383,9 +391,7 @@ check("most_nats", most_nats)
 # </details>
 
 # %% [markdown]
-
-# %% [markdown]
-# **4.** Weights are spread evenly over a share of the negatives, and are 0 on the others. How many nats do they carry?
+# **4.** Weights are equal on a `share` of the negatives and 0 on the others. How many nats do they carry?
 
 
 # %%
@@ -406,15 +412,15 @@ check("on_a_share", on_a_share)
 # check("on_a_share", on_a_share)
 # ```
 #
-# So 0.2 nats allow for weights on no less than about four fifths of the negatives.
+# So weights that carry 0.2 nats can leave out about a fifth of the negatives, not more.
 # </details>
 
 # %% [markdown]
-# **5.** (An experiment.) What happens at `rho = 0.8`? Guess first: will the temperatures be larger or smaller, and will
-# class size and temperature still go together? Then set it at the top and run the page again.
+# **5.** (An experiment.) What happens at `rho = 0.8`? Guess first: will the temperatures be higher or lower, and will
+# they still go with the size of the class? Then set it at the top and run the page again.
 #
-# **6.** (To think about.) All negatives of a sample look alike, because its views are too hard. Which temperature can
-# make their weights carry $\rho$ nats, and what will the learnt temperature do?
+# **6.** (To think about.) All negatives of a sample have nearly the same cosine. Which temperature makes their weights
+# carry $\rho$ nats, and where will the learned temperature go?
 #
 # ## References
 #

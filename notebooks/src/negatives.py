@@ -3,8 +3,9 @@
 #
 # **How many negatives, are they negative, and which of them matter?**
 #
-# A contrastive loss pushes an anchor from its negatives, and nobody chooses them: they are whatever else is in the
-# batch. People buy large machines to have more of them. Is it the number that counts? And are they what their name says?
+# A contrastive loss pushes an anchor away from its negatives. Nobody chooses them: they are whatever else is in the
+# batch. People buy large machines to fit more of them into it. Is it the number that counts? And is a negative what its
+# name says, something else?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature).
 
@@ -35,8 +36,8 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 digits, test = data.load("digits"), data.load("digits", split="test")
 
 # %% [markdown]
-# A batch of 256 digits, three anchors, and of their $256 - 1 = 255$ negatives the seven nearest (by the cosine of the pixels). A
-# contrastive loss is told to push every one of them away, and these hardest.
+# Take a batch of 256 digits. Below are three anchors, each with the seven nearest of its negatives, by the cosine
+# of the pixels. A contrastive loss pushes all negatives away, and the nearest ones hardest.
 
 # %%
 batch = digits.x[:256].flatten(1).double()
@@ -52,17 +53,18 @@ print(f"{wrong.sum()} of these {wrong.numel()} negatives show the digit of their
 assert wrong.double().mean() > 0.5
 
 # %% [markdown]
-# That looks like a fault, and section 2 is about it. First, their number.
+# Should a 3 be pushed away from a 3? Section 2 is about that. First, the number of negatives.
 #
 # ## 1 · "Small batches have too few negatives"
 #
-# Differentiate NT-Xent for one anchor, with its positive at cosine $s_p$ and negatives at $s_k$, and a factor comes out
-# in front of *all* of the gradient, pull and push alike:
+# Differentiate NT-Xent for one anchor, with its positive at cosine $s_p$ and its negatives at $s_k$. A common factor
+# stands in front of the *whole* gradient, pull and push alike:
 #
 # $$q = 1 - P(\text{positive}) = \frac{\sum_k e^{s_k/\tau}}{e^{s_p/\tau} + \sum_k e^{s_k/\tau}}$$
 #
-# ($q$ as in the paper; it has nothing to do with a query.) **DCL** (Yeh et al. 2022) drops the positive from the
-# denominator, and with it $q$. So $q$ says how much of DCL's gradient NT-Xent keeps, and you can measure it. By hand:
+# (The name is the authors'; $q$ is not a query here.) If the loss is nearly sure of the positive, $q$ is nearly 0 and
+# there is hardly any gradient left. **DCL** (Yeh et al. 2022) leaves the positive out of the denominator, and the
+# factor disappears. So $q$ is the share of DCL's gradient that NT-Xent keeps. By hand:
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -76,19 +78,19 @@ for anchor in range(12):
 print(f"NT-Xent's gradient is q times DCL's; here q runs from {parts['coupling'].min():.3f} to 1")
 
 # %% [markdown]
-# Now train both losses on digits, with batches of 8 and of 256 samples, for equally many steps.
+# Now train with both losses on digits, in batches of 8 and of 256 samples, for about the same number of steps.
 
 # %%
 left = bet(
-    "After some 350 steps with batches of 8: which share of DCL's gradient does NT-Xent keep, on average?",
-    ["more than a half", "10 to 50 %", "less than 10 %"],
+    "After some 350 steps with batches of 8, what is q on average, the share of DCL's gradient that NT-Xent keeps?",
+    ["more than 50 %", "10 to 50 %", "less than 10 %"],
 )
 left
 
 # %%
 gains = bet(
-    "Without q, the gradient stays large. What does DCL gain with batches of 8?",
-    ["views nearer and better neighbours", "views nearer, neighbours no better", "neither"],
+    "DCL's gradient has no q. What does DCL gain over NT-Xent with batches of 8?",
+    ["views nearer, and more accurate neighbours", "views nearer, neighbours about as accurate", "neither"],
 )
 gains
 
@@ -129,9 +131,9 @@ better = all(gained(s, 8, "kNN z") > 0.01 for s in seeds)
 gains.settle(gains.options[0 if nearer and better else 1 if nearer else 2])
 for s in seeds:
     few, many = (small.loc[(f"NT-Xent, batch {batch}", s)] for batch in (8, 256))
-    assert few["q at the end"] < 0.1 < 0.3 < many["q at the end"], "small batches: the gradient has gone"
+    assert few["q at the end"] < 0.1 < 0.3 < many["q at the end"], "in small batches little of the gradient is left"
     assert gained(s, 8, "alignment") < -0.05, "DCL goes on, and brings the views nearer"
-    assert abs(gained(s, 256, "alignment")) < 0.03, "in batches of 256 there is nothing left to gain"
+    assert abs(gained(s, 256, "alignment")) < 0.03, "in batches of 256 there is nothing to gain"
     print(
         f"seed {s}: DCL changes the distance of views by {gained(s, 8, 'alignment'):+.3f} with batches of 8 and by "
         f"{gained(s, 256, 'alignment'):+.3f} with 256, kNN on z by {gained(s, 8, 'kNN z'):+.1%} and "
@@ -139,12 +141,13 @@ for s in seeds:
     )
 
 # %% [markdown]
-# So this is what small batches suffer from first: among few negatives the positive is soon found, $q$ is nearly 0, and
-# learning stops although the positive could come nearer still. With $q$ gone the views come nearer. (In batches of 256
-# they are no nearer than that: more negatives spread the points more, and views with them.) The neighbours of the two
-# losses are a tie on these digits, and pixels do as well: the paper's gain in accuracy was found on ImageNet.
+# So this is what small batches suffer from first. Among few negatives the positive is soon found, $q$ falls to nearly
+# 0, and learning almost stops, although the positive could still come nearer. Without $q$ it does come nearer. (Batches
+# of 256 do not bring the views nearer than that: more negatives spread all points more, views included.) On these
+# digits the neighbours of the two losses are tied, and raw pixels do at least as well. The authors found their gain in
+# accuracy on ImageNet.
 #
-# The panel shows $q$ beside the weights: lower $\tau$, and see it vanish.
+# The panel shows $q$ beside the weights. Lower $\tau$ and watch it vanish.
 
 # %%
 z = evaluate.embed_views(runs[seed].methods["DCL, batch 256"], test)
@@ -153,14 +156,14 @@ widgets.TemperaturePanel(z=z.double()[:64], temperature=0.2)
 # %% [markdown]
 # ## 2 · "A negative is something else"
 #
-# Nobody looked at labels when negatives were drawn. Those of the anchor's own class are **false negatives**; among the
-# nearest by pixels you saw them above. NT-Xent pushes just these. Does it get rid of them? Train an encoder, sort all
-# other test digits by their nearness to an anchor, and count.
+# Nobody looks at labels when negatives are drawn. Those of the anchor's own class are called **false negatives**, and
+# the nearest by pixels, as you saw above, are mostly of this kind. NT-Xent pushes just these hardest. Does it drive
+# them away? Train an encoder, sort all other test digits by how near they are to an anchor, and count.
 
 # %%
 false_ones = bet(
-    "After training with NT-Xent: how many of the ten nearest negatives are false, compared with pixels?",
-    ["fewer by 5 points or more", "within 5 points", "more by 5 points or more"],
+    "After training with NT-Xent, what share of the ten nearest is false, compared with pixels?",
+    ["smaller by 5 points or more", "within 5 points", "larger by 5 points or more"],
 )
 false_ones
 
@@ -211,11 +214,13 @@ for s in seeds:
     assert false["NT-Xent", s][:10].mean() > 0.8
 
 # %% [markdown]
-# Most of the nearest are still false: what the loss pushes apart, the views and the smoothness of the encoder hold
-# together. What can a loss do that does not know the labels?
+# Most of the nearest are still false. The loss pushes them apart, but an encoder gives pictures that look alike similar
+# embeddings, and so they stay near. What can a loss do that does not know the labels?
 #
-# **Debiased** (Chuang et al., 2020) cannot know which, but takes an expected share $\tau^+$ of positives off the sum
-# over negatives. **Hard negatives** (Robinson et al., 2021) then weigh the near ones more by β. By hand, for one anchor:
+# The **debiased** loss (Chuang et al. 2020) cannot know which negatives are false. But if a share $\tau^+$ of all
+# samples belongs to the anchor's class, it can subtract what such a share is expected to add to the sum over negatives.
+# The loss with **hard negatives** (Robinson et al. 2021) also gives near negatives more weight, the more the larger
+# $\beta$ is. By hand, for one anchor:
 
 # %%
 z = F.normalize(torch.randn(8, 2, 16, generator=generator, dtype=torch.float64), dim=-1)
@@ -228,15 +233,16 @@ for weight, theirs in [
 ]:
     negatives = ((weight * push).sum() - 14 * tau_plus * pull) / (1 - tau_plus)
     torch.testing.assert_close(-(pull / (pull + negatives)).log(), theirs[0])
-print("debiased: a share of the positive taken off; hard: the same, near negatives weighed more")
+print("debiased: a share of the positive is subtracted; hard: the same, and near negatives get more weight")
 
 # %% [markdown]
-# What does each do to an embedding? And what would an oracle do, that knows the labels and leaves false negatives out?
+# What does each do to the embeddings? We compare them with an **oracle**, a loss that is told the labels and leaves out
+# all false negatives. (Tolerance and −uniformity are those of [Temperature](slug:temperature).)
 
 # %%
 oracle = bet(
-    "The oracle pushes no false negative. What changes by most, against NT-Xent?",
-    ["tolerance rises", "−uniformity rises", "neither moves by 0.1"],
+    "The oracle pushes no false negative. Which rises more, compared with NT-Xent?",
+    ["tolerance", "−uniformity", "neither rises by 0.1"],
 )
 oracle
 
@@ -251,7 +257,7 @@ moved = [of[seed, "oracle: no false negatives"] - of[seed, "NT-Xent"] for of in 
 oracle.settle(oracle.options[2 if max(moved) < 0.1 else moved.index(max(moved))])
 for s in seeds:
     assert spread[s, "NT-Xent"] < spread[s, "hard, β = 1"] < spread[s, "hard, β = 3"], "near ones weigh more: more even"
-    assert near[s, "oracle: no false negatives"] > near[s, "NT-Xent"] + 0.1, "no false ones: classes draw together"
+    assert near[s, "oracle: no false negatives"] > near[s, "NT-Xent"] + 0.1, "no false ones: classes come together"
 neighbours = doubt.pivot(index="method", columns="seed", values="kNN z").loc[list(plan)]
 for s in seeds:
     assert neighbours[s]["NT-Xent"] < neighbours[s]["hard, β = 1"] < neighbours[s]["oracle: no false negatives"]
@@ -259,15 +265,16 @@ for s in seeds:
 neighbours.rename(columns="seed {}".format).style.format("{:.3f}")
 
 # %% [markdown]
-# Weighing near negatives more and leaving false ones out pull at opposite ends of one rope, the one you know from
-# [Temperature](slug:temperature). Debiasing hardly moves anything: it takes the same share off every sum and cannot say
-# *which* negatives are false. As to neighbours, read every seed: weighing gains a point or two over NT-Xent at β = 1, less
-# at β = 3, and the oracle gains most; none of them passes the pixels.
+# More weight for near negatives spreads the samples, and leaving out false ones lets the classes come together: the
+# dilemma you know from [Temperature](slug:temperature). Debiasing hardly changes anything. It subtracts the same share
+# for every anchor and cannot say *which* negatives are false. For the neighbours in $z$, read every seed: $\beta = 1$
+# gains a little over NT-Xent, $\beta = 3$ less, and the oracle gains most. None of them beats raw pixels.
 #
-# ## 3 · "The hardest negative is the nearest sample"
+# ## 3 · "No negative is harder than the nearest sample"
 #
-# **MoCHi** (Kalantidis et al. 2020) makes harder ones: it mixes the nearest negatives with one another, and with the
-# query (the anchor) itself. A mixture with the query is nearer to it than the negative it came from, always:
+# Harder ones can be made. **MoCHi** (Kalantidis et al. 2020) mixes the nearest negatives with one another, and also
+# with the anchor, which is called the query here. A mixture with the query is always at least as near to it as the
+# negative it was made from:
 
 # %%
 query = F.normalize(torch.randn(4, 16, generator=generator, dtype=torch.float64), dim=1)
@@ -284,14 +291,15 @@ print(f"mixtures {(mixed @ query[..., None]).mean():.2f}; the nearest real negat
 MixPanel(hardest=12, pairs=16, queries=8)
 
 # %% [markdown]
-# Now train with it. The plain encoder is MoCo, which compares with a queue of earlier keys; MoCHi adds 64 mixtures
-# of pairs and 16 with the query, from the 64 nearest. The **proxy task** is the one the loss sets: is the positive
-# nearer than every negative?
+# Now train with such mixtures. MoCHi builds on **MoCo**, a method whose negatives are not the batch but a **queue**
+# of earlier keys. MoCHi takes the 64 nearest of them and adds 64 mixtures of two and 16 with the query. How
+# hard does this make the question that the loss asks, called the **proxy task**: is the positive nearer to the query
+# than every negative?
 
 # %%
 harder = bet(
-    "Trained with mixtures as well, what happens to the proxy task and to the spread of the embeddings?",
-    ["harder, and spread more", "harder, and spread less", "as easy as before"],
+    "Mixtures are added. How does the proxy task become, and how evenly spread are the embeddings?",
+    ["harder, and more even", "harder, and less even", "as easy as before"],
 )
 harder
 
@@ -311,12 +319,12 @@ task, evenness, neighbours = (change[column] for column in (mochi.HIT, "−unifo
 harder.settle(harder.options[2 if task[seed] > -0.02 else 0 if evenness[seed] > 0 else 1])
 for s in seeds:
     assert task[s] < -0.05, "the mixtures are harder than anything in the queue"
-    assert evenness[s] > 0, "and spread the embeddings"
+    assert evenness[s] > 0, "and spread the embeddings more evenly"
     print(f"seed {s}: proxy task {task[s]:+.1%}, −uniformity {evenness[s]:+.3f}, kNN on h {neighbours[s]:+.1%}")
 
 # %% [markdown]
-# The mechanism works as the paper says; the neighbours of $h$ do not gain from it here, on any seed, and the raw pixels
-# stand beside both. What the mixtures do is again to spread.
+# The mechanism works as the authors say: the task is harder, and the embeddings are a little more evenly spread. The
+# neighbours in $h$ do not gain from it here, on any seed, and raw pixels do as well.
 #
 # Your bets on this page:
 
@@ -326,7 +334,9 @@ tally()
 # %% [markdown]
 # ## Exercises
 #
-# **1.** From the similarities of the positive and the negatives $(K,)$ and τ, write NT-Xent's factor $q$.
+# Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
+#
+# **1.** Write the factor $q$ of NT-Xent, from the cosines of the positive and of the negatives $(K,)$, and τ.
 
 
 # %%
@@ -348,8 +358,7 @@ check("coupling", coupling)
 # </details>
 
 # %% [markdown]
-# **2.** Samples of C equally frequent classes. Of the 2B - 2 negatives of an anchor, how many are false on average? Give
-# the share.
+# **2.** There are $C$ classes, all equally frequent. What share of an anchor's negatives is false on average?
 
 
 # %%
@@ -370,7 +379,8 @@ check("false_share", false_share)
 # </details>
 
 # %% [markdown]
-# **3.** Mix a query with a negative: the point on the sphere with `share` of the query.
+# **3.** Mix a query with a negative, both of length 1: a `share` of the query, the rest of the negative, and then
+# length 1 again.
 
 
 # %%
@@ -391,11 +401,12 @@ check("mix", mix)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Add batches of 32 to the plan of section 1, with as many steps. Where between 8 and 256 does
-# the gain of DCL in alignment end, and what is $q$ there?
+# **4.** (An experiment.) Add batches of 32 to the plan of section 1, with about as many steps. Does DCL still bring the
+# views nearer than NT-Xent there, and what is $q$?
 #
-# **5.** (To think about.) Your pictures come from video, thirty a second, and the batch is drawn from all frames. Which
-# negatives will be pushed hardest? Would you weigh them more (hard), doubt them (debiased), or change how you draw?
+# **5.** (To think about.) Your pictures are the frames of videos, thirty a second, and each batch is drawn from all
+# frames. Which negatives will be pushed hardest? Would you give them more weight (hard negatives), subtract a share
+# (debiased), or change how the batch is drawn?
 #
 # ## References
 #
