@@ -408,10 +408,10 @@ check("above", above)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Give GroCo the hard views of section 1, and read −uniformity, which is 0 when all points are in
-# one place: `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`. Then
-# `HardViews(strength=0.5)`, another steepness such as `steepness=50.0`, and NT-Xent on the same hard views. Guess before
-# each run. What does the loss of section 4, when all are equal, have to do with it?
+# **4.** (An experiment.) Give GroCo the hard views of section 1, and read −uniformity, which is 0 when all points are
+# in one place: `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`. Then
+# `HardViews(strength=0.5)`, another steepness such as `steepness=50.0`, and NT-Xent on the same hard views. Guess
+# before each run. What does the loss of section 4, when all are equal, have to do with it?
 #
 # **5.** (To think about.) A loss that only asks for an order never says *how far* a negative should be. For which use
 # of the embedding does that not matter, and for which one does it?

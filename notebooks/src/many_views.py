@@ -3,8 +3,8 @@
 #
 # **What to do with more than two views?**
 #
-# Two views of a sample make one pair. Eight views make $8 \cdot 7 / 2 = 28$ pairs. Is that 28 times as much to learn from, or the same
-# thing said 28 times?
+# Two views of a sample make one pair. Eight views make $8 \cdot 7 / 2 = 28$ pairs. Is that 28 times as much to learn
+# from, or the same thing said 28 times?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity). **Takes** about a minute on two cores.
@@ -113,7 +113,8 @@ for name, points in {"32 directions": matrix, "8 directions, the rest 100 times 
 
 # %% [markdown]
 # Six views cost three times the work of two. So two views get a second chance, three times as long. All start from the
-# same weights, and the raw pixels and the untrained encoder stand beside them. (The rank of the pixels is out of $8 \cdot 8 = 64$.)
+# same weights, and the raw pixels and the untrained encoder stand beside them. (The rank of the pixels is out of $8
+# \cdot 8 = 64$.)
 
 # %%
 pairwise = bet(
