@@ -56,12 +56,16 @@ def integers(x: Array, name: str) -> Tensor:
 
 
 def classes(
-    given: Mapping[str, Array], of: Mapping[str, int] | None = None, *, names: Sequence[str] = (), least: float = 0
+    given: Mapping[str, Array],
+    of: Mapping[str, int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    least: float = 0,
 ) -> tuple[list[Tensor], tuple[str, ...]]:
-    """Labels (N,), integers or texts, as int64 tensors, and the names of the classes.
+    """Labels (N,), integers, truth values or texts, as int64 tensors, and the names of the classes.
 
     given: by the name of the argument; texts of all of them share one numbering, their places in `names` or, without
-        names, in alphabetical order
+        names, in the categories that a column of a data frame declares, else in alphabetical order
     of: for each, the name of the argument whose rows it labels, and how many they are
     least: the smallest number allowed
     Raises: TypeError unless all are integers or all are texts; ValueError for another shape, smaller numbers or a text
@@ -77,22 +81,32 @@ def classes(
             need = f"({count},), one per row of {owner}" if of else "(N,)"
             raise ValueError(f"{name} must be {need}, got shape {tuple(labels.shape)}")
     texts = {name: labels for name, labels in read.items() if isinstance(labels, np.ndarray)}
+    if names is None and len(given) == 1:
+        names = declared(*given.values())
     if not texts:
-        coded = [integers(labels, name) for name, labels in read.items()]
+        coded = [
+            integers(x.long() if isinstance(x, Tensor) and x.dtype == torch.bool else x, n) for n, x in read.items()
+        ]
         for name, part in zip(read, coded, strict=True):
             if len(part) and part.min() < least:
                 raise ValueError(f"{name} must be {least} or more, got {int(part.min())}; leave unlabelled rows out")
-        return coded, tuple(names)
+        return coded, tuple(names or ())
     for name, labels in read.items():
         if isinstance(labels, Tensor):
             raise TypeError(f"{name} must be texts as {next(iter(texts))} are, got {labels.dtype}")
     found, places = np.unique(np.concatenate(list(texts.values())), return_inverse=True)
-    known = tuple(names) or tuple(found.tolist())
+    known = tuple(found.tolist() if names is None else names)
     place = {text: number for number, text in enumerate(known)}
     if strange := [text for text in found.tolist() if text not in place]:
         raise ValueError(f"class_names must hold every label, but {strange[0]!r} is missing")
     joined = torch.from_numpy(np.array([place[text] for text in found.tolist()], dtype=np.int64)[places])
     return list(joined.split([len(labels) for labels in texts.values()])), known
+
+
+def declared(labels: Any) -> Sequence[str] | None:
+    """The categories, if they are texts, that a column of a data frame declares, in their order; None without any."""
+    categories = getattr(getattr(labels, "cat", labels), "categories", None)
+    return list(categories) if categories is not None and all(isinstance(each, str) for each in categories) else None
 
 
 def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
@@ -117,6 +131,8 @@ def _read(x: Array, name: str) -> Tensor | NDArray[np.str_]:
         raise ValueError(f"{name} must be numbers or texts in rows of one length, got {_kind(x)}: {error}") from None
     if array.ndim == 0:
         raise TypeError(f"{name} must be a tensor or array, got {_kind(x)}")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
     if array.dtype.kind in "OUT":
         return _of_objects(array, name)
     if array.dtype.kind not in "biuf":

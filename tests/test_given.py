@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cl_explore import evaluate, geometry, losses
+from cl_explore.given import classes
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)).half().float()
 Y = torch.arange(12) % 3
@@ -47,6 +48,21 @@ def test_every_form_gives_the_same(call: str) -> None:
 def test_gaps_and_mixtures_are_refused(labels: list) -> None:
     with pytest.raises(TypeError, match="labels must be numbers"):
         geometry.summary(X, labels)
+
+
+def test_two_classes_may_be_truth_values_and_texts_bytes() -> None:
+    truths, places = Y == 1, (Y == 1).long()
+    for call in CALLS.values():
+        right = call(X, places)
+        for labels in (truths, truths.numpy(), truths.tolist(), pd.Series(truths), truths.numpy().astype("S5")):
+            assert call(X, labels) == pytest.approx(right)
+
+
+def test_declared_categories_keep_their_order() -> None:
+    column = pd.Series(TEXTS, dtype=pd.CategoricalDtype(["cat", "bee", "ape"]))
+    (coded,), names = classes({"labels": column})
+    assert names == ("cat", "bee", "ape")
+    assert [names[place] for place in coded] == TEXTS
 
 
 def test_labels_of_both_parts_are_of_one_kind() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from cl_explore import data, losses, methods, names, plots, train, views
 from cl_explore import nn as networks
+from cl_explore.given import Array
 
 sys.path.append(str(Path(__file__).parent / "losses"))
 from gpu_stages.inputs import given
@@ -153,6 +154,9 @@ RIGHT = {
     "plots.pictures(images)": {"the other kind"},
 }
 """What looks wrong and is taken, by function and argument: any number of axes, any type of numbers."""
+LABELS = {"labels", "train_labels", "test_labels", "found"}
+OF_TWO_CLASSES = {"bool"}
+"""What labels outside of losses may be as well: truth values, as in a column of a data frame."""
 SLOW = {"widgets.RedrawPanel"}
 """What takes seconds to make, which is left at values of a wrong type."""
 OF_ROWS = {"a row too few", "a row too many", "empty"}
@@ -219,7 +223,7 @@ def call(function: Any, values: dict[str, Any]) -> Any:
 def answers(name: str, function: Any, one: str, values: dict[str, Any], hint: Any) -> Iterator[str]:
     """What is wrong with the answers to each wrong value of one argument."""
     default = inspect.signature(function).parameters[one].default
-    right = RIGHT.get(f"{name}({one})", set())
+    right = RIGHT.get(f"{name}({one})", set()) | (OF_TWO_CLASSES if hint == Array and one in LABELS else set())
     for label, value in wrong(values.get(one, default)):
         if (value is True or name in SLOW) and legal(hint, value):
             continue

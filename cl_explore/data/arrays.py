@@ -1,5 +1,6 @@
 """Bring your own: arrays and tensors that become a data set in one line."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from cl_explore.data.batch import Samples
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.modality import Modality, recognise
-from cl_explore.given import numbers
+from cl_explore.given import classes, declared, numbers
 from cl_explore.takes import takes
 
 MANY = 1_000_000
@@ -50,9 +51,9 @@ def from_arrays(
     recognise(values, kind)
     first = next(iter(values.values())) if isinstance(values, dict) else values
     count = len(first)
-    coded, classes = numbered(labels, count, class_names)
+    coded, names = numbered(labels, count, class_names)
     index = torch.arange(count, device=first.device)
-    return Dataset(name, values, coded.to(first.device), index, classes, kind=kind)
+    return Dataset(name, values, coded.to(first.device), index, names, kind=kind)
 
 
 def numbered(labels: Any, count: int, class_names: Sequence[str] | None = None) -> tuple[Tensor, tuple[str, ...]]:
@@ -70,20 +71,18 @@ def numbered(labels: Any, count: int, class_names: Sequence[str] | None = None) 
     if array.shape != (count,) or not all(value is None or isinstance(value, kind) for value in given):
         need = f"labels must be {count} whole numbers or texts, one for each row of x, all of one kind"
         raise ValueError(f"{need}; got shape {array.shape} of {array.dtype}")
-    found: Sequence[Any] = sorted({value for value in given if value is not None})
-    if not texts and found and found[-1] >= MANY:
+    known = [value for value in given if value is not None]
+    if not texts and known and max(known) >= MANY:
         count_them = "np.unique(labels, return_inverse=True)[1] numbers those that there are"
-        raise ValueError(f"labels must number the classes from 0, fewer than {MANY}, got {found[-1]}: {count_them}")
-    if not texts:
-        found = [str(number) for number in range(int(found[-1]) + 1 if found else 0)]
-    elif (categories := getattr(getattr(labels, "cat", labels), "categories", None)) is not None:
-        found = list(categories)
-    classes = found if class_names is None else list(class_names)
-    number = {name: place for place, name in enumerate(classes)}
-    if texts and (strange := {value for value in given if value is not None} - number.keys()):
-        raise ValueError(f"class_names must hold every label, but {min(strange)!r} is missing")
-    coded = [-1 if value is None else number[value] if texts else int(value) for value in given]
-    return torch.tensor(coded, dtype=torch.int64, device="cpu"), tuple(classes)
+        raise ValueError(f"labels must number the classes from 0, fewer than {MANY}, got {max(known)}: {count_them}")
+    if class_names is None:
+        class_names = declared(labels) if texts else [str(number) for number in range(max(known, default=-1) + 1)]
+    coded = torch.full((count,), -1, device="cpu")
+    if not known:
+        return coded, tuple(class_names or ())
+    (places,), names = classes({"labels": known}, names=class_names, least=-math.inf)
+    coded[[value is not None for value in given]] = places
+    return coded, names
 
 
 def _labels(labels: Any) -> tuple[np.ndarray, list[Any]]:

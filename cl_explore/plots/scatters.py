@@ -29,7 +29,7 @@ def class_numbers(
     """
     if labels is None:
         return np.zeros(count, dtype=np.int64), tuple(class_names)
-    (numbers,), names = classes({"labels": labels}, {of: count}, names=class_names, least=-1)
+    (numbers,), names = classes({"labels": labels}, {of: count}, names=class_names or None, least=-1)
     return numbers.cpu().numpy(), names
 
 
