@@ -1,7 +1,10 @@
 """One list orders the lessons; numbers, links and the course's table follow from it."""
 
+import ast
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import build
@@ -145,3 +148,23 @@ def test_trained_numbers_stand_beside_the_input_and_an_untrained_network(cells: 
     if re.search(r"train\.fit\(|bench\.compare\(", code):
         assert re.search(r"raw (input|pixels)|baselines\(", code)
         assert re.search(r"untrained|baselines\(", code)
+
+
+SLOW = (
+    "datasets", "jinja2", "jupyterlab", "lightning_fabric", "matplotlib.pyplot", "nbconvert", "numba", "papermill",
+    "plotly.basedatatypes", "requests", "scipy", "sklearn", "sympy", "torch._dynamo", "torch._inductor", "torch.onnx",
+    "umap",
+)  # fmt: skip
+"""What no lesson's first cell is to wait for: the function that needs one of them imports it."""
+
+
+def test_lessons_open_without_what_takes_long_to_import() -> None:
+    lines = []
+    for slug in lessons.read():
+        notebook = lessons.unnumbered(ROOT / "notebooks" / "src" / f"{slug}.py")
+        first = next(cell.source for cell in notebook.cells if cell.cell_type == "code" and not cell.metadata)
+        lines += [ast.unparse(node) for node in ast.parse(first).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = f"import sys; print(*(module for module in {SLOW} if module in sys.modules))"
+    code = "\n".join(["import torch, IPython.display", *dict.fromkeys(lines), found])  # torch cannot be done without
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [], "python -X importtime tells which module imports it"

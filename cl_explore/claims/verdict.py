@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 FEWEST_SEEDS = 5
 """Fewer seeds decide nothing: a 95 % bootstrap interval of the mean of four covers it less than 90 % of the time."""
@@ -93,6 +92,8 @@ def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[flo
     extreme percentiles, as far out as Student's t would go: five normal values are covered 93 % of the time, twenty
     95 %. Source: Hesterberg 2015, "What teachers should know about the bootstrap", section 3.3.
     """
+    from scipy import stats  # half a second, which those who only train need not wait for
+
     n = len(values)
     tail = stats.norm.cdf(stats.t.ppf((1 - confidence) / 2, n - 1) * math.sqrt(n / (n - 1)))
     means = np.random.default_rng(0).choice(values, (RESAMPLES, n)).mean(1)

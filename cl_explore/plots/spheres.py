@@ -94,7 +94,7 @@ def draw_graticule(ax: Axes) -> None:
 
 
 @takes
-def sphere_3d(z: Array, labels: Array | None = None, *, class_names: Sequence[str] = ()) -> go.Figure:
+def sphere_3d(z: Array, labels: Array | None = None, *, class_names: Sequence[str] = ()) -> "go.Figure":
     """Embeddings z (N, 3), scaled to unit length, on a sphere to turn and zoom; the pointer shows row and class.
 
     Needs a browser: put `sphere` beside it for paper and for readers who cannot see it. Raises as `sphere` does.

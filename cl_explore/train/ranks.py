@@ -2,25 +2,29 @@
 
 import os
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-from lightning_fabric import Fabric
 
 from cl_explore.methods import Method
 from cl_explore.train.run import Run
 from cl_explore.train.settings import Precision
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 MEETING = 16
 """Steps between two questions to all processes, such as whether it is time for a checkpoint: each stops the device."""
 
 
-def make_fabric(device: str, precision: Precision) -> Fabric:
+def make_fabric(device: str, precision: Precision) -> "Fabric":
     """One device for this process; with a launcher, joined to the other processes it started, a device for each.
 
     Raises ValueError if there is no such device, or not one for each process.
     """
+    from lightning_fabric import Fabric  # it brings torch's compiler along, a second that only training is to pay
+
     kind, _, number = device.partition(":")
     world = int(os.environ["WORLD_SIZE"]) if dist.is_available() and dist.is_torchelastic_launched() else 1
     try:
@@ -37,7 +41,7 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
     return fabric
 
 
-def from_all(fabric: Fabric, own: Any) -> list[Any]:
+def from_all(fabric: "Fabric", own: Any) -> list[Any]:
     """What each process hands over, in the order of ranks."""
     every = [own] * fabric.world_size
     if fabric.world_size > 1:
@@ -45,7 +49,7 @@ def from_all(fabric: Fabric, own: Any) -> list[Any]:
     return every
 
 
-def of_first(fabric: Fabric, method: Method, run: Run | None) -> Run:
+def of_first(fabric: "Fabric", method: Method, run: Run | None) -> Run:
     """The run of the first process, with its weights and state in every process's `method`."""
     if fabric.world_size > 1:
         for value in method.state_dict().values():
@@ -55,7 +59,7 @@ def of_first(fabric: Fabric, method: Method, run: Run | None) -> Run:
     return Run(**record, method=method)
 
 
-def synchronise_batch_norm(method: Method, fabric: Fabric) -> None:
+def synchronise_batch_norm(method: Method, fabric: "Fabric") -> None:
     """Let batch norm take its statistics over the views of all processes; ValueError where torch cannot: on the CPU."""
     if fabric.world_size == 1:
         return

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logsumexp
 from torch import Tensor
 
 from cl_explore.given import numbers
@@ -64,11 +63,11 @@ def measures(
     ([[0.333, 0.333, 0.333]], 0.75, 0.5)
     """
     logits = negatives / np.asarray(temperatures, dtype=np.float64)[:, None]
-    total = logsumexp(logits, axis=1)
+    total = torch.from_numpy(logits).logsumexp(1).numpy()
     logs = logits - total[:, None]
     return _of_weights(positive, negatives, np.exp(logs), hardest) | {
         "entropy": -(np.exp(logs) * logs).sum(1),
-        "q": expit(total - positive / np.asarray(temperatures)),
+        "q": torch.from_numpy(total - positive / np.asarray(temperatures)).sigmoid().numpy(),
     }
 
 
@@ -105,8 +104,8 @@ def limits(positive: float, negatives: NDArray[np.float64], hardest: float = HAR
 
 def decoupling(positive: float, negatives: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """q of `measures` if there were COUNTS negatives instead, their similarities distributed as these, (49,)."""
-    mean = logsumexp(negatives / temperature) - np.log(len(negatives))
-    return expit(np.log(COUNTS) + mean - positive / temperature)
+    mean = torch.from_numpy(negatives / temperature).logsumexp(0).item() - np.log(len(negatives))
+    return torch.from_numpy(np.log(COUNTS) + mean - positive / temperature).sigmoid().numpy()
 
 
 class Anchor(NamedTuple):

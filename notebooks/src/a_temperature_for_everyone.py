@@ -18,7 +18,6 @@ ratio: float = 20.0  # samples of the most frequent class over those of the rare
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from cl_explore import data, losses, plots
@@ -252,6 +251,8 @@ plots.show(
 )
 
 # %% tags=["claim"]
+from scipy.stats import spearmanr
+
 ranks = {s: float(spearmanr(of["samples"], of["mean τ"]).statistic) for s, of in table.groupby("seed")}
 mean = sum(ranks.values()) / len(ranks)
 larger.settle(larger.options[0 if mean > 0.3 else 1 if mean < -0.3 else 2])

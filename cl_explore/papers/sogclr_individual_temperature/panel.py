@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Generator
 
 from cl_explore import data, geometry, losses, views
@@ -66,6 +65,8 @@ def train_temperatures(rho: float, eta: float, ratio: float) -> Course:
 
 def tau_picture(state: State, course: Course) -> Picture:
     """What a training and the knobs `rho` and `step` make of the panel."""
+    from scipy.stats import spearmanr  # its import takes half a second
+
     shot = SHOTS.index(state["step"])
     sizes, labels = np.bincount(course.labels), course.labels
     means, tau, nats = course.means, course.temperature[shot], course.nats[shot]

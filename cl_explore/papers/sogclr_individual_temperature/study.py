@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from cl_explore import data, evaluate, losses
@@ -58,6 +57,8 @@ def temperatures(method: Method, train: Dataset, test: Dataset) -> dict[str, flo
     """How the learned temperatures go with the size of the class, if the method learns any."""
     if not isinstance(method.loss, losses.ISogCLR):
         return {}
+    from scipy.stats import spearmanr  # its import takes half a second
+
     counts = train.labels.bincount(minlength=train.num_classes)
     tau = method.loss.temperature.cpu()[train.index]
     means = torch.stack([tau[train.labels == c].mean() for c in range(train.num_classes)])
