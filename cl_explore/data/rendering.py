@@ -44,14 +44,13 @@ def render(
 def alpha(f: dict[str, Tensor], size: int = 16) -> Tensor:
     """How much of each pixel the object covers: (N, size, size) in [0, 1], with an edge about one pixel wide."""
     _check(size)
-    cover = torch.empty(len(f["shape"]), size, size, device=f["shape"].device)
+    scale = f["scale"]
+    u, v = (axis.div_(_column(scale)) for axis in _rotated(f["x"], f["y"], f["rot"], size))
+    d = torch.empty_like(u)
     for kind, rows in _groups(f["shape"], len(SHAPES)):
-        scale = f["scale"][rows]
-        u, v = _rotated(f["x"][rows], f["y"][rows], f["rot"][rows], size)
-        d = _implicit(kind, u.div_(_column(scale)), v.div_(_column(scale)))
-        # sigmoid(-.7 size scale d) by way of tanh: torch's sigmoid rounds differently at the end of a tensor
-        cover[rows] = d.mul_(_column(-0.35 * size * scale)).tanh_().mul_(0.5).add_(0.5)
-    return cover
+        d[rows] = _implicit(kind, u[rows], v[rows])
+    # sigmoid(-.7 size scale d) by way of tanh: torch's sigmoid rounds differently at the end of a tensor
+    return d.mul_(_column(-0.35 * size * scale)).tanh_().mul_(0.5).add_(0.5)
 
 
 def _implicit(kind: int, u: Tensor, v: Tensor) -> Tensor:
@@ -77,22 +76,21 @@ def _implicit(kind: int, u: Tensor, v: Tensor) -> Tensor:
 
 def _pattern(f: dict[str, Tensor], size: int) -> Tensor:
     """The texture of the background, (N, size, size) in [0, 1]."""
-    t = torch.empty(len(f["style"]), size, size, device=f["style"].device)
+    origin = torch.zeros_like(f["bang"])
+    t, across = _rotated(origin, origin, f["bang"], size)
     for kind, rows in _groups(f["style"], len(STYLES)):
         if STYLES[kind] == "flat":
-            t[rows] = 0.5
+            t[rows] = 0
             continue
-        origin = torch.zeros(len(rows), device=t.device)
-        along, across = _rotated(origin, origin, f["bang"][rows], size)
         if STYLES[kind] == "gradient":
-            t[rows] = along.clamp_(-1, 1).mul_(0.5).add_(0.5)
+            t[rows] = t[rows].clamp_(-1, 1)
             continue
         frequency, phase = _column(math.pi * f["freq"][rows]), _column(f["phase"][rows])
-        wave = along.mul_(frequency).add_(phase).sin_()
+        wave = t[rows].mul_(frequency).add_(phase).sin_()
         if STYLES[kind] == "checker":
-            wave.mul_(across.mul_(frequency).add_(phase).sin_()).sign_()
-        t[rows] = wave.mul_(0.5).add_(0.5)
-    return t
+            wave.mul_(across[rows].mul_(frequency).add_(phase).sin_()).sign_()
+        t[rows] = wave
+    return t.mul_(0.5).add_(0.5)
 
 
 def _rotated(x: Tensor, y: Tensor, angle: Tensor, size: int) -> tuple[Tensor, Tensor]:
