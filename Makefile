@@ -23,7 +23,7 @@ lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
 	@$(BIN)/python -c "import umap" >/dev/null 2>&1 &  # compiles and caches UMAP while the reader starts reading
 	@$(BIN)/python -m cl_explore lab $(ARGS)
 
-course: $(INSTALLED)  ## execute all notebooks, write them and web pages to build/course
+course: $(INSTALLED)  ## execute all notebooks and write them as a book of web pages, build/course/index.html
 	@$(BIN)/python -m cl_explore course $(ARGS)
 
 test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset

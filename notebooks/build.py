@@ -18,7 +18,8 @@ import nbformat
 from lessons import Lesson
 from nbformat import NotebookNode
 
-from cl_explore.app.course import ADDED_TAGS, WIDGET_MIME, run, summary
+from cl_explore.app.cells import WIDGET_MIME
+from cl_explore.app.course import ADDED_TAGS, run, summary
 
 HERE = Path(__file__).parent
 

@@ -1,9 +1,10 @@
 """The lessons as notebooks that are not executed: their order, and with it numbers, links and the table of the course.
 
-`lessons.txt` lists their slugs. The source of a lesson, `src/SLUG.py`, opens with its title and its question, links to
-another as `[text](slug:temperature)`, and shows the table of the course where it says `<!-- the course -->`.
-Where pyproject.toml names the repository on GitHub (`[project.urls]`, `Repository`), each notebook links to itself in
-Colab and Binder, and begins with a cell that installs cl_explore where it is missing.
+`lessons.txt` lists their slugs, each with the parts of the pipeline that it is about. The source of a lesson,
+`src/SLUG.py`, opens with its title and its question, links to another as `[text](slug:temperature)`, and shows the
+table of the course where it says `<!-- the course -->`. Where pyproject.toml names the repository on GitHub
+(`[project.urls]`, `Repository`), each notebook links to itself in Colab and Binder, and begins with a cell that
+installs cl_explore where it is missing.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ class Lesson:
 
 def read(here: Path = HERE) -> dict[str, Lesson]:
     """The lessons by slug, in order; ValueError where list and sources disagree or a source opens otherwise."""
-    slugs = (here / "lessons.txt").read_text(encoding="utf-8").split()
+    slugs = [line.split()[0] for line in (here / "lessons.txt").read_text(encoding="utf-8").splitlines()]
     sources = {path.stem: path for path in (here / "src").glob("*.py")}
     if sorted(slugs) != sorted(sources):
         odd = sorted(set(slugs) ^ set(sources)) or [slug for slug in sources if slugs.count(slug) > 1]

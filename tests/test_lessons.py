@@ -76,8 +76,9 @@ def test_an_inserted_lesson_changes_numbers_only(tmp_path: Path) -> None:
             cell.outputs = [new_output("stream", text=f"result {number}")]
         nbformat.write(notebook, tmp_path / f"{lesson.name}.ipynb")
     before = {path.stem: path.read_text() for path in tmp_path.glob("*.ipynb")}
-    slugs = (tmp_path / "lessons.txt").read_text().split()
-    (tmp_path / "lessons.txt").write_text("\n".join([*slugs[:2], "inserted", *slugs[2:]]))
+    lines = (tmp_path / "lessons.txt").read_text().splitlines()
+    (tmp_path / "lessons.txt").write_text("\n".join([*lines[:2], "inserted", *lines[2:]]))
+    slugs = [line.split()[0] for line in lines]
     (tmp_path / "src" / "inserted.py").write_text(OPENING.format(title="Inserted", question="What is new?"))
     build.update_text(lessons.read(tmp_path), tmp_path)
 

@@ -1,1 +1,1 @@
-"""What a person starts: the command line, the course runner, the examination of an installation."""
+"""What a person starts: the command line, the course runner and its pages, the examination of an installation."""

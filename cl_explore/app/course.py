@@ -1,31 +1,28 @@
 """The course runner: it executes notebooks headless, several at a time, and writes web pages."""
 
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
 import nbformat
 import papermill
 from ipykernel.kernelspec import get_kernel_dict
-from jinja2 import DictLoader
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from latex2mathml.converter import convert as mathml
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
-from plotly import io as plotly_io
 from plotly.offline import get_plotlyjs
 from tqdm import tqdm
+
+from cl_explore.app import book
+from cl_explore.app.book import Chapter, Site
 
 CELL_TIMEOUT = 1800  # seconds: a cell that takes half an hour hangs
 KERNEL_ENVIRONMENT = {
@@ -33,13 +30,11 @@ KERNEL_ENVIRONMENT = {
     "CL_EXPLORE_STATIC": "1",  # panels write themselves as HTML that moves without a kernel
 }
 ADDED_TAGS = {"injected-parameters", "papermill-error-cell-tag"}
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one notebook: its name, its title, wall seconds, and what stopped it (None if nothing did)."""
+    """What became of one notebook: its name, its first heading, wall seconds, and what stopped it (None: nothing)."""
 
     name: str
     title: str
@@ -92,7 +87,7 @@ def run(
 ) -> list[Result]:
     """Execute notebooks, `jobs` at a time, with parameters such as preset="smoke", seed=0.
 
-    Each is written to `out` as .ipynb and .html, whole or up to the cell that failed, and `index.html` lists them all.
+    Each is written to `out` as .ipynb and .html, whole or up to the cell that failed; `index.html` invites to them all.
     `report` is called with one line as each ends. A notebook that fails, or that the disk does not take, stops no
     other. Before anything runs, ValueError is raised for jobs < 1 and for parameters that a notebook does not declare,
     FileNotFoundError for a notebook that is missing.
@@ -102,10 +97,14 @@ def run(
     check(notebooks, parameters)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+    site = Site([book.chapter(notebook) for notebook in notebooks])
     results: dict[str, Result] = {}
     # one process starts all kernels: kernels started by different processes may be given the same ports
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(execute, notebook.resolve(), out.resolve(), parameters) for notebook in notebooks]
+        futures = [
+            pool.submit(execute, notebook.resolve(), out.resolve(), parameters, site, told)
+            for notebook, told in zip(notebooks, site.chapters, strict=True)
+        ]
         try:
             with tqdm(total=len(futures), unit="notebook", disable=None) as bar:
                 for future in as_completed(futures):
@@ -121,13 +120,15 @@ def run(
             raise
     ordered = [results[notebook.stem] for notebook in notebooks]
     try:
-        write(out / "index.html", index_page(ordered, parameters))
+        listed = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+        write(out / "index.html", site.contents(ordered, listed))
+        site.furnish(out)
     except OSError as failure:
         report(f"{out / 'index.html'} could not be written: {failure}")
     return ordered
 
 
-def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int]) -> Result:
+def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int], site: Site, told: Chapter) -> Result:
     """Execute one notebook in a kernel of its own and write `out`/name.ipynb and `out`/name.html."""
     target = out / notebook.name
     target.unlink(missing_ok=True)
@@ -161,10 +162,10 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int]) -> R
     if error is not None:
         error = f"{place}\n{error}"
     try:
-        write(target.with_suffix(".html"), page(done, notebook.stem))
+        write(target.with_suffix(".html"), site.chapter(done, told, error))
     except OSError as failure:
         error = error or f"writing its page\n{type(failure).__name__}: {failure}"
-    return Result(notebook.stem, title(done, notebook.stem), seconds, error)
+    return Result(notebook.stem, told.heading, seconds, error)
 
 
 def write(path: Path, text: str) -> None:
@@ -181,13 +182,6 @@ def failing_cell(notebook: NotebookNode) -> str:
     return "its start, before the first cell"
 
 
-def title(notebook: NotebookNode, name: str) -> str:
-    """The notebook's first heading, or its name."""
-    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    headings = (row[2:].strip() for text in texts for row in text.splitlines() if row.startswith("# "))
-    return next(headings, name)
-
-
 def line(result: Result) -> str:
     """One line for a notebook that passed; the cell and the error on lines of their own for one that failed."""
     state = "passed" if result.error is None else f"FAILED in {result.error}".replace("\n", "\n    ")
@@ -199,70 +193,3 @@ def summary(results: Sequence[Result]) -> str:
     """All notebooks with their seconds, and a closing line that counts those that passed and failed."""
     failed = sum(result.error is not None for result in results)
     return "\n".join([*map(line, results), f"notebooks: {len(results) - failed} passed, {failed} failed"])
-
-
-# nbconvert's own template drops a picture's alt text, and loads RequireJS and MathJax, which nothing here needs, from
-# the web
-PAGE_TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js_requirejs -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block data_png scoped -%}
-<div class="jp-RenderedImage jp-OutputArea-output"><img src="data:image/png;base64,{{ output.data['image/png'] }}"
-alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></div>
-{%- endblock -%}
-"""
-
-
-def typeset(markdown: str) -> str:
-    """Markdown with its TeX formulas, between $ or $$, as MathML; code is left alone.
-
-    >>> typeset("`$HOME` and $x$")
-    '`$HOME` and <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>'
-    """
-
-    def formula(match: re.Match[str]) -> str:
-        block, inline = match.groups()
-        return mathml(block, display="block") if block else mathml(inline)
-
-    pieces = re.split(r"(```.*?```|`[^`]*`)", markdown, flags=re.DOTALL)
-    pieces[::2] = [re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", formula, text, flags=re.DOTALL) for text in pieces[::2]]
-    return "".join(pieces)
-
-
-def page(notebook: NotebookNode, name: str) -> str:
-    """The notebook as a web page that needs neither a kernel nor the web; links lead to the pages of other lessons."""
-    notebook.metadata.pop("widgets", None)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
-        cell.source = typeset(re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", cell.source))
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.outputs = [output for output in cell.outputs if WIDGET_MIME not in output.get("data", {})]
-        for output in cell.outputs:
-            if figure := output.get("data", {}).pop(PLOTLY_MIME, None):
-                output.data["text/html"] = plotly_io.to_html(figure, include_plotlyjs="directory", full_html=False)
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.html.j2": PAGE_TEMPLATE})], template_file="page.html.j2")
-    return exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})[0]
-
-
-INDEX_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>cl_explore: the course</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
-td {{ padding: .3rem .8rem .3rem 0; vertical-align: top }} td:nth-child(2) {{ text-align: right; white-space: nowrap }}
-pre {{ white-space: pre-wrap; color: #a00000; margin: 0 }}
-</style></head>
-<body><h1>cl_explore: the course</h1><p>Executed with {parameters}.</p><table>
-{rows}
-</table></body></html>
-"""
-
-
-def index_page(results: Sequence[Result], parameters: Mapping[str, str | int]) -> str:
-    """The page that lists all notebooks, with seconds and what failed."""
-    rows = [
-        f'<tr><td><a href="{result.name}.html">{escape(result.title)}</a></td><td>{result.seconds:.1f} s</td>'
-        f"<td>{'passed' if result.error is None else f'<pre>{escape(result.error)}</pre>'}</td></tr>"
-        for result in results
-    ]
-    listed = ", ".join(f"{name} = {value}" for name, value in parameters.items())
-    return INDEX_PAGE.format(parameters=escape(listed), rows="\n".join(rows))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import cl_explore
@@ -25,6 +26,13 @@ def find(names: Sequence[str] = ()) -> list[Path]:
     if missing := [name for name in names if name.removesuffix(".ipynb") not in numbered]:
         raise FileNotFoundError(f"there is no notebook {', '.join(missing)}; there are: {', '.join(found)}")
     return [numbered[name.removesuffix(".ipynb")] for name in names] or list(found.values())
+
+
+@cache
+def parts() -> dict[str, list[str]]:
+    """The parts of the pipeline that each lesson is about, as lessons.txt says after its slug."""
+    lines = (NOTEBOOKS / "lessons.txt").read_text(encoding="utf-8").splitlines()
+    return {slug: about for slug, *about in map(str.split, lines)}
 
 
 def lay_out(folder: Path) -> list[str]:

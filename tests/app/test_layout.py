@@ -99,7 +99,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_the_course_and_nothing_else_of_the_clone(installed: Path) -> None:
     def names(folder: Path) -> set[str]:
-        paths = [*folder.glob("[0-9][0-9]_*.ipynb"), *folder.glob("exercises/*.py")]
+        paths = [*folder.glob("[0-9][0-9]_*.ipynb"), *folder.glob("exercises/*.py"), folder / "lessons.txt"]
         return {path.relative_to(folder).as_posix() for path in paths}
 
     carried = {path.relative_to(installed / "cl_explore" / "notebooks").as_posix()
