@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cl_explore import losses
 from cl_explore.data.batch import Samples, each
-from cl_explore.methods import JointEmbedding, Predictive
+from cl_explore.methods import JointEmbedding, MomentumContrast, Predictive
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Embedded, Step
 from cl_explore.views import Views
@@ -110,7 +110,7 @@ def pair_weights(score: Tensor, gamma: float) -> Tensor:
 
 
 class PairWeighted(nn.Module):
-    """A loss of the catalogue whose anchors count as much as the pair they belong to."""
+    """A loss of the catalogue whose anchors count as much as the pair they belong to: NT-Xent, SimSiam, BYOL."""
 
     def __init__(self, host: str | losses.Loss, **knobs: Any) -> None:
         super().__init__()
@@ -118,7 +118,10 @@ class PairWeighted(nn.Module):
 
     def forward(self, z: Tensor, weights: Tensor, prediction: Tensor | None = None) -> Tensor:
         """The mean over pairs of weight times loss, of z (B, 2, D), weights (B,) and what a predictor makes of z."""
-        given = (z,) if prediction is None else (z, prediction)
+        return self.weighed(weights, z) if prediction is None else self.weighed(weights, z, prediction)
+
+    def weighed(self, weights: Tensor, *given: Tensor) -> Tensor:
+        """The mean over anchors of weight times the host's loss."""
         found = self.host(*given, reduction="none", **self.knobs)
         return (weights.repeat_interleave(len(found) // len(weights)) * found).mean()
 
@@ -126,8 +129,36 @@ class PairWeighted(nn.Module):
         return f"{self.host.name}, {self.knobs}"
 
 
+class QueueWeighted(PairWeighted):
+    """So of MoCo v2: a query, its key of a momentum copy, and a queue."""
+
+    def forward(self, query: Tensor, key: Tensor, queue: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
+        """query, key: (B, D). queue: (K, D), keys of earlier batches. weights: (B,)."""
+        return self.weighed(weights, query, key, queue)
+
+
+class PrototypeWeighted(PairWeighted):
+    """So of SwAV: views and prototypes."""
+
+    def forward(self, z: Tensor, prototypes: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
+        """z: (B, 2, D). prototypes: (C, D). weights: (B,)."""
+        return self.weighed(weights, z, prototypes)
+
+
+class BothWays(PairWeighted):
+    """So of MoCo v3: what a predictor makes of one view against a momentum copy of the other, in both directions.
+
+    The directions are summed, as in the authors' code.
+    """
+
+    def forward(self, z: Tensor, prediction: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
+        """z: (B, 2, D), of the copy. prediction: (B, 2, D). weights: (B,)."""
+        ways = (self.weighed(weights, prediction[:, view], z[:, 1 - view]) for view in range(2))
+        return torch.stack([*ways]).sum()
+
+
 class _ByQuality:
-    """What both forms share: weights from what a frozen network sees in the views, normalised over a process's share.
+    """What all forms share: weights from what a frozen network sees in the views, normalised over a process's share.
 
     Of views in several parts the networks that are trained see the part `seen`, the frozen one all.
     """
@@ -143,7 +174,7 @@ class _ByQuality:
         distance: Literal["cosine", "dot"] = "cosine",
         **options: Any,
     ) -> None:
-        """parts, options: see `JointEmbedding` or `Predictive`; the loss is a `PairWeighted`.
+        """parts, options: see the skeleton; the loss is a `PairWeighted`.
 
         reference: maps views (N, ...) to tokens (N, T, K) and their maps (N, T); kept as it is
         gamma: sharpness of the weights, 0 for equal ones
@@ -184,13 +215,19 @@ class _ByQuality:
 
 
 class GenView(_ByQuality, JointEmbedding):
-    """A contrast of views whose pairs count by their quality."""
+    """A contrast of views whose pairs count by their quality: SimCLR, SwAV."""
 
     serves = JointEmbedding.serves | {"weights"}
 
 
+class GenViewMomentum(_ByQuality, MomentumContrast):
+    """Its form with a queue, on top of MoCo v2."""
+
+    serves = MomentumContrast.serves | {"weights"}
+
+
 class GenViewPredictive(_ByQuality, Predictive):
-    """Its form without negatives, on top of SimSiam or BYOL."""
+    """Its form with a predictor, on top of SimSiam, BYOL or MoCo v3."""
 
     serves = Predictive.serves | {"weights"}
 
