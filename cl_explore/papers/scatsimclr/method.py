@@ -1,7 +1,7 @@
-"""ScatSimCLR: a scattering transform in place of the first layers, a small adapter, a pretext task beside SimCLR."""
+"""ScatSimCLR: a scattering transform in place of the first layers, a small adapter, pretext tasks beside SimCLR."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,18 @@ from cl_explore.methods import JointEmbedding, Step
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Embedded
 from cl_explore.methods.skeleton import width
+from cl_explore.nn.resnet import Residual
+from cl_explore.papers.scatsimclr.world import permutations, tiles
+from cl_explore.views.draw import draw_views
 
+ADAPTERS = {
+    8: (32, *[64] * 4, *[128] * 4),
+    12: (256, *[128] * 4, *[64] * 4, *[128] * 4),
+    16: (256, *[128] * 6, *[64] * 4, *[128] * 6),
+    30: (256, *[128] * 30),
+    45: (256, *[128] * 15, *[64] * 15, *[128] * 15),
+}
+"""By the number of residual blocks: channels of the paper's first convolution, then of each block."""
 TWO_PI = 2 * 3.1415  # as kymatio has it: the low-pass of a constant is wrong by 3e-5
 
 
@@ -47,12 +58,14 @@ def coarser(filters: Tensor, r: int) -> Tensor:
     kept = torch.ones(n, dtype=filters.dtype)
     if r:
         kept[n >> (r + 1) : n - (n >> (r + 1))] = 0
-    return _folded(filters * kept[:, None] * kept, 2**r).sum((-4, -2))
+    return _folded(filters * kept[:, None] * kept, 2**r) * 4**r
 
 
 def _folded(f: Tensor, times: int) -> Tensor:
+    """The mean of the tiles of (..., n, n), times by times of them; rows first, which is faster by far."""
     side = f.shape[-1] // times
-    return f.unflatten(-1, (times, side)).unflatten(-3, (times, side))
+    rows = f.unflatten(-2, (times, side)).mean(-3) if times > 1 else f
+    return rows.unflatten(-1, (times, side)).mean(-2) if times > 1 else f
 
 
 class Scattering(nn.Module):
@@ -102,11 +115,11 @@ class Scattering(nn.Module):
         return torch.cat([*found, *second], dim=2).flatten(1, 2)
 
     def _modulus(self, f: Tensor, filters: Tensor, step: int) -> Tensor:
-        return torch.fft.ifft2(_folded(f * filters, step).mean((-4, -2))).abs()
+        return torch.fft.ifft2(_folded(f * filters, step)).abs()
 
     def _averaged(self, f: Tensor, r: int) -> Tensor:
         """The low-pass of a signal of resolution r, without its rim."""
-        low = _folded(f * getattr(self, f"phi{r}"), 2 ** (self.scales - r)).mean((-4, -2))
+        low = _folded(f * getattr(self, f"phi{r}"), 2 ** (self.scales - r))
         return torch.fft.ifft2(low).real[..., 1:-1, 1:-1]
 
     def extra_repr(self) -> str:
@@ -127,6 +140,31 @@ def scattering_encoder(channels: int, size: int, scales: int, angles: int, *, sc
     )  # fmt: skip
 
 
+class PaperEncoder(nn.Sequential):
+    """The paper's network: scattering, a norm of its maps, one convolution, residual blocks, a mean to 4 x 4 places.
+
+    Maps pictures (N, channels, size, size) to h (N, 2048); the paper's head is `MLP([2048, 2048, 128],
+    batch_norm=False)`. Blocks start as their shortcuts, which the authors' do not.
+    """
+
+    out_features = 128 * 4**2
+
+    def __init__(
+        self, channels: int, size: int, scales: int, angles: int, blocks: int = 8, *, scatter_norm: bool = True
+    ) -> None:
+        """blocks: how many, one of `ADAPTERS`; scatter_norm: see `scattering_encoder`; ValueError for other blocks."""
+        if blocks not in ADAPTERS:
+            raise ValueError(f"blocks must be one of {', '.join(map(str, ADAPTERS))}, got {blocks}")
+        scattering = Scattering(size, scales, angles)
+        maps, (before, *stages) = channels * scattering.maps, ADAPTERS[blocks]
+        norm = [nn.BatchNorm2d(maps)] if scatter_norm else []
+        layers = [nn.Conv2d(maps, before, 3, padding=1, bias=False), nn.BatchNorm2d(before), nn.ReLU()]
+        for after in stages:
+            layers.append(Residual(before, after, 1, bottleneck=False))
+            before = after
+        super().__init__(scattering, *norm, *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+
+
 def convolutional_encoder(channels: int, size: int) -> nn.Module:
     """What it is compared with: two convolutions and a linear layer to 64, all of them learned."""
     side = (size + 1) // 2
@@ -137,41 +175,55 @@ def convolutional_encoder(channels: int, size: int) -> nn.Module:
     )  # fmt: skip
 
 
-def rotations(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures (N, C, H, H) turned by 0, 90, 180 and 270 degrees, (4 N, C, H, H), and which it is (4 N,)."""
-    turned = torch.cat([torch.rot90(x, turn, (-2, -1)) for turn in range(4)])
-    return turned, torch.arange(4, device=x.device).repeat_interleave(len(x))
-
-
 class Pretext(JointEmbedding):
-    """A contrast, and beside it h must tell by how much a picture is turned.
+    """A contrast, and beside it h must tell what was done to pictures: one task, which a subclass says.
 
-    All four rotations of the first view go through the encoder. The loss is the contrast plus `weight` times the mean
-    cross-entropy, which comes in after the first `warmup` steps: the paper waits for 40 epochs, the authors' code does
-    not wait.
+    The loss is the contrast plus `weight` times the mean cross-entropy of the task, which comes in after the first
+    `warmup` steps: the paper waits for 40 epochs, the authors' code does not wait. Each picture's h goes through a
+    layer of its own; what this makes of the `together` pictures that are judged as one goes side by side through
+    another, and then to the `classes`.
+
+    hidden: the features of both layers in the paper
     """
 
+    together: ClassVar[int]
+    classes: ClassVar[int]
+    hidden: ClassVar[tuple[int, int]]
     steps: Tensor
 
-    def __init__(self, *parts: Any, weight: float = 0.3, warmup: int = 0, dropout: float = 0.5, **options: Any) -> None:
-        """parts, options: see `JointEmbedding`. dropout: within the classifier of rotations."""
+    def __init__(
+        self, *parts: Any, weight: float = 0.3, warmup: int = 0, dropout: float = 0.5,
+        hidden: tuple[int, int] | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        """parts, options: see `JointEmbedding`. dropout: after both layers. hidden: other features of theirs.
+
+        Raises: ValueError if weight or warmup is below 0
+        """
         if not weight >= 0 or warmup < 0:
             raise ValueError(f"weight and warmup must be at least 0, got {weight} and {warmup}")
         super().__init__(*parts, **options)
         self.weight, self.warmup = weight, warmup
-        layers = [nn.Linear(width(self.encoder), 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, 4)]
-        self.classifier_of_turns = nn.Sequential(*layers)
+        first, second = hidden or self.hidden
+        self.own = nn.Sequential(nn.Linear(width(self.encoder), first), nn.ReLU(), nn.Dropout(dropout))
+        self.joint = nn.Sequential(
+            nn.Linear(self.together * first, second), nn.ReLU(), nn.Dropout(dropout), nn.Linear(second, self.classes)
+        )
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
+    def posed(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """G questions (b, G, together, C, H, W) about each of the pictures (b, C, H, W), and the answers (b, G)."""
+        raise NotImplementedError(f"{type(self).__name__} must define posed(x, generator)")
+
     def compare(self, embedded: Embedded) -> Step:
-        """The sum of both; metrics of the contrast, and `turns`, the cross-entropy of rotations."""
+        """The sum of both; metrics of the contrast, and `pretext`, the cross-entropy of the task."""
         contrast, metrics = super().compare(embedded)
-        turned, which = rotations(embedded.views[:, 0])
-        each = F.cross_entropy(self.classifier_of_turns(self(turned)), which, reduction="none")
-        (joined,) = gather(each.view(4, -1).T.mean(1))
-        turns = joined.mean()
-        on = (self.steps >= self.warmup).to(turns.dtype)
-        return Step(contrast + self.weight * on * turns, {**metrics, "turns": turns.detach()})
+        pictures, answers = self.posed(embedded.views[:, 0], embedded.generator)
+        features = self.own(self(pictures.flatten(0, 2))).view(answers.numel(), -1)
+        each = F.cross_entropy(self.joint(features), answers.flatten(), reduction="none")
+        (joined,) = gather(each.view(answers.shape).mean(1))
+        pretext = joined.mean()
+        on = (self.steps >= self.warmup).to(pretext.dtype)
+        return Step(contrast + self.weight * on * pretext, {**metrics, "pretext": pretext.detach()})
 
     def after_step(self) -> None:
         """As `JointEmbedding`, and count the steps."""
@@ -180,3 +232,36 @@ class Pretext(JointEmbedding):
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}, warmup={self.warmup}, {super().extra_repr()}"
+
+
+class Rotations(Pretext):
+    """By how much is it turned? All four rotations of the first view are asked for.
+
+    The authors' code turns the picture first, and draws a view of each of the four.
+    """
+
+    together, classes, hidden = 1, 4, (512, 128)
+
+    def posed(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """All four rotations, one by one."""
+        turned = torch.stack([torch.rot90(x, turn, (-2, -1)) for turn in range(4)], dim=1)
+        return turned[:, :, None], torch.arange(4, device=x.device).expand(len(x), -1)
+
+
+class Jigsaw(Pretext):
+    """In which of 35 orders are its tiles? Nine tiles of the first view, and a view of each, as the authors' code."""
+
+    together, classes, hidden = 9, 35, (512, 4096)
+    orders: Tensor
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        """parts, options: see `Pretext`."""
+        super().__init__(*parts, **options)
+        self.register_buffer("orders", permutations(self.classes))
+
+    def posed(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The tiles of each picture in an order that is drawn."""
+        drawn = torch.randint(self.classes, (len(x),), generator=generator, device=generator.device).to(x.device)
+        cut = tiles(x)[torch.arange(len(x), device=x.device)[:, None], self.orders[drawn]]
+        views = draw_views(self.augment, cut.flatten(0, 1), generator, 1)
+        return views.view(len(x), 1, *cut.shape[1:]), drawn[:, None]

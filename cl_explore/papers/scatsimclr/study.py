@@ -3,10 +3,9 @@
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
-from cl_explore import data, evaluate
+from cl_explore import evaluate
 from cl_explore.claims.bench import Entry, baselines, compare
 from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
@@ -16,7 +15,15 @@ from cl_explore.methods import Method
 from cl_explore.methods.skeleton import width
 from cl_explore.nn import MLP
 from cl_explore.papers.scatsimclr import PAPER
-from cl_explore.papers.scatsimclr.method import Pretext, Scattering, convolutional_encoder, scattering_encoder
+from cl_explore.papers.scatsimclr.method import (
+    Jigsaw,
+    PaperEncoder,
+    Rotations,
+    Scattering,
+    convolutional_encoder,
+    scattering_encoder,
+)
+from cl_explore.papers.scatsimclr.world import few
 from cl_explore.views import HardViews
 
 LINEAR, PARAMETERS = "linear h", "thousands of trained parameters"
@@ -30,10 +37,13 @@ def with_head(encoder: nn.Module) -> Parts:
     return encoder, MLP([width(encoder), 64, 32], batch_norm=False)
 
 
-def scattering(train: Dataset, scales: int, angles: int, **options: Any) -> Parts:
-    """The network of the paper, for pictures like those."""
+def scattering(train: Dataset, scales: int, angles: int, blocks: int | None = None, **options: Any) -> Parts:
+    """The network of the paper in small, for pictures like those; in full if its residual `blocks` are given."""
     channels, size = train.x.shape[1:3]
-    return with_head(scattering_encoder(channels, size, scales, angles, **options))
+    if blocks is None:
+        return with_head(scattering_encoder(channels, size, scales, angles, **options))
+    encoder = PaperEncoder(channels, size, scales, angles, blocks, **options)
+    return encoder, MLP([encoder.out_features, 2048, 128], batch_norm=False)
 
 
 def convolutions(train: Dataset) -> Parts:
@@ -58,24 +68,18 @@ def probe(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
     }
 
 
-def few(seed: int, dataset: str, samples: int, unseen: int = 800) -> tuple[Dataset, Dataset]:
-    """That many pictures of the training part, drawn by the seed, and others of it as a test."""
-    whole = data.load(dataset, "train")
-    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
-    train, test = (whole.subset(rows.sort().values) for rows in (order[-samples:], order[:unseen]))
-    return train, test
-
-
-def plan(samples: int, epochs: int, scales: int, angles: int, *, whole: bool) -> dict[str, Entry]:
+def plan(
+    samples: int, epochs: int, scales: int, angles: int, blocks: int | None, *, whole: bool = False
+) -> dict[str, Entry]:
     """Both networks after the baselines; with `whole` also what is changed about the first.
 
-    The pretext task waits for the first fifth of the steps, unless it is said that it does not.
+    A pretext task waits for the first fifth of the steps, unless it is said that it does not. The classifier of the
+    jigsaw is smaller than the paper's, whose 19 million weights would outweigh all else.
     """
     settings = {"epochs": epochs, "batch_size": BATCH, "lr": 1e-3}
     entry = partial(Entry, "nt_xent", temperature=0.5, augment=VIEWS, settings=settings)
-    pretext = partial(entry, form=Pretext, weight=0.3)
     warmup = epochs * (samples // BATCH) // 5
-    own = partial(scattering, scales=scales, angles=angles)
+    own = partial(scattering, scales=scales, angles=angles, blocks=blocks)
     found = {
         **baselines(augment=VIEWS, networks=own),
         "scattering alone": entry(networks=partial(coefficients, scales=scales, angles=angles)),
@@ -89,9 +93,10 @@ def plan(samples: int, epochs: int, scales: int, angles: int, *, whole: bool) ->
         found |= {
             "ScatSimCLR J=2": entry(networks=partial(own, scales=2)),
             "without norm (code)": entry(networks=partial(own, scatter_norm=False)),
-            "with rotations": pretext(networks=own, warmup=warmup),
-            "with rotations at once (code)": pretext(networks=own),
-            "CNN with rotations": pretext(networks=convolutions, warmup=warmup),
+            "with rotations": entry(networks=own, form=Rotations, warmup=warmup),
+            "with rotations at once (code)": entry(networks=own, form=Rotations),
+            "CNN with rotations": entry(networks=convolutions, form=Rotations, warmup=warmup),
+            "with jigsaw": entry(networks=own, form=Jigsaw, warmup=warmup, hidden=(64, 128)),
         }
     return found
 
@@ -105,14 +110,19 @@ def run(
     epochs: int = 40,
     scales: int = 1,
     angles: int = 8,
+    blocks: int | None = None,
     whole: bool = True,
 ) -> list[Row]:
-    """Both networks, and what can be changed about the first, on a hundred pictures; both once more on `more`."""
+    """Both networks, and what can be changed about the first, on a hundred pictures; both once more on `more`.
+
+    blocks: residual ones of the adapter at the size of the paper (8, 12, 16, 30 or 45), instead of the small adapter
+    """
     train, test = few(seed, dataset, samples)
-    rows = compare(plan(samples, epochs, scales, angles, whole=whole), train, test, (probe,), seed=seed).rows
+    entries = plan(samples, epochs, scales, angles, blocks, whole=whole)
+    rows = compare(entries, train, test, (probe,), seed=seed).rows
     if more is not None:
         train, test = few(seed, dataset, more)
-        entries = plan(more, epochs, scales, angles, whole=False)
+        entries = plan(more, epochs, scales, angles, blocks)
         larger = {f"{name}, more pictures": entries[name] for name in ("ScatSimCLR", "CNN")}
         rows += compare(larger, train, test, (probe,), seed=seed).rows
     return rows
@@ -121,8 +131,8 @@ def run(
 STUDY = Study(
     paper=PAPER,
     about="Where pictures are few, first layers that are fixed, moduli of wavelets, and a small adapter learn more "
-    "than a network twice as large that learns all of its layers. (Of the two pretext tasks, rotations alone are here. "
-    "A linear probe of the wavelets by themselves, without any training, is better still.)",
+    "than a network twice as large that learns all of its layers. (A linear probe of the wavelets by themselves, "
+    "without any training, is better still. The orders of the jigsaw's tiles are a reconstruction.)",
     claims=(
         Claim("On a hundred digits it beats a network with more than twice as many trained parameters.", LINEAR,
               "ScatSimCLR", "higher", "CNN", margin=0.03),
@@ -134,6 +144,8 @@ STUDY = Study(
               margin=0.02, negative=True),
         Claim("So it does for the convolutional network.", LINEAR, "CNN with rotations", "equal", "CNN", margin=0.02,
               negative=True),
+        Claim("To solve a jigsaw beside it changes as little.", LINEAR, "with jigsaw", "equal", "ScatSimCLR",
+              margin=0.02, negative=True),
         Claim("Whether the pretext task waits makes no difference.", LINEAR, "with rotations at once (code)", "equal",
               "with rotations", margin=0.02),
         Claim("The trained adapter tells digits apart better than the raw input.", LINEAR, "ScatSimCLR", "higher",
