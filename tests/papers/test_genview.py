@@ -175,7 +175,7 @@ def test_one_view_of_two_is_generated_either_one_and_descriptors_follow() -> Non
     x = {"real": torch.zeros(4000, 3), "generated": torch.ones(4000, 3), "real tokens": torch.zeros(4000, 4),
          "generated tokens": torch.ones(4000, 4)}  # fmt: skip
     for chance in (0.0, 0.3, 1.0):
-        augment = method.OneGenerated(VectorViews(noise=0.0, dropout=0.0), chance, noise=0.0)
+        augment = world.OneGenerated(VectorViews(noise=0.0, dropout=0.0), chance, noise=0.0)
         views = augment(x, torch.Generator().manual_seed(0), 2)
         made = views["seen"][..., 0]
         assert torch.equal(made, views["tokens"][..., 0])
@@ -220,7 +220,7 @@ def built(
 ) -> tuple[method.GenView, world.World]:
     made = world.vectors(0, samples=512)
     torch.manual_seed(0)
-    augment = method.OneGenerated(VectorViews(noise=0.0, dropout=0.2))
+    augment = world.OneGenerated(VectorViews(noise=0.0, dropout=0.2))
     encoder, head = MLP([48, 64, 32]), projection_head(32, 32, 16)
     loss = method.PairWeighted(host) if isinstance(host, str) else copy.deepcopy(host)
     return form(encoder, head, loss, augment, reference=method.Told(), **options), made

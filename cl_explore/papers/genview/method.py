@@ -3,7 +3,6 @@
 The formulas are those of the authors' code.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -15,7 +14,6 @@ from cl_explore.data.batch import Samples, each
 from cl_explore.methods import JointEmbedding, MomentumContrast, Predictive
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Embedded, Step
-from cl_explore.views import Views
 
 LEVELS = 5
 EPS = 1e-7
@@ -238,39 +236,6 @@ def _seen(views: Samples) -> Tensor:
 
 def _flat(part: Tensor) -> Tensor:
     return part.flatten(0, 1)
-
-
-@dataclass(frozen=True)
-class OneGenerated:
-    """Two views of a pair of pictures, `real` and `generated`, of which the second may stand for the first.
-
-    base: the views that are made of whatever picture it is
-    chance: with which one of both views, either one, is of the generated picture
-    noise: of the descriptors, where they come along as `real tokens` and `generated tokens`
-    """
-
-    base: Views[Any]
-    chance: float = 1.0
-    noise: float = 0.5
-
-    def __call__(self, x: dict[str, Tensor], generator: torch.Generator, n_views: int) -> Samples:
-        """Views (B, 2, ...) of the pictures (B, ...); with descriptors, a dictionary of `seen` and `tokens`."""
-        real, device = x["real"], generator.device
-        drawn = torch.rand(2, len(real), generator=generator, device=device).to(real.device)
-        made = (drawn[0] < self.chance)[:, None] & (
-            (drawn[1] < 0.5)[:, None] == torch.tensor([True, False]).to(real.device)
-        )
-
-        def chosen(real: Tensor, generated: Tensor) -> Tensor:
-            both = made.view(*made.shape, *[1] * (real.ndim - 1))
-            return torch.where(both, generated[:, None], real[:, None])
-
-        seen = self.base(_flat(chosen(real, x["generated"])), generator, 1).view(len(real), 2, *real.shape[1:])
-        if "real tokens" not in x:
-            return seen
-        tokens = chosen(x["real tokens"], x["generated tokens"])
-        noise = torch.randn(tokens.shape, generator=generator, device=device).to(tokens)
-        return {"seen": seen, "tokens": tokens + self.noise * noise}
 
 
 class Told(nn.Module):

@@ -16,8 +16,17 @@ from cl_explore.data import Dataset
 from cl_explore.methods import Method
 from cl_explore.nn import MLP, ConvNet, projection_head
 from cl_explore.papers.genview import PAPER
-from cl_explore.papers.genview.method import GenView, OneGenerated, PairWeighted, Tokens, Told, pair_weights
-from cl_explore.papers.genview.world import FEATURES, Reader, SceneReader, World, photographs, pictures, vectors
+from cl_explore.papers.genview.method import GenView, PairWeighted, Tokens, Told, pair_weights
+from cl_explore.papers.genview.world import (
+    FEATURES,
+    OneGenerated,
+    Reader,
+    SceneReader,
+    World,
+    photographs,
+    pictures,
+    vectors,
+)
 from cl_explore.train import fit
 from cl_explore.views import ImageViews, VectorViews, Views
 

@@ -1,12 +1,12 @@
-"""Pairs of a real picture and a generated one: vectors of an object before a background, drawn pictures, photographs.
+"""Pairs of a real and a generated picture (vectors of an object before a background, drawings, photographs), and views.
 
 The generator is a stand-in of which all is known: it redraws the background, moves the object, and now and then, as
 real generators do, shows another one.
 """
 
 import math
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,11 @@ from torch.nn import functional as F
 
 from cl_explore import data
 from cl_explore.data import Batch, Dataset
+from cl_explore.data.batch import Samples
 from cl_explore.data.factor_world import SHAPES, STYLES, Factors, alpha, render, sample, vary
 from cl_explore.methods import Method, Step
 from cl_explore.papers.genview.method import foreground_share, noise_level
+from cl_explore.views import Views
 
 CLASSES, LATENT, FEATURES = 10, 12, 48
 GROUND, POSE, OBJECT = ("style", "bhue", "freq", "phase", "bang"), ("x", "y", "rot"), ("shape", "hue", "bright")
@@ -160,6 +162,39 @@ def photographs(seed: int, dataset: str, *, samples: int, corrupted: float = 0.3
 
 def _pairs(train: Dataset, x: dict[str, Tensor], kept: Tensor) -> Dataset:
     return replace(train, x=x, kind={}, index=torch.arange(len(kept)), factors={"kept": kept.long()})
+
+
+@dataclass(frozen=True)
+class OneGenerated:
+    """Two views of a pair of pictures, `real` and `generated`, of which the second may stand for the first.
+
+    base: the views that are made of whatever picture it is
+    chance: with which one of both views, either one, is of the generated picture
+    noise: of the descriptors, where they come along as `real tokens` and `generated tokens`
+    """
+
+    base: Views[Any]
+    chance: float = 1.0
+    noise: float = 0.5
+
+    def __call__(self, x: dict[str, Tensor], generator: torch.Generator, n_views: int) -> Samples:
+        """Views (B, 2, ...) of the pictures (B, ...); with descriptors, a dictionary of `seen` and `tokens`."""
+        real, device = x["real"], generator.device
+        drawn = torch.rand(2, len(real), generator=generator, device=device).to(real.device)
+        made = (drawn[0] < self.chance)[:, None] & (
+            (drawn[1] < 0.5)[:, None] == torch.tensor([True, False]).to(real.device)
+        )
+
+        def chosen(real: Tensor, generated: Tensor) -> Tensor:
+            both = made.view(*made.shape, *[1] * (real.ndim - 1))
+            return torch.where(both, generated[:, None], real[:, None])
+
+        seen = self.base(chosen(real, x["generated"]).flatten(0, 1), generator, 1).view(len(real), 2, *real.shape[1:])
+        if "real tokens" not in x:
+            return seen
+        tokens = chosen(x["real tokens"], x["generated tokens"])
+        noise = torch.randn(tokens.shape, generator=generator, device=device).to(tokens)
+        return {"seen": seen, "tokens": tokens + self.noise * noise}
 
 
 def as_it_is(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
