@@ -17,8 +17,8 @@ attraction = Exercise(
     lambda costs, tau: (tau * costs).softmax(0),
     lambda: [(torch.tensor([0.1, 0.5, 1.2]), 1.0), (torch.tensor([0.1, 0.5, 1.2]), 3.0)],
     {
-        "that is repulsion: a far positive must weigh more, not less": lambda costs, tau: (-tau * costs).softmax(0),
-        "the temperature multiplies the distance here": lambda costs, tau: (costs / tau).softmax(0),
+        "that is repulsion: a far positive gets more weight, not less": lambda costs, tau: (-tau * costs).softmax(0),
+        "here τ multiplies the distance": lambda costs, tau: (costs / tau).softmax(0),
     },
 )
 
@@ -27,7 +27,7 @@ comparator = Exercise(
     lambda: [(torch.tensor(0.6), torch.tensor(0.2), 10.0), (torch.tensor(0.1), torch.tensor(0.3), 2.0)],
     {
         "the smaller number must come first": lambda a, b, steepness: _comparator(b, a, -steepness),
-        "the two must still have the same sum: mix both with the same share": lambda a, b, steepness: torch.stack(
+        "the two keep their sum: mix both with the same share": lambda a, b, steepness: torch.stack(
             [torch.minimum(a, b), _comparator(a, b, steepness)[1]]
         ),
     },
@@ -37,11 +37,9 @@ above = Exercise(
     lambda positive, negatives: (negatives > positive).sum(),
     lambda: [(torch.tensor(0.45), SIMILARITIES), (torch.tensor(0.95), SIMILARITIES)],
     {
-        "those are below: an inversion is a negative that is nearer": lambda positive, negatives: (
+        "those are below: an inversion is a negative above the positive": lambda positive, negatives: (
             negatives < positive
         ).sum(),
-        "count them: the share depends on how many there are": lambda positive, negatives: (
-            (negatives > positive).double().mean()
-        ),
+        "that is a share: count them": lambda positive, negatives: (negatives > positive).double().mean(),
     },
 )

@@ -24,7 +24,7 @@ effective_rank = Exercise(
     lambda: [(points(20, 1)[:, 0],)],
     {
         "singular values, not their squares": lambda x: _entropy_of_shares(torch.linalg.svdvals(x).square()).exp(),
-        "that is the entropy: its exponential counts": lambda x: _entropy_of_shares(torch.linalg.svdvals(x)),
+        "that is the entropy: take its exponential": lambda x: _entropy_of_shares(torch.linalg.svdvals(x)),
     },
 )
 
@@ -32,7 +32,7 @@ all_equal = Exercise(
     lambda samples, views, temperature: losses.mv_dhel(torch.ones(samples, views, 3), temperature=temperature),
     lambda: [(8, 2, 0.5), (16, 4, 0.5)],
     {
-        "each view has an energy of its own": lambda samples, views, temperature: (
+        "add up one energy for each view": lambda samples, views, temperature: (
             math.log(samples - 1) - math.log(views * (views - 1) / 2)
         ),
         "a point is not its own negative: B - 1, not B": lambda samples, views, temperature: (

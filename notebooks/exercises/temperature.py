@@ -23,7 +23,7 @@ effective = Exercise(
     lambda weights: torch.special.entr(weights).sum().exp(),
     lambda: [(torch.full((8,), 1 / 8),), ((SIMILARITIES / 0.2).softmax(0),)],
     {
-        "that is the entropy: its exponential counts": lambda weights: torch.special.entr(weights).sum(),
+        "that is the entropy: take its exponential": lambda weights: torch.special.entr(weights).sum(),
         "the entropy has a minus sign: -sum w log w": lambda weights: (weights * weights.log()).sum().exp(),
     },
 )

@@ -3,9 +3,9 @@
 #
 # **Must there be one softmax, or any?**
 #
-# In every loss so far one softmax compared a positive with all negatives, and how hard each is pulled or pushed fell
-# out of it. Must positives and negatives compete in the same softmax? Must there be a softmax at all? Here you take
-# it out and look at what is missing, and then meet two papers that put something else in its place.
+# In most losses so far, one softmax compared a positive with all negatives, and it decided how hard each is pulled or
+# pushed. Must positives and negatives compete in the same softmax? Must there be a softmax at all? Here you take it
+# out, see what is missing, and meet two papers that put something else in its place.
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch) and [Temperature](slug:temperature). **Takes** about a
 # minute on two cores.
@@ -42,13 +42,14 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %% [markdown]
 # ## 1 · "Push all others away, and they will spread"
 #
-# The simplest contrast: with $c$ the squared distance of two points on the sphere, take the mean of $c$ over the
-# positives of an anchor, less the mean of $c$ over its negatives. No softmax, no temperature. Put 12 samples on a
-# circle, all views of a sample in one place, in two ways: evenly, or in two heaps on opposite sides.
+# Let $c$ be the squared distance of two points on the sphere. The simplest loss that pulls and pushes is the mean of
+# $c$ over the positives of an anchor, less the mean of $c$ over its negatives. It has no softmax and no temperature.
+# Does it spread the points? Put 12 samples on a circle, with all views of a sample in one place, and do it in two ways:
+# evenly, or in two heaps on opposite sides.
 
 # %%
 spread = bet(
-    "Pull and push with equal weights: which arrangement has the lower loss?",
+    "All positives weigh the same, and all negatives. Which arrangement has the lower loss?",
     ["evenly on the circle", "two heaps", "both have the same"],
 )
 spread
@@ -91,12 +92,12 @@ assert losses.nt_xent(heaps, temperature=0.5) > losses.nt_xent(evenly, temperatu
 assert same
 
 # %% [markdown]
-# The mean squared distance to all others is as large as it can be once the mean of all points is zero, and two heaps do
-# that as well as a circle. Equal weights cannot tell six samples in one place from six samples apart; NT-Xent
-# can. So something must look at the *near* negatives.
+# The mean squared distance to all others is largest when the mean of all points is zero, and that is so in two heaps as
+# well as on the whole circle. With equal weights the loss cannot tell six samples in one place from six samples apart.
+# NT-Xent can, because its softmax gives most of the push to the *near* negatives.
 #
-# How much does that matter for digits? Make the views hard: shifted, with a hole, darker or brighter, and noisy. We
-# also read the test digits through one such view each, for then pixels alone do not know the answer.
+# How much does that matter for digits? Make the views hard: shifted, with a hole, darker or brighter, and noisy. Each
+# test digit is seen in one such view too, so that raw pixels no longer know the answer.
 
 # %%
 digits, test = data.load("digits"), data.load("digits", "test")
@@ -135,19 +136,21 @@ show(without, COLUMNS).style.format("{:.3f}")
 accuracy = show(without, COLUMNS)["kNN z"]
 for s in seeds:
     assert accuracy.loc["NT-Xent τ=0.5", s] > accuracy.loc["raw input", s] + 0.1, "a softmax goes far beyond pixels"
-    assert accuracy.loc["no weights", s] < accuracy.loc["NT-Xent τ=0.5", s] - 0.08, "equal weights fall far behind it"
+    assert accuracy.loc["no weights", s] < accuracy.loc["NT-Xent τ=0.5", s] - 0.08, "equal weights stay far behind it"
 
 # %% [markdown]
-# ## 2 · "Positives are all alike"
+# ## 2 · "All positives deserve the same pull"
 #
-# **CACR** (Zheng et al. 2023) keeps pull and push apart, and weighs each among its own kind. With five views of a
-# sample an anchor $z$ has four positives $z_u$. CACR attracts it to each with a weight that *grows* with the squared
-# distance $c$, and repels it from each negative $z_j$ with a weight that *falls* with it:
+# **CACR** (Zheng et al. 2023) keeps pull and push apart: positives get weights among positives, negatives among
+# negatives. With five views of a sample, an anchor $z$ has four positives $z_u$. CACR pulls it to each with a weight
+# that *grows* with the squared distance $c$, and pushes it from each negative $z_j$ with a weight that *falls* with it.
+# The authors call the two **attraction** and **repulsion**:
 #
 # $$\pi^+_u \propto e^{+\tau^+ c(z, z_u)}, \qquad \pi^-_j \propto e^{-\tau^- c(z, z_j)}, \qquad
 # \mathcal L = \sum_u \pi^+_u\, c(z, z_u) - \sum_j \pi^-_j\, c(z, z_j)$$
 #
-# No temperature divides a distance; $\tau^+$ and $\tau^-$ only shape the weights. You have written this loss already:
+# Here a distance is multiplied by $\tau^+$ or $\tau^-$, not divided, and only in the weights. The function `weigh`
+# above is this loss already:
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -173,16 +176,16 @@ plots.show(
 )
 
 # %% [markdown]
-# On a live page drag $\tau^+$ and $\tau^-$, and look at the force on the far negatives: with weights through which the
-# gradient flows ("live", as the authors have it) it can change sign. A negative that is much farther than the others is
-# then *attracted*, because moving it nearer makes the nearest ones weigh less.
+# On a live page drag $\tau^+$ and $\tau^-$, and look at the force on the far negatives. If the gradient also flows
+# through the weights ("live", as the authors do it), this force can change sign: a negative that is much farther than
+# the others is then *attracted*, because moving it nearer takes weight from the nearest ones.
 
 # %%
 AttractionPanel(tau_pos=1.0, tau_neg=2.0)
 
 # %%
 needed = bet(
-    "Which of the two kinds of weights does the gain over equal weights need?",
+    "CACR gains over equal weights. Which of its weights does the gain need?",
     ["those of attraction", "those of repulsion", "both", "either will do"],
 )
 needed
@@ -194,7 +197,7 @@ show(ablation, COLUMNS).style.format("{:.3f}")
 
 # %% tags=["claim"]
 def what_it_needs(accuracy: pd.Series) -> str:
-    """A kind is needed if without it at least half of the gain is lost."""
+    """Weights are needed if without them at least half of the gain is lost."""
     gain = accuracy["CACR"] - accuracy["no weights"]
     lost = {kind: accuracy["CACR"] - accuracy[f"no {kind} weights"] > gain / 2 for kind in ("attraction", "repulsion")}
     if lost["attraction"] == lost["repulsion"]:
@@ -212,25 +215,27 @@ for s in seeds:
     print(f"seed {s}: best is {best!r}, {accuracy.loc[best, s]:.3f}; with both weights {accuracy.loc['CACR', s]:.3f}")
 
 # %% [markdown]
-# The near negatives were what equal weights missed. The weights of *attraction* add nothing here: **without them the
-# neighbours in $z$ are better**, on each seed of the table (in $h$ the seeds disagree). And NT-Xent, which has one
-# softmax for both, stands beside CACR. So pull and push need not share a softmax, but the push needs weights.
+# What was missing with equal weights was a harder push on near negatives. The weights of *attraction* add nothing here:
+# **without them the neighbours in $z$ are more accurate**, on each seed of the table (in $h$ the seeds disagree).
+# NT-Xent, with one softmax for both, is about as good as CACR. So pull and push need not share a softmax, but the push
+# needs weights.
 #
 # ## 3 · "You cannot differentiate a sort"
 #
-# Perhaps weights are not needed at all. What we want of an anchor is an *order*: its positives first. **GroCo**
-# (Shvetsova et al. 2023) asks for that and nothing else, by sorting. A sorting network compares two neighbours at a
-# time and swaps them if they are in the wrong order. Let each comparison of $x_a$ and $x_b$ swap only *to a share*:
-# $\alpha = \tfrac12 + \tfrac1\pi \arctan(\beta (x_b - x_a))$ of staying in place. The whole network is then a product
-# of soft swaps, and what comes out is a soft permutation $P$: $P_{ir}$ is the share of input $i$ that lands at rank
-# $r$. The steepness $\beta$ decides how soft.
+# Perhaps no weights are needed at all. All that we want for an anchor is an *order*: its positives nearer than its
+# negatives. **GroCo** (Shvetsova et al. 2023) asks for that and nothing else, by sorting cosines. A **sorting network**
+# compares two neighbouring numbers at a time and swaps them if they are in the wrong order. A swap is all or nothing,
+# so it has no useful gradient. Make it **soft**: of two numbers $x_a$ and $x_b$, a share $\alpha = \tfrac12 +
+# \tfrac1\pi \arctan(\beta (x_b - x_a))$ of each stays in its place, and the rest changes places. A network of soft
+# swaps ends in a soft permutation $P$, where $P_{ir}$ is the share of input $i$ that ends at rank $r$. The larger the
+# **steepness** $\beta$, the closer it is to a real sort.
 
 
 # %%
 def sort_softly(x: Tensor, steepness: float) -> tuple[Tensor, Tensor]:
     """An odd-even transposition network on x (n,): the sorted numbers and the soft permutation (n, n)."""
     numbers, permutation = list(x), list(torch.eye(len(x), dtype=x.dtype))
-    columns = permutation  # entry r: what of every input has reached rank r
+    columns = permutation  # entry r: how much of every input has reached rank r
     for layer in range(len(x)):
         for a in range(layer % 2, len(x) - 1, 2):
             stay = torch.atan(steepness * (numbers[a + 1] - numbers[a])) / torch.pi + 0.5
@@ -258,23 +263,23 @@ plots.show(
 )
 
 # %% [markdown]
-# Rank 1 is the lowest score, so positives belong at the end. GroCo sorts an anchor's ten nearest negatives together
-# with its positives, and asks each positive to land among the last ranks and each negative not to: a cross-entropy on
-# the shares. On a live page drag the scores past each other.
+# Rank 1 is the lowest number, so positives belong at the end. GroCo sorts the cosines of an anchor's ten nearest
+# negatives together with those of its positives. Its loss is a cross-entropy on the shares: each positive should end
+# among the last ranks, and each negative should not. On a live page drag the numbers past each other.
 
 # %%
 SortPanel()
 
 # %% [markdown]
-# ## 4 · "A low loss means good order"
+# ## 4 · "The loss tells how good the order is"
 #
-# Take ten negatives at cosine 0 and one positive at cosine 0.8, perfectly in order, or all eleven at 0. How low
-# does GroCo's loss get?
+# Take ten negatives at cosine 0 and one positive at cosine 0.8, which is perfect order. Compare GroCo's loss with the
+# case in which all eleven are at 0.
 
 # %%
 low = bet(
-    "At β = 1, the authors' default, how much does perfect order lower the loss, compared with all equal?",
-    ["by less than a quarter", "by about half", "by more than nine tenths"],
+    "At β = 1, the authors' default, by how much is the loss of perfect order lower than that of all equal?",
+    ["less than 25 %", "25 to 90 %", "more than 90 %"],
 )
 low
 
@@ -295,13 +300,13 @@ print(f"at β = 1 perfect order lowers the loss by {lowered:.0%}, at β = 50 by"
 print(f"{1 - network['β = 50']['in order'] / network['β = 50']['all equal']:.0%}")
 
 # %% [markdown]
-# The sort is that soft. Never read this loss as an accuracy; count the **inversions**: how many of the other digits lie
-# nearer to a view of a digit than another view of it? Here with two views under noise, and with NT-Xent at three
-# temperatures, for a single one would be an easy opponent.
+# That is how soft this sort is. So don't judge the order by the loss. Count the **inversions** instead: how many other
+# test digits are nearer to a view of a digit than its second view is? We train with noisy views, and compare with
+# NT-Xent at three temperatures, since at a single one it might just be badly set.
 
 # %%
 fewest = bet(
-    "Who has the fewest inversions, on test digits?",
+    "Which has the fewest inversions on test digits?",
     ["raw input", "GroCo", "NT-Xent τ=0.1", "NT-Xent τ=0.2", "NT-Xent τ=0.5"],
 )
 fewest
@@ -325,14 +330,14 @@ order.style.format("{:.1f}").set_caption(f"of {len(test) - 1} other test digits"
 fewest.settle(order.loc[fewest.options, seed].idxmin())
 for s in seeds:
     assert order.loc["GroCo", s] < order.loc["raw input", s] < order.loc["untrained encoder", s]
-    assert order.loc["GroCo", s] < order.loc["NT-Xent τ=0.5", s], "the order wins against the warm softmax"
-    assert order.loc["NT-Xent τ=0.1", s] < order.loc["GroCo", s], "and not against the cold one"
+    assert order.loc["GroCo", s] < order.loc["NT-Xent τ=0.5", s], "sorting wins against the warm softmax"
+    assert order.loc["NT-Xent τ=0.1", s] < order.loc["GroCo", s], "but not against the cold one"
     assert abs(order.loc["NT-Xent τ=0.2", s] - order.loc["GroCo", s]) < 0.6, "a tie"
 
 # %% [markdown]
-# An order is learnt without any softmax, and it is better than that of the pixels. It is as good as that of a softmax
-# whose temperature is well chosen, not better: at 0.1 NT-Xent has fewer inversions on every seed, at 0.2 it is a tie.
-# What GroCo spares is the search for that temperature (it has $\beta$ instead).
+# So an order can be learned without any softmax, and it is better than that of raw pixels. It is not better than that
+# of a softmax with a well chosen temperature: at 0.1 NT-Xent has fewer inversions on every seed, and at 0.2 it is a
+# tie. GroCo saves you the search for that temperature, but has $\beta$ instead.
 #
 # Your bets on this page:
 
@@ -344,7 +349,7 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** Write CACR's weights of positives, from squared distances $(K,)$ and $\tau^+$.
+# **1.** Write CACR's weights of the positives, from their squared distances `costs` $(K,)$ and $\tau^+$.
 
 
 # %%
@@ -365,7 +370,7 @@ check("attraction", attraction)
 # </details>
 
 # %% [markdown]
-# **2.** One comparator: two numbers and a steepness go in, the softly sorted pair comes out, as a tensor of two.
+# **2.** Write one soft swap: two numbers and a steepness go in, the softly sorted pair comes out, as a tensor of two.
 
 
 # %%
@@ -387,7 +392,7 @@ check("comparator", comparator)
 # </details>
 
 # %% [markdown]
-# **3.** Count the inversions: how many of the negatives $(K,)$ are above the positive?
+# **3.** Count the inversions: how many of the cosines of the negatives $(K,)$ are above that of the positive?
 
 
 # %%
@@ -408,10 +413,10 @@ check("above", above)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Give GroCo the hard views of section 1, and read −uniformity, which is 0 when all points are
-# in one place: `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`. Then
-# `HardViews(strength=0.5)`, another steepness such as `steepness=50.0`, and NT-Xent on the same hard views. Guess
-# before each run. What does the loss of section 4, when all are equal, have to do with it?
+# **4.** (An experiment.) Train GroCo with the hard views of section 1 and look at −uniformity, which is 0 if all points
+# are in one place: `bench.compare({"GroCo": entry("groco", augment=hard)}, digits, test, seed=seed).rows`. Then try
+# `HardViews(strength=0.5)`, another steepness such as `steepness=50.0`, and NT-Xent with the same hard views. Guess
+# before each run. Can the two losses compared in section 4 explain what you see?
 #
 # **5.** (To think about.) A loss that only asks for an order never says *how far* a negative should be. For which use
 # of the embedding does that not matter, and for which one does it?

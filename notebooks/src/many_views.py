@@ -3,8 +3,8 @@
 #
 # **What to do with more than two views?**
 #
-# Two views of a sample make one pair. Eight views make $8 \cdot 7 / 2 = 28$ pairs. Is that 28 times as much to learn
-# from, or the same thing said 28 times?
+# Two views of a sample make one pair, and eight views make $8 \cdot 7 / 2 = 28$ pairs. Is that 28 times as much to
+# learn from, or the same thing said 28 times?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity). **Takes** about a minute on two cores.
@@ -13,7 +13,7 @@
 preset: str = "laptop"  # "smoke": one seed; "laptop": two
 seed: int = 0
 temperature: float = 0.5
-strength: float = 3.0  # of the views that are trained with
+strength: float = 3.0  # of the views in training
 
 # %%
 from itertools import combinations
@@ -38,8 +38,8 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %% [markdown]
 # ## 1 · "One look is enough"
 #
-# A view is drawn at random: a digit a little brighter or darker, under noise. Here are six views of three digits, and
-# in the last column the mean of eight.
+# A view is a digit made a little brighter or darker, with noise on top. Here are six views of three digits, and in the
+# last column the mean of eight.
 
 # %%
 digits, test = data.load("digits"), data.load("digits", "test")
@@ -58,8 +58,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Let the pixels' nearest neighbours in the training set name the test digits: from one such view, from the mean of
-# several, and from the digit without any noise.
+# Let nearest neighbours by pixels name the test digits: from one such view, and from the digit without any noise.
 
 
 # %%
@@ -72,15 +71,15 @@ print(f"one view {one:.1%}, the digit itself {clean:.1%}")
 
 # %%
 looks = bet(
-    "How much of what one view loses does the mean of eight bring back?",
-    ["hardly anything", "about half", "nearly all"],
+    "One view costs accuracy. How much of that loss does the mean of eight views bring back?",
+    ["less than a third", "one to two thirds", "more than two thirds"],
 )
 looks
 
 # %%
 several = {count: named(look(test.x, count, 4.0).mean(1)) for count in (2, 4, 8)}
 pd.Series({"one view": one} | {f"mean of {n}": value for n, value in several.items()} | {"the digit": clean}).to_frame(
-    "named rightly"
+    "named correctly"
 ).style.format("{:.1%}")
 
 # %% tags=["claim"]
@@ -89,15 +88,15 @@ looks.settle(looks.options[0 if back < 1 / 3 else 1 if back < 2 / 3 else 2])
 assert several[8] > several[4] > several[2] > one
 
 # %% [markdown]
-# So eight views do know more of a digit than one, or two. A loss that sees one pair at a time asks a noisy view to find
-# another noisy view, and cannot know that.
+# So eight views together tell more about a digit than one or two. Can a loss make use of that, if it sees only one pair
+# at a time and asks a noisy view to find another noisy view?
 #
 # ## 2 · "More views, more pairs, more learnt"
 #
 # The usual way to use more than two views is **pairwise**: the mean of NT-Xent over all pairs of views. What could it
-# improve? Take the **effective rank**, which counts the directions an embedding uses. It is $e^H$, where $H$ is the
-# entropy of the singular values divided by their sum. It lies between 1 (everything on a line) and the dimension of
-# $z$, here 32.
+# improve? We look at the **effective rank**, which counts the directions that the embeddings fill. It is $e^H$, where
+# $H$ is the entropy of the singular values after they have been divided by their sum. It lies between 1, with all
+# points on one line, and the dimension of $z$, here 32.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -112,14 +111,13 @@ for name, points in {"32 directions": matrix, "8 directions, the rest 100 times 
     print(f"{name}: effective rank {by_hand:.1f}")
 
 # %% [markdown]
-# Six views cost three times the work of two. So two views get a second chance, three times as long. All start from the
-# same weights, and the raw pixels and the untrained encoder stand beside them. (The rank of the pixels is out of $8
-# \cdot 8 = 64$.)
+# Six views cost three times the work of two, so one encoder is trained three times as long with two views. All start
+# from the same weights. (For raw pixels the effective rank is at most $8 \cdot 8 = 64$.)
 
 # %%
 pairwise = bet(
-    "Pairwise NT-Xent gets six views instead of two: how many of 32 directions does that add?",
-    ["fewer than 2", "2 to 5", "more than 5"],
+    "Pairwise NT-Xent gets six views instead of two. How much does that add to the effective rank, at most 32?",
+    ["less than 2", "2 to 5", "more than 5"],
 )
 pairwise
 
@@ -164,14 +162,15 @@ assert max(added.values()) < 2, "on every seed"
 print("directions added by four more views:", {s: round(value, 1) for s, value in added.items()})
 
 # %% [markdown]
-# Fifteen pairs in place of one, and the embedding is nearly the same. Each pair still asks the same question, and the
-# mean over more pairs asks it with less noise. Training longer does as much.
+# Fifteen pairs instead of one, and the embeddings fill hardly more directions. Each pair asks the same question, and
+# the mean over more pairs only makes the gradient less noisy. Training longer does as much.
 #
-# ## 3 · All views in one term
+# ## 3 · "A sum over pairs says all there is"
 #
-# Let $s_{iv,ju}$ be the cosine of view $v$ of sample $i$ and view $u$ of sample $j$. **MV-DHEL** (Koromilas et al.
-# 2025) has for each sample one logarithm over *all* its pairs, the pull, and for each of its $V$ views one logarithm
-# over the same view of the *other* samples, an energy:
+# What if one term of the loss held all views of a sample? Let $s_{iv,ju}$ be the cosine of view $v$ of sample $i$ and
+# view $u$ of sample $j$. **MV-DHEL** (Koromilas et al. 2025) has one logarithm over *all* pairs of views of a sample,
+# the pull. And for each of its $V$ views it has one logarithm over the same view of the *other* samples, the push,
+# which the authors call an energy:
 #
 # $$\mathcal L_i = -\log \sum_{v < u} e^{s_{iv,iu}/\tau} + \sum_v \log \sum_{j \ne i} e^{s_{iv,jv}/\tau}$$
 
@@ -189,26 +188,26 @@ each_pair = torch.stack([losses.nt_xent(z[:, pair], temperature=temperature) for
 print(f"mean over pairs {each_pair.mean():.3f}; all views in one term {(energy - pull).mean():.3f}")
 
 # %% [markdown]
-# Two traps. The value grows with the number of views ($V$ energies, one pull), so learning rates do not carry over by
-# themselves. And the authors' code multiplies the energies before it takes the logarithm, which overflows: sum the
-# logarithms.
+# Beware of two traps. The value grows with the number of views, since there are $V$ energies and one pull, so the
+# learning rate that suits one number of views may not suit another. And in the authors' code the sums are multiplied
+# before the logarithm is taken, which can overflow; add the logarithms instead.
 #
-# With two views already MV-DHEL is not NT-Xent. Here are both on the same points, with the force on each point. How
-# many points does each leave alone, and which are they?
+# Even with two views MV-DHEL differs from NT-Xent. Here are both on the same points, with their forces. Which points
+# does each of them leave alone?
 
 # %%
 widgets.LossComparePanel(("nt_xent", "mv_dhel"), seed=seed)
 
 # %%
 filling = bet(
-    "Which fills most directions?",
+    "Which has the highest effective rank?",
     ["pairs, 2 views, 3 × as long", "pairs, 6 views", "MV-DHEL, 2 views", "MV-DHEL, 6 views"],
 )
 filling
 
 # %%
 neighbours = bet(
-    "And with which do the nearest neighbours name the test digits best?",
+    "And whose nearest neighbours (in z, with six views) name the test digits best?",
     ["raw pixels", "pairwise NT-Xent", "MV-DHEL"],
 )
 neighbours
@@ -231,7 +230,7 @@ for (name, loss), colour in zip(
         )
     spectrum = torch.linalg.svdvals(F.normalize(evaluate.embed(trained[f"{loss}, 6 views"], test).z, dim=1))
     figure.axes[1].plot(range(1, 33), spectrum / spectrum[0], color=colour, label=name)
-figure.axes[0].set(xlabel="views of a sample", title="effective rank, a line a seed")
+figure.axes[0].set(xlabel="views of a sample", title="effective rank, one line per seed")
 figure.axes[0].set_xticks([2, 6])
 figure.axes[0].legend()
 figure.axes[1].set(xlabel="singular value", title="spectrum at 6 views (largest = 1)", ylim=(0, 1.05))
@@ -247,7 +246,7 @@ best = {"raw pixels": "raw input", "pairwise NT-Xent": "pairs, 6 views", "MV-DHE
 neighbours.settle(max(best, key=lambda name: near.loc[best[name], seed]))
 for s in seeds:
     others = rank[s].drop(["raw input", "MV-DHEL, 6 views"])
-    assert rank.loc["MV-DHEL, 6 views", s] > others.max() + 2, "more than three times the training buys"
+    assert rank.loc["MV-DHEL, 6 views", s] > others.max() + 2, "more than three times the training gains"
     gain = rank.loc["MV-DHEL, 6 views", s] - rank.loc["MV-DHEL, 2 views", s]
     print(f"seed {s}: four more views add {gain:.1f} directions with MV-DHEL, {added[s]:.1f} in pairs;", end=" ")
     print(f"kNN on z {near.loc['MV-DHEL, 6 views', s]:.3f} and {near.loc['pairs, 6 views', s]:.3f}")
@@ -261,20 +260,20 @@ for s in seeds:
     )
 
 # %% [markdown]
-# The views are the same, the work is the same, and one term over all of them spreads the embedding over many more
-# directions. Are the neighbours better for it? On $z$, better than with six views in pairs; against two views trained
-# three times as long it is a tie, on $z$ and on $h$, as both seeds in the table say. And **no row beats the raw
-# pixels** on clean digits: centred digits of one size are what pixels are good at. What you saw is the mechanism. The
-# gain in accuracy that the authors report on ImageNet cannot be seen at this size.
+# The views and the work are the same, and yet the loss with all views in one term fills many more directions. Are the
+# neighbours more accurate? In $z$ they are, compared with six views in pairs. Compared with two views trained three
+# times as long it is a tie, in $z$ and in $h$ and on each seed. And **no row beats raw pixels** on digits without
+# noise: these all have the same size and place, which is what pixels need. So you have seen the mechanism. The gain in
+# accuracy that the authors report on ImageNet cannot be seen at this size.
 #
-# ## 4 · Turn it
+# ## 4 · Your turn
 #
-# How many views, and how strong? The panel trains a small encoder with each loss, for two seconds, one seed: small
-# differences mean nothing. It also shows the **noise of the gradient**: draw the views anew, and see how far the
-# gradient moves, compared with its length. That is what more views improve for every loss.
+# How many views, and how strong? The panel trains a small encoder with each loss for about two seconds. It uses one
+# seed, so small differences mean nothing. It also shows the **noise of the gradient**: how much the gradient changes
+# when the views are drawn again, compared with its length. More views lower it for every loss.
 #
-# One curve is new: **MV-InfoNCE**, of the same paper, has one term for all views of a sample too, but leaves the
-# negatives of all views in one sum. To which of the other two does it stay close?
+# One curve is new. **MV-InfoNCE**, of the same paper, also has one term for all views of a sample, but its negatives
+# are those of all views in one sum. Which of the other two curves does it stay close to?
 
 # %%
 ViewsPanel(views=4, strength=strength, temperature=temperature)
@@ -334,8 +333,8 @@ check("effective_rank", effective_rank)
 # </details>
 
 # %% [markdown]
-# **3.** All points coincide. What is the MV-DHEL loss of $B$ samples in $V$ views at
-# temperature $\tau$?
+# **3.** All points are in one place. What is the value of MV-DHEL for $B$ samples with $V$ views each, at temperature
+# $\tau$?
 
 
 # %%
@@ -360,15 +359,16 @@ check("all_equal", all_equal)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Set `strength = 1.0` at the top and run the page again, up to the table of section 3. Does
-# training two views three times as long still fall behind MV-DHEL with six? Write down your guess, and a reason, before
-# you run it. (Claims that are no longer true stop the page; that is what they are for.)
+# **4.** (An experiment.) Set `strength = 1.0` at the top and run the page again, up to the table of section 3. Is the
+# effective rank of two views trained three times as long still lower than that of MV-DHEL with six? Write down your
+# guess, and a reason, before you run it. (Claims that are no longer true stop the page; that is what they are for.)
 #
-# **5.** (To think about.) The energy compares view $v$ of one sample with view $v$ of the others only. Let view 1 be a
-# photograph and view 2 its caption. What does the energy then never compare, and when is that what you want?
+# **5.** (To think about.) An energy compares view $v$ of one sample only with view $v$ of the others. Let view 1 be a
+# photograph and view 2 its caption. What do the energies never compare then, and when is that what you want?
 #
 # ## References
 #
 # - Koromilas et al., *A principled framework for multi-view contrastive learning*,
 #   [2507.06979](https://arxiv.org/abs/2507.06979).
-# - Tian et al., *Contrastive multiview coding*, [1906.05849](https://arxiv.org/abs/1906.05849), for one view a sensor.
+# - Tian et al., *Contrastive multiview coding*, [1906.05849](https://arxiv.org/abs/1906.05849), where each
+#   view comes from another sensor.
