@@ -27,10 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "lab",
         help="open the course in JupyterLab",
         description="Open JupyterLab on the first notebook. A clone opens its own; elsewhere they are laid out in a "
-        "folder first, and those you edited there are kept. Other options, such as --no-browser, --port 8900 or "
+        "folder first. What you edited there is never touched. Other options, such as --no-browser, --port 8900 or "
         "--ip 0.0.0.0, are handed to JupyterLab.",
     )
     lab_parser.add_argument("--folder", type=Path, help="lay the notebooks out here (default: ./cl_explore_course)")
+    lab_parser.add_argument(
+        "--update", action="store_true", help="bring notebooks up to date that you did not edit, and say what was done"
+    )
     lab_parser.set_defaults(run=lab)
 
     course_parser = commands.add_parser(
@@ -115,11 +118,15 @@ def lab(options: argparse.Namespace, rest: list[str]) -> int:
     root = first.parents[1]
     if options.folder or not layout.IN_CLONE:
         root = (options.folder or Path("cl_explore_course")).resolve()
-        kept = layout.lay_out(root)
+        told = layout.lay_out(root, update=options.update)
         first = root / first.name
         print(f"the course is in {root}")
-        if kept:
-            print(f"kept as you edited them (delete or rename one to get it anew): {', '.join(kept)}")
+        if options.update:
+            print("\n".join(f"{name}: {what}" for name, what in told.items()) or "all notebooks are up to date")
+        elif outdated := [name for name, what in told.items() if what == layout.OUTDATED]:
+            print(f"{layout.OUTDATED}: {', '.join(outdated)}; `cl-explore lab --update` brings them up to date")
+    elif options.update:
+        raise ValueError("--update is for notebooks that were laid out; those of a clone change with git pull")
     from jupyterlab.labapp import LabApp
 
     settings = {

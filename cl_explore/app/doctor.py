@@ -8,6 +8,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from cl_explore.app.layout import IN_CLONE, NOTEBOOKS, find
+
 OK, LACKING, BROKEN = "ok", "--", "!!"
 Finding = tuple[str, str]  # one of the three marks, and a line of text
 REPAIR = "run `make lab` or `pip install -c constraints.txt -e .` in the clone"
@@ -16,7 +18,7 @@ REPAIR = "run `make lab` or `pip install -c constraints.txt -e .` in the clone"
 def examine() -> int:
     """Print every finding as it is made; 1 if something is broken that the course needs, else 0."""
     broken = False
-    for check in (packages, extras, device, umap_cache, data_sets, run_store):
+    for check in (packages, extras, course, device, umap_cache, data_sets, run_store):
         for mark, text in findings(check):
             print(f"{mark:2}  {text}", flush=True)
             broken |= mark == BROKEN
@@ -45,19 +47,33 @@ def packages() -> Iterator[Finding]:
     for requirement in requirements(extra=""):
         installed = version_of(requirement)
         mark = OK if fulfilled(requirement) else BROKEN
-        cure = "" if mark == OK else f": {REPAIR}"
+        cure = "" if mark == OK else f": {repair(requirement)}"
         yield mark, f"{requirement.name} {installed or 'is not installed'} (needs {requirement.specifier}){cure}"
 
 
 def extras() -> Iterator[Finding]:
     """The optional groups of packages."""
     for extra in metadata.metadata("cl_explore").get_all("Provides-Extra") or []:
-        lacking = [requirement.name for requirement in requirements(extra) if not fulfilled(requirement)]
+        lacking = [requirement for requirement in requirements(extra) if not fulfilled(requirement)]
         if lacking:
-            cure = f"pip install -c constraints.txt -e '.[{extra}]'"
-            yield LACKING, f"optional [{extra}] lacks {', '.join(lacking)}: {cure}"
+            cure = f"pip install -c constraints.txt -e '.[{extra}]'" if IN_CLONE else repair(*lacking)
+            names = ", ".join(requirement.name for requirement in lacking)
+            yield LACKING, f"optional [{extra}] lacks {names}: {cure}"
         else:
             yield OK, f"optional [{extra}] is complete"
+
+
+def repair(*lacking: Requirement) -> str:
+    """What to do about packages that are lacking."""
+    if IN_CLONE:
+        return REPAIR
+    return " ".join(["pip install", *(f"'{requirement.name}{requirement.specifier}'" for requirement in lacking)])
+
+
+def course() -> Iterator[Finding]:
+    """Where the notebooks are."""
+    place = f"in {NOTEBOOKS}" if IN_CLONE else "`cl-explore lab` lays them out in ./cl_explore_course"
+    yield OK, f"course: {len(find())} notebooks; {place}"
 
 
 def requirements(extra: str) -> list[Requirement]:
@@ -117,7 +133,8 @@ def data_sets() -> Iterator[Finding]:
             places = {str(published.find(split)[1]) for split in ("train", "test")}
         except FileNotFoundError:
             cure = f"load({name!r}, download=True)" if published.downloads else published.advice
-            yield LACKING, f"data set {name} is not in the data folders: {cure}, or see data/README.md"
+            see = ", or see data/README.md" if IN_CLONE else ""
+            yield LACKING, f"data set {name} is not in the data folders: {cure}{see}"
         else:
             yield OK, f"data set {name}: {', '.join(sorted(places))}"
 

@@ -12,6 +12,7 @@ PACKAGE = Path(cl_explore.__file__).parent
 IN_CLONE = not (PACKAGE / "notebooks").is_dir()  # the wheel carries them inside the package
 NOTEBOOKS = (PACKAGE.parent if IN_CLONE else PACKAGE) / "notebooks"
 RECORD = ".laid_out.json"  # in the reader's folder: the hash of each notebook as it was laid out
+OUTDATED = "older than the installed course"
 
 
 def find(names: Sequence[str] = ()) -> list[Path]:
@@ -35,29 +36,38 @@ def parts() -> dict[str, list[str]]:
     return {slug: about for slug, *about in map(str.split, lines)}
 
 
-def lay_out(folder: Path) -> list[str]:
-    """Copy the notebooks to `folder` and take away those that are no longer of the course; the names of those kept.
+def lay_out(folder: Path, *, update: bool = False) -> dict[str, str]:
+    """Copy the notebooks that `folder` lacks into it; by their names, what became of those that are not as before.
 
-    A notebook that the reader edited is kept as it is: one that is neither what was laid out last nor what belongs
-    there now.
+    update: also bring those up to date that the reader left as they were laid out, and take away those that are no
+        longer of the course.
+
+    A notebook that the reader edited, or that was there before, is never touched.
     """
     record = folder / RECORD
     laid_out = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     course = {path.name: path.read_bytes() for path in find()}
     folder.mkdir(parents=True, exist_ok=True)
-    kept = []
+    told = {}
     for name in sorted(course.keys() | laid_out.keys()):
         path, new = folder / name, course.get(name)
-        if path.is_file() and _digest(path.read_bytes()) != laid_out.get(name) and path.read_bytes() != new:
-            kept.append(name)
+        old = path.read_bytes() if path.is_file() else None
+        if old is not None and old == new:
+            laid_out[name] = _digest(old)
+        elif old is not None and _digest(old) != laid_out.get(name):
+            told[name] = "kept as you edited it; delete or rename it to get it anew"
+        elif old is not None and not update:
+            told[name] = OUTDATED
         elif new is None:
             path.unlink(missing_ok=True)
             del laid_out[name]
+            told |= {name: "taken away: the course has it no more"} if old is not None else {}
         else:
             path.write_bytes(new)
             laid_out[name] = _digest(new)
+            told[name] = "laid out" if old is None else "brought up to date"
     record.write_text(json.dumps(laid_out, indent=1), encoding="utf-8")
-    return kept
+    return told
 
 
 def _digest(content: bytes) -> str:
