@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study_parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="changes", help="another setting: epochs=5"
     )
+    study_parser.add_argument("--seeds", type=int, help="how many (default: 5, for the preset smoke 1)")
     study_parser.add_argument("--out", type=Path, default=Path("build/study"), help="default: build/study")
     study_parser.set_defaults(run=study)
 
@@ -79,12 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scorecard_parser.add_argument(
         "--out",
         type=Path,
-        help="default: data/scorecard, data/scorecard/real for the preset real, else build/scorecard/smoke",
+        help="default: data/scorecard, data/scorecard/real for the preset real, build/scorecard/smoke for smoke; with "
+        "--seeds or --seeds-from nothing is written unless a folder is named",
+    )
+    scorecard_parser.add_argument("--seeds", type=int, help="how many (default: five, more if near the border)")
+    scorecard_parser.add_argument(
+        "--seeds-from", type=int, metavar="N", help="the first of them: 20 and on are in no record (default: 0)"
     )
     scorecard_parser.set_defaults(run=scorecard)
     for each in (study_parser, scorecard_parser):
         each.add_argument("--preset", choices=PRESETS, default="laptop", help="default: laptop")
-        each.add_argument("--seeds", type=int, help="how many (default: 5, for the preset smoke 1)")
         each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
 
     doctor_parser = commands.add_parser(
@@ -167,10 +172,12 @@ def study(options: argparse.Namespace, rest: list[str]) -> int:
     chosen = papers.study(options.slug)
     from cl_explore.claims import figures, page
     from cl_explore.claims import scorecard as records
+    from cl_explore.claims.study import SEEDS
 
     changes = dict(_setting(text) for text in options.changes)
+    seeds = SEEDS[options.preset][0] if options.seeds is None else options.seeds
     (record,) = records.run(
-        [chosen], options.preset, seeds=options.seeds, jobs=options.jobs, command=options.line, changes=changes
+        [chosen], options.preset, seeds=seeds, jobs=options.jobs, command=options.line, changes=changes
     )
     written = records.write(record, options.out)
     picture = options.out / f"{options.slug}.png"
@@ -202,10 +209,12 @@ def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
 
     card = Path("data/scorecard")
     standard = {"laptop": card, "real": card / "real", "smoke": Path("build/scorecard/smoke")}[options.preset]
-    out = standard if options.out is None else options.out
+    own = options.seeds is not None or options.seeds_from is not None  # not by the rule, or on other seeds
+    out = standard if options.out is None and not own else options.out
 
     def done(record: records.Record) -> None:
-        records.write(record, out)
+        if out is not None:
+            records.write(record, out)
         tqdm.write("\n".join([f"\n{record['title']}: {page.counts(record)}", *map(page.line, record["verdicts"])]))
 
     start = time.perf_counter()
@@ -213,12 +222,14 @@ def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
         [papers.study(slug) for slug in options.slugs or papers.slugs() if options.slugs or papers.has(slug, "study")],
         options.preset,
         seeds=options.seeds,
+        seeds_from=options.seeds_from or 0,
         jobs=options.jobs,
         command=options.line,
         on_record=done,
     )
     claims = page.counts({"verdicts": [verdict for record in found for verdict in record["verdicts"]]})
-    print(f"\n{len(found)} studies in {time.perf_counter() - start:.0f} s, recorded in {out}; of their claims {claims}")
+    where = "not recorded (--out FOLDER does)" if out is None else f"recorded in {out}"
+    print(f"\n{len(found)} studies in {time.perf_counter() - start:.0f} s, {where}; of their claims {claims}")
     return 0
 
 

@@ -14,13 +14,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cl_explore.claims.paper import Paper
-from cl_explore.claims.verdict import Claim
+from cl_explore.claims.verdict import LOOKS, Claim
 from cl_explore.names import unknown
 from cl_explore.train import store
 from cl_explore.train.key import key
 
 PRESETS = ("smoke", "laptop", "real")
-SEEDS = {"smoke": 1, "laptop": 5, "real": 5}
+SEEDS = {"smoke": (1,), "laptop": LOOKS, "real": LOOKS}
+"""By preset, with how many seeds claims are looked at, one look after another."""
 VERSIONS = ("cl_explore", "torch", "numpy", "scipy", "scikit-learn")
 
 Row = dict[str, Any]

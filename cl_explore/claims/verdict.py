@@ -1,7 +1,9 @@
 """Claims, and the verdict of paired seeds on each: holds, fails or undecided."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 FEWEST_SEEDS = 5
 """Fewer seeds decide nothing: a 95 % bootstrap interval of the mean of four covers it less than 90 % of the time."""
+LOOKS = (5, 10, 20)
+"""How many seeds a claim is looked at with, in turn, until its interval is clear of the border."""
 RESAMPLES = 20_000
 ROUNDING = 1e-6
 """A difference that exceeds a margin by less does not exceed it: the hits and misses of accuracies often lie on it."""
@@ -52,7 +56,7 @@ class Verdict:
     word: "holds" if the interval lies wholly where the claim puts the difference, "fails" if wholly elsewhere, else
     "undecided"; with fewer than five seeds always "undecided". difference: the mean over seeds of metric(method) -
     metric(baseline). low, high: its 95 % interval, None for a single seed. share: of the seeds, how many satisfy the
-    claim by themselves.
+    claim by themselves. near: whether the interval is so near the border that more seeds are asked for, see `is_near`.
     """
 
     word: Literal["holds", "fails", "undecided"]
@@ -61,6 +65,7 @@ class Verdict:
     high: float | None
     share: float
     seeds: int
+    near: bool
 
 
 def differences(claim: Claim, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -96,20 +101,51 @@ def interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[flo
 
     n = len(values)
     tail = stats.norm.cdf(stats.t.ppf((1 - confidence) / 2, n - 1) * math.sqrt(n / (n - 1)))
-    means = np.random.default_rng(0).choice(values, (RESAMPLES, n)).mean(1)
+    means = values[_resamples(n)].mean(1)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:
-    """The verdict of rows, one for each seed and method, on a claim; raises what `differences` raises."""
+@cache
+def _resamples(n: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+
+
+def is_near(claim: Claim, low: float, high: float) -> bool:
+    """Whether an interval is so near the border of a claim that more seeds are asked for.
+
+    The border is where the claim puts it: the difference +margin for "higher", -margin for "lower", both for "equal".
+    Near is what lies no farther from it than the margin or half the interval's own width, whichever is more. For
+    "equal" it is half the width alone: all that is within the band is within one margin of its borders. On which side
+    of the border the interval lies does not count.
+    """
+    borders = {"higher": (claim.margin,), "lower": (-claim.margin,), "equal": (-claim.margin, claim.margin)}
+    half = (high - low) / 2
+    reach = half if claim.expect == "equal" else max(half, claim.margin)
+    return min(max(low - border, border - high, 0.0) for border in borders[claim.expect]) <= reach + ROUNDING
+
+
+def judge(claim: Claim, rows: pd.DataFrame, looks: Sequence[int] = ()) -> Verdict:
+    """The verdict of rows, one for each seed and method, on a claim.
+
+    looks: with how many of the seeds to look, in ascending order: the first look whose interval is not near the border
+        is the verdict, else the last that there are seeds for. Without looks, or with fewer seeds than the first asks
+        for, all seeds are looked at once.
+    Raises: ValueError as `differences`
+    """
     found = differences(claim, rows)
-    satisfied = _satisfied(claim, found)
-    mean, share, seeds = float(found.mean()), float(satisfied.mean()), len(found)
+    counts = [count for count in looks if count <= len(found)] or [len(found)]
+    verdicts = (_look(claim, found[:count]) for count in counts)
+    return next(verdict for verdict in verdicts if not verdict.near or verdict.seeds == counts[-1])
+
+
+def _look(claim: Claim, found: NDArray[np.float64]) -> Verdict:
+    mean, share, seeds = float(found.mean()), float(_satisfied(claim, found).mean()), len(found)
     if seeds < 2:
-        return Verdict("undecided", mean, None, None, share, seeds)
+        return Verdict("undecided", mean, None, None, share, seeds, near=False)
     low, high = interval(found)
-    return Verdict(_word(claim, low, high) if seeds >= FEWEST_SEEDS else "undecided", mean, low, high, share, seeds)
+    word = _word(claim, low, high) if seeds >= FEWEST_SEEDS else "undecided"
+    return Verdict(word, mean, low, high, share, seeds, is_near(claim, low, high))
 
 
 def _satisfied(claim: Claim, difference: NDArray[np.float64]) -> NDArray[np.bool_]:

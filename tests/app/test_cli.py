@@ -107,7 +107,7 @@ RECORD = {
         {
             **{"text": "New is large.", "metric": "m", "method": "new", "baseline": 1.0, "expect": "higher"},
             **{"margin": 0.0, "negative": False, "word": "fails"},
-            **{"difference": -1.0, "low": -2.0, "high": 0.0, "share": 0.0, "seeds": 5},
+            **{"difference": -1.0, "low": -2.0, "high": 0.0, "share": 0.0, "seeds": 5, "near": False},
         }
     ],
 }
@@ -187,8 +187,40 @@ def test_scorecard_runs_all_studies_and_passes_even_if_claims_fail(
         options[1] if "--preset" in options else "laptop",
     )
     assert named["command"] == " ".join(["cl-explore scorecard", *options])
+    assert (named["seeds"], named["seeds_from"]) == (None, 0)
     assert (tmp_path / place / "toy.json").is_file()
     assert capsys.readouterr().out.endswith(f"recorded in {place}; of their claims 1 fails\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["--seeds-from", "20"], None),
+        (["--seeds", "3", "--preset", "real"], None),
+        (["--seeds-from", "0"], None),
+        (["--seeds-from", "20", "--out", "mine"], "mine"),
+    ],
+)
+def test_other_seeds_than_the_rule_has_are_written_only_where_asked(
+    options: list[str], place: str | None, handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["scorecard", STUDIES[0], *options]) == 0
+    ((_, named),) = handed
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    assert str(named["seeds_from"]) == given.get("--seeds-from", "0")
+    assert named["seeds"] == (3 if "--seeds" in given else None)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")] == [f"{place}/toy.json"] * bool(place)
+    where = f"recorded in {place}" if place else "not recorded (--out FOLDER does)"
+    assert capsys.readouterr().out.endswith(f"{where}; of their claims 1 fails\n")
+
+
+def test_a_study_is_a_first_look(handed: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cl_explore.claims.figures.save", lambda draw, rows, path: path.write_bytes(b"picture"))
+    for preset in ("laptop", "smoke"):
+        cli.main(["study", STUDIES[0], "--preset", preset, "--out", str(tmp_path)])
+    assert [named["seeds"] for _, named in handed] == [5, 1]
 
 
 def test_unknown_options_are_refused() -> None:

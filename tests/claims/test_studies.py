@@ -177,17 +177,51 @@ def test_an_interrupted_scorecard_goes_on_where_it_stopped(tmp_path: Path) -> No
     assert calls == [0, 1, 2, 3, 4]
 
 
+def test_only_what_is_near_its_border_gets_more_seeds() -> None:
+    # new's score is 1 + seed / 10, with a mean of 1.2 over five seeds, 1.45 over ten, 1.95 over twenty
+    clear, soon, never = (replace(CLAIM, baseline=b, margin=m) for b, m in ((0.0, 0.0), (0.9, 0.0), (0.0, 1.2)))
+    calm, more, most = (
+        replace(named(slug), claims=claims)
+        for slug, claims in (("calm", (clear,)), ("more", (clear, soon)), ("most", (never,)))
+    )
+    records = scorecard.run([most, calm, more])
+    seen = {record["study"]: (len(record["seeds"]), len(record["rows"])) for record in records}
+    assert seen == {"most": (20, 40), "calm": (5, 10), "more": (10, 20)}
+    assert sorted(calls) == sorted([*range(20), *range(5), *range(10)])  # each seed once: ten go on from five
+    words = [[(v["word"], v["seeds"], v["near"]) for v in record["verdicts"]] for record in records]
+    assert words == [
+        [("holds", 20, True)],
+        [("holds", 5, False)],
+        [("holds", 5, False), ("holds", 10, False)],
+    ]
+    assert [page.taken(record) for record in records] == ["20 for 1 claim", "5 for 1 claim", "5 for 1 claim, 10 for 1"]
+
+
+def test_a_number_of_seeds_is_kept_to_and_may_begin_anywhere() -> None:
+    near = replace(TOY, claims=(replace(CLAIM, baseline=0.0, margin=3.2),))
+    (record,) = scorecard.run([near], seeds=6, seeds_from=20)
+    assert (record["seeds"], calls) == ([*range(20, 26)], [*range(20, 26)])
+    (verdict,) = record["verdicts"]
+    assert (verdict["seeds"], verdict["near"]) == (6, True)
+    assert page.taken(record) == "6 for 1 claim; 1 not yet run to 20"
+    (record,) = scorecard.run([near], seeds_from=20)
+    assert record["seeds"] == [*range(20, 40)]
+    assert calls == [*range(20, 40)]
+
+
 def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
         scorecard.run([TOY], seeds=0)
     with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
         scorecard.run([TOY], jobs=0)
+    with pytest.raises(ValueError, match="seeds_from must be at least 0, got -1"):
+        scorecard.run([TOY], seeds_from=-1)
     with pytest.raises(ValueError, match="unknown preset 'big'"):
         scorecard.run([TOY], "big")
 
 
 def toy_record(words: tuple[str, ...] = ("holds",)) -> dict[str, Any]:
-    found = {"low": -0.25, "high": 0.5, "difference": 0.125, "share": 0.8, "seeds": 5}
+    found = {"low": -0.25, "high": 0.5, "difference": 0.125, "share": 0.8, "seeds": 5, "near": True}
     about = {"text": "A | B.", "metric": "m", "method": "new", "baseline": 0.0, "expect": "lower", "margin": 0.1}
     return {
         **scorecard.record(TOY, "laptop", TOY.settings(), [TOY.rows(seed=seed) for seed in range(5)], "this"),
@@ -205,11 +239,12 @@ def test_claims_are_judged_on_the_rows_of_their_preset() -> None:
 def test_words_of_a_verdict() -> None:
     verdict = toy_record()["verdicts"][0]
     assert page.line(verdict).splitlines() == [
-        "holds      A | B. (negative)",
+        "holds      A | B. (negative) (near)",
         "           m: new against 0: +0.125 [−0.25, +0.5], claimed < −0.1, 4/5 seeds",
     ]
-    assert "| A ∣ B. *(negative)* | m: new − 0 | < −0.1 | +0.125 [−0.25, +0.5] | 4/5 | **holds** |" in page.sheet(
-        toy_record()
+    assert (
+        "| A ∣ B. *(negative)* | m: new − 0 | < −0.1 | +0.125 [−0.25, +0.5] | 4/5 | **holds** (near) |"
+        in page.sheet(toy_record())
     )
 
 
@@ -223,8 +258,8 @@ def test_the_page_counts_claims_and_studies() -> None:
     text = page.page([toy_record(("holds", "fails")), {**toy_record(("undecided",)), "preset": "real"}])
     assert text.startswith("# The scorecard\n\n3 claims of 1 papers")
     assert text.endswith(
-        "| [A toy (Toy)](scorecard/toy.md) | 1 holds, 1 fails |\n"
-        "| [A toy (Toy), on real data](scorecard/toy-real.md) | 1 undecided |\n"
+        "| [A toy (Toy)](scorecard/toy.md) | 1 holds, 1 fails | 5 for 2 claims; 2 not yet run to 20 |\n"
+        "| [A toy (Toy), on real data](scorecard/toy-real.md) | 1 undecided | 5 for 1 claim; 1 not yet run to 20 |\n"
     )
     assert page.counts({"verdicts": [{"word": w} for w in ("fails", "holds", "fails")]}) == "1 holds, 2 fail"
 
