@@ -7,10 +7,10 @@ inside = Exercise(
     lambda x, labels, temperature: losses.supcon_in(x, labels, temperature=temperature),
     lambda: [(points(7)[:, 0], LABELS, 0.3)],
     {
-        "the mean stands outside the logarithm (that is L_out): average probabilities": (
+        "that is L_out: take the mean of the probabilities, then the logarithm": (
             lambda x, labels, temperature: losses.supcon(x, labels, temperature=temperature)
         ),
-        "the mean probability of the positives, not their sum": lambda x, labels, temperature: (
+        "take the mean of the probabilities, not their sum": lambda x, labels, temperature: (
             losses.supcon_in(x, labels, temperature=temperature) - ((labels[:, None] == labels).sum(1) - 1).log().mean()
         ),
     },
@@ -29,7 +29,7 @@ true_positives = Exercise(
     lambda share, classes: (1 - share) ** 2 + share**2 / (classes - 1),
     lambda: [(0.4, 10), (0.2, 3)],
     {
-        "both samples may be mislabelled": lambda share, classes: 1 - share,
+        "either of the two labels may be wrong": lambda share, classes: 1 - share,
         "two samples of one class may carry the same wrong label": lambda share, classes: (1 - share) ** 2,
         "two wrong labels seldom come from the same class": lambda share, classes: (1 - share) ** 2 + share**2,
     },

@@ -3,9 +3,9 @@
 #
 # **What do labels tie together, and what is lost?**
 #
-# With labels, an anchor has many positives: all samples of its class. A loss can tie them together loosely or as
-# tightly as a knot, and the difference is where one writes a logarithm. You will see when a knot is what you want, and
-# when it costs you something that you cannot get back.
+# With labels, an anchor has many positives: all samples of its class. A loss can hold them together loosely or pull
+# them all to one point, and the difference is where one writes a logarithm. When is one point what you want, and when
+# does it cost you something?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity).
@@ -35,16 +35,16 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1, seed + 2]
 # %% [markdown]
 # ## "Labels can only help"
 #
-# Somebody has sorted handwritten digits into five boxes: {0, 1}, {2, 3}, {4, 5}, {6, 7} and {8, 9}. You train with
-# these labels, by SupCon, and all is well. A month later comes a finer question: *which digit is it?* Can the nearest
-# neighbours in your embedding $z$ still tell?
+# Somebody has sorted handwritten digits into five boxes: {0, 1}, {2, 3}, {4, 5}, {6, 7} and {8, 9}. You train an
+# encoder with these labels and SupCon, and it finds the boxes well. A month later somebody asks a finer question:
+# *which digit is it?* Can the nearest neighbours in your embeddings $z$ still tell?
 
 # %%
 digits, test = data.load("digits"), data.load("digits", split="test")
 boxes = replace(digits, labels=digits.labels // 2, class_names=("0 or 1", "2 or 3", "4 or 5", "6 or 7", "8 or 9"))
 
 blind = bet(
-    "Asked for the ten digits: how good are its neighbours, beside those of pixels and of NT-Xent without labels?",
+    "Asked for the digit, how accurate are its neighbours, compared with those of pixels and of NT-Xent without labels?",
     ["better than both", "between the two", "worse than both"],
 )
 blind
@@ -52,7 +52,7 @@ blind
 
 # %%
 def measure(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
-    """Neighbours by box and by digit, and how near the two digits of a box lie."""
+    """kNN by box and by digit, and how near the two digits of a box are to each other."""
     seen, unseen = evaluate.embed(method, train), evaluate.embed(method, test)
     pairs = geometry.centroid_similarity(unseen.z, unseen.labels)[range(0, 10, 2), range(1, 10, 2)]
     return {
@@ -85,14 +85,15 @@ for s in seeds:
 by_digit.rename(columns="seed {}".format).style.format("{:.3f}")
 
 # %% [markdown]
-# All labels were right, and the neighbours are worse than those of the bare pixels, and worse than without any label.
-# The boxes themselves are found as well as in the pixels: it is the digit *within* the box that fades. The labels did
-# not ask for that. What did?
+# All labels were right, and yet the neighbours are less accurate than those of raw pixels, and less accurate than
+# without any label. The boxes themselves are found as well as from pixels, so it is the digit *within* its box that is
+# harder to tell. The labels did not ask for that. What did?
 #
-# ## 1 · "In or out of the logarithm, much the same"
+# ## 1 · "Inside or outside the logarithm makes no difference"
 #
-# An anchor has cosine $s_j$ to each other point $j$ of the batch. Let $P_j$ be the softmax over all of them, and let
-# $n$ be the number of its positives, which the sums run over. The SupCon paper weighs two losses:
+# Let $s_j$ be the cosine of an anchor and another point $j$ of the batch, and $P_j$ the softmax over all other points.
+# The anchor has $n$ positives, and the sums of $L_\text{out}$ and $L_\text{in}$ run over these. The authors of SupCon
+# compare two losses:
 #
 # $$P_j = \frac{e^{s_j/\tau}}{\sum_k e^{s_k/\tau}}$$
 #
@@ -100,7 +101,8 @@ by_digit.rename(columns="seed {}".format).style.format("{:.3f}")
 #
 # $$L_\text{in} = -\log \Big( \frac1n \sum_{j=1}^n P_j \Big)$$
 #
-# The first is what the library calls SupCon. The logarithm is concave, so $L_\text{in} \le L_\text{out}$.
+# The first is SupCon as you know it: the mean is taken outside the logarithm. The second takes the mean inside. Because
+# the curve of the logarithm bends down, $L_\text{in} \le L_\text{out}$.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -119,13 +121,13 @@ assert inside <= outside
 print(f"random points, by hand and from the library: L_out {outside:.3f}, L_in {inside:.3f}")
 
 # %% [markdown]
-# Now one anchor alone, with four positives at cosines 0.9, 0.6, 0.3 and 0, and 40 negatives. Its pull on a positive is
-# $-\tau\, \partial L / \partial s_j$.
+# Now take a single anchor with four positives, at cosines 0.9, 0.6, 0.3 and 0, and 40 negatives. The pull on a positive
+# is $-\tau\, \partial L / \partial s_j$.
 
 # %%
 farthest = bet(
-    "Which loss pulls the farthest positive, at cosine 0, the harder?",
-    ["L_out, many times", "L_out, a little", "both alike", "L_in"],
+    "Which loss pulls harder on the farthest positive, at cosine 0?",
+    ["L_out, more than 5 times as hard", "L_out, but less than that", "both alike, within 5 %", "L_in"],
 )
 farthest
 
@@ -168,33 +170,33 @@ torch.testing.assert_close(pushes["L_out"], pushes["L_in"])  # and the same push
 print(f"pull on the farthest: {there['L_out']:.4f} with the mean outside, {there['L_in']:.4f} with the mean inside")
 
 # %% [markdown]
-# So they push alike, and pull equally hard in total; they *share out* the pull differently. With $X_j$ the softmax over
-# the positives alone,
+# So both losses push alike, and in total they pull equally hard. But they *divide* the pull differently among the
+# positives. If $X_j$ is the softmax over the positives alone,
 #
 # $$-\tau \frac{\partial L_\text{out}}{\partial s_j} = \frac1n - P_j$$
 #
 # $$-\tau \frac{\partial L_\text{in}}{\partial s_j} = X_j - P_j$$
 #
-# Outside, every positive gets the same share, however far it is, and one whose $P_j$ exceeds $1/n$ is even pushed.
-# Inside, the nearest takes nearly all.
+# With the mean outside, every positive gets the same share $1/n$, however far it is, and one whose $P_j$ is larger than
+# that is even pushed. With the mean inside, the nearest positive gets nearly everything.
 #
-# On the circle this can be seen from afar. On a live page press **start**, wait until the classes are formed, then
-# switch between *SupCon (in)* and *SupCon (out)*: with the mean inside, classes come to rest in several pieces; with
-# the mean outside, each is drawn to one point.
+# On the circle this is easy to see. On a live page press **start**, wait until the points are at rest, then switch
+# between *SupCon (in)* and *SupCon (out)*. With which of them does each class end as one point, and with which in
+# several pieces?
 
 # %%
 widgets.SpherePanel("supcon_in", classes=4, seed=seed)
 
 # %% [markdown]
-# ## 2 · "Then the loss that lets go is the one for the boxes"
+# ## 2 · "Then take the mean inside, and the digits survive"
 #
-# The two digits of a box are each other's far positives: most of them look unlike. Train with the mean inside.
-# The shares $X_j$ depend on the temperature, so we try a warmer one too.
+# To an anchor, the other digit of its box is often a far positive, because the two look different. So train on the
+# boxes with the mean inside. The shares $X_j$ depend on the temperature, and we try two.
 
 # %%
 melted = bet(
-    "L_in at τ = 0.1 and at τ = 0.3: where do the two digits of a box stay apart (centroids at a cosine below 0.7)?",
-    ["at both", "at τ = 0.1 alone", "at τ = 0.3 alone", "at neither"],
+    "With L_in, at which τ do the two digits of a box stay apart (mean cosine of their centroids below 0.7)?",
+    ["at τ = 0.1 and at τ = 0.3", "only at τ = 0.1", "only at τ = 0.3", "at neither"],
 )
 melted
 
@@ -215,7 +217,7 @@ for name, method in {
     unseen = evaluate.embed(method, test)
     title = f"{name}, τ = 0.1, five boxes"
     figure = plots.centroid_similarity(unseen.z, unseen.labels, class_names=digits.class_names, title=title)
-    finding = {"L_out": "five blocks of cosine 1", "L_in": "the two of a box near or far, as they look"}[name]
+    finding = {"L_out": "five blocks of cosine 1", "L_in": "digits of a box near if they look alike, else far"}[name]
     plots.show(figure, alt=f"Cosines between the centroids of ten digits trained with five boxes, {name}: {finding}.")
 
 # %% tags=["claim"]
@@ -225,7 +227,7 @@ cosine, by_digit = (
 apart = [bool((cosine.loc[f"L_in, τ = {tau}"] < 0.7).all()) for tau in (0.1, 0.3)]
 melted.settle(melted.options[{(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[*apart]])
 for s in seeds:
-    assert cosine[s]["SupCon, five boxes"] > 0.97, f"seed {s}: L_out lays the two digits on each other"
+    assert cosine[s]["SupCon, five boxes"] > 0.97, f"seed {s}: L_out puts the two digits in one place"
     assert cosine[s]["L_in, τ = 0.1"] < 0.7, f"seed {s}: L_in leaves them apart"
     assert cosine[s]["L_in, τ = 0.3"] > 0.97, f"seed {s}: but not at a warm temperature"
     assert by_digit[s]["L_in, τ = 0.1"] - by_digit[s]["SupCon, five boxes"] > 0.02, f"seed {s}"
@@ -235,24 +237,24 @@ for _, row in rows[rows["method"].str.contains("SupCon|L_in")].iterrows():
 by_digit.loc[rows["method"].unique()].rename(columns="seed {}".format).style.format("{:.3f}")
 
 # %% [markdown]
-# With the mean outside, two digits become one spot, whether they look alike or not. With the mean inside and a cold
-# softmax they stay apart if they look unlike (0 and 1), and come near if they look alike (2 and 3). That brings back
-# most of what was lost: the digits are found about as well as without labels, though no better than in the pixels. At
-# τ = 0.3 the shares $X_j$ are so even that $L_\text{in}$ melts the digits as well. And in $h$, before the head, they
-# are there in every row: what $z$ lost, the encoder had kept.
+# With the mean outside, the two digits of a box end in one place, whether they look alike or not. With the mean inside
+# and a cold softmax they stay apart if they look different (0 and 1), and come near each other if they look alike (2
+# and 3). That brings back most of what was lost: the digit is found about as often as without labels, though not more
+# often than from pixels. At $\tau = 0.3$ the shares $X_j$ are so even that $L_\text{in}$ brings the digits together
+# too. And in $h$, before the head, the digit can be read in every row. The encoder had kept what $z$ lost.
 #
-# The paper prefers $L_\text{out}$, which gave the better classifier on ImageNet: there the labels say all that is
-# asked. If you will later ask finer questions, its thoroughness is a loss.
+# The authors prefer $L_\text{out}$, which gave the better classifier on ImageNet. There the labels say all that is
+# asked. If finer questions may come later, think twice.
 #
-# ## 3 · "With labels, like classes lie near"
+# ## 3 · "With labels, classes that look alike end near each other"
 #
-# Now all ten labels, and $L_\text{out}$. A 3 resembles an 8 more than a 0 resembles a 1. Does an embedding that was
-# trained on the names of the digits show it?
+# Now train with all ten labels and $L_\text{out}$. A 3 looks more like an 8 than a 0 looks like a 1. Can you see that
+# in embeddings that were trained on the names of the digits?
 
 # %%
 alike = bet(
-    "How do the cosines between the ten class centroids spread in z, compared with the pixels?",
-    ["wider: unlike classes move apart most", "about as wide", "much narrower: all pairs alike"],
+    "Take the cosines between the centroids of all ten digits. How far do they differ in z, compared with pixels?",
+    ["more than 1.2 times as much", "about as much", "less than 0.6 times as much"],
 )
 alike
 
@@ -262,7 +264,7 @@ tied = {s: bench.compare(plan, digits, test, [], seed=s) for s in seeds}
 
 
 def centroid_cosines(x: Tensor) -> Tensor:
-    """Of the 45 pairs of digits, with the mean of all samples taken off; (45,)."""
+    """The cosines of the 45 pairs of centroids, with the mean of all samples subtracted, (45,)."""
     return geometry.centroid_similarity(x - x.mean(0), digits.labels)[*torch.triu_indices(10, 10, 1)]
 
 
@@ -297,16 +299,18 @@ for s in seeds:
 spread.rename(columns="seed {}".format).style.format("{:.3f}")
 
 # %% [markdown]
-# In $z$ every two classes stand at nearly the same angle: it has hardly anything left to say about which of them
-# resemble each other. Again $h$ remembers.
+# In $z$ any two classes are at nearly the same angle, so little is left of which classes look alike. Again $h$ has kept
+# it.
 #
 # Papyan, Han & Donoho (2020) found this in classifiers that are trained long enough, and called it **neural collapse**:
 #
-# - **NC1**: samples fall on their class mean (variance within over variance between, along the class means);
-# - **NC2**: the means become equally long and equally far apart. $C$ such vectors that sum to zero form a simplex, with
-#   every pair at cosine $-1/(C-1)$: the dashed line.
+# - **NC1**: samples come together at the mean of their class. It is measured by the variance within classes divided by
+#   the variance between them.
+# - **NC2**: the class means become equally long and equally far apart. $C$ such vectors that sum to zero form a
+#   **simplex**, with every pair at cosine $-1/(C-1)$, the dashed line above.
 #
-# For SupCon that is provably where the minimum lies (Graf et al., 2021). Follow the run towards it, 0 being collapse.
+# For SupCon the minimum of the loss has been proved to be such a simplex (Graf et al. 2021). Follow the run towards it.
+# All three measures are 0 at full collapse.
 
 
 # %%
@@ -351,11 +355,13 @@ ends |= {"NT-Xent": {s: free[s].iloc[-1] for s in seeds}, "SupCon": {s: supervis
 pd.DataFrame({(name, f"seed {s}"): of[s] for name, of in ends.items() for s in seeds}).T.style.format("{:.3f}")
 
 # %% [markdown]
-# NC1 needs labels. The even angles come nearly as well without any: pushing all points apart is enough for them. That
-# is the bargain of labels: the classes that were named stand as far apart as they can, and whatever was not named,
-# boxes within boxes or likeness between classes, is what had to go.
+# Only with labels do the samples of a class come together like this. The angles become even without labels too, or
+# nearly so: for that it is enough to push all points apart. So this is what labels buy and what they cost. The classes
+# that were named end as far apart as they can. What was not named, such as digits within a box or the likeness of two
+# classes, is lost from $z$.
 #
-# Scrub through the supervised run: the classes contract first, the angles between them even out later.
+# Move through the steps of the run with labels. Which happens first: do the samples of a class come together, or do the
+# angles between classes become even?
 
 # %%
 widgets.EmbeddingPanel(tied[seed].runs["SupCon"], digits)
@@ -371,7 +377,7 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** Write $L_\text{in}$ for raw `x` of shape $(N, D)$ with labels.
+# **1.** Write $L_\text{in}$ for vectors `x` $(N, D)$ of any length with labels.
 
 
 # %%
@@ -396,8 +402,8 @@ check("inside", inside_loss)
 # </details>
 
 # %% [markdown]
-# **2.** All classes have collapsed onto a simplex: $C$ unit vectors that sum to zero, every two at the same cosine.
-# Which?
+# **2.** All classes have collapsed to a simplex: $C$ unit vectors that sum to zero, any two of them at the same cosine.
+# What is that cosine?
 
 
 # %%
@@ -419,8 +425,8 @@ check("simplex_cosine", simplex_cosine)
 # </details>
 
 # %% [markdown]
-# **3.** A `share` of all labels is wrong, drawn evenly from the other classes, and all classes are equally large. Two
-# samples carry the same label. How likely are they truly of one class?
+# **3.** A `share` of all labels is wrong; each wrong label is one of the other classes, all equally likely. All classes
+# are equally large. Two samples have the same label. With which probability do they really belong to the same class?
 
 
 # %%
@@ -443,13 +449,13 @@ check("true_positives", true_positives)
 
 # %% [markdown]
 # **4.** (An experiment.) Give 40 % of the digits a wrong label, as in exercise 3, train SupCon on them
-# (`entry("supcon", temperature=0.1, data=...)`) and measure with the true ones. First guess what `true_positives(0.4,
-# 10)` means for the neighbours. Then compare kNN of $z$ and `geometry.dispersion` with a run on clean labels: which of
-# the two suffers, and why do pulls to wrong classes not make wrong neighbours?
+# (`entry("supcon", temperature=0.1, data=...)`) and measure with the true labels. First guess what
+# `true_positives(0.4, 10)` means for the neighbours. Then compare kNN on $z$ and `geometry.dispersion` with a run on
+# correct labels. Which of the two becomes worse, and why do pulls to wrong classes not make wrong neighbours?
 #
-# **5.** (To think about.) You are to collect labels for photographs of animals and can afford the species or the
-# family, not both. Somebody may ask for the other one next year. Which do you collect, which loss do you train with,
-# and would you hand on $z$ or $h$?
+# **5.** (To think about.) You collect labels for photographs of animals and can afford the species or the family, but
+# not both. Somebody may ask for the other one next year. Which do you collect, which loss do you train with, and do you
+# keep $z$ or $h$?
 #
 # ## References
 #
