@@ -20,7 +20,8 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
 
 lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
-	@$(BIN)/python -c "import umap" >/dev/null 2>&1 &  # compiles and caches UMAP while the reader starts reading
+	@# what the first cells import is read, compiled and cached while the reader starts reading
+	@$(BIN)/python -c "import cl_explore.widgets, lightning_fabric, umap" >/dev/null 2>&1 &
 	@$(BIN)/python -m cl_explore lab $(ARGS)
 
 course: $(INSTALLED)  ## execute all notebooks and write them as a book of web pages, build/course/index.html

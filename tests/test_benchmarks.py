@@ -246,3 +246,23 @@ def test_sheets_bring_the_images_back_and_say_what_was_lost(
         pack.load("cifar10", "test")
     path.unlink()
     assert pack.load("cifar10", "train").name == "CIFAR-10"
+
+
+def test_what_labels_are_worth_is_counted_by_seed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = bench("labels")
+    kept = json.loads((BENCHMARKS / "labels.json").read_text())
+    assert labels.table(kept["rows"]) in (BENCHMARKS / "README.md").read_text()
+    monkeypatch.setattr(labels, "SHOTS", (1, 2))
+    rows = labels.measure("factor_world", 0, 160, 1)
+    names = ["raw pixels", "untrained encoder", "trained without labels"]
+    assert [(row["representation"], row["shots"]) for row in rows] == [
+        (name, shots) for name in names for shots in (1, 2)
+    ]
+    known = [[0.1, 0.3], [0.2, 0.5], [0.3, 0.4], [0.3, 0.1], [0.2, 0.2], [0.5, 0.3]]  # by name, then shots: two seeds
+    rows = [row | {"seed": seed, "accuracy": known[at][seed]} for seed in (0, 1) for at, row in enumerate(rows)]
+    assert labels.table(rows).splitlines()[2:] == [
+        "| raw pixels | 20.0% | 35.0% |",
+        "| untrained encoder | 35.0% | 20.0% |",
+        "| trained without labels | 20.0% | 40.0% |",
+        "| training leads on | 0 of 2 | 1 of 2 |",
+    ]
