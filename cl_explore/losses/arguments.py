@@ -5,6 +5,7 @@ synchronisation: on the CPU.
 """
 
 from collections.abc import Callable
+from inspect import Signature
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -89,21 +90,26 @@ def spoiled(each: Tensor, by: Tensor) -> Tensor:
 
 def _bind(name: str, tensor: Tensor, sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
     """The sizes of the letters in the shape of argument `name`, those in `sizes` being taken already."""
+    for shape in shapes:
+        letters, found = shape.split(), dict(sizes)
+        if len(letters) == tensor.ndim:
+            fits = [
+                found.setdefault(letter, size) == size > 0 for letter, size in zip(letters, tensor.shape, strict=True)
+            ]
+            if all(fits):
+                return found
     needed = []
     for shape in shapes:
         letters = shape.split()
-        axes = list(zip(letters, tensor.shape, strict=False))
-        found = dict(reversed(axes)) | {letter: sizes[letter] for letter in letters if letter in sizes}
-        if len(letters) == tensor.ndim and all(found[letter] == size > 0 for letter, size in axes):
-            return found
+        found = dict(reversed(list(zip(letters, tensor.shape, strict=False)))) | sizes
         bound = [letter for letter in dict.fromkeys(letters) if letter in sizes or letters.count(letter) > 1]
         known = [f"{letter} = {found[letter]}" for letter in bound if letter in found]
         needed.append(f"({', '.join(letters)})" + (f" with {' and '.join(known)}" if known else ""))
     raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(tensor.shape)}")
 
 
-def _check(name: str, tensor: Tensor, kind: str, sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
-    """The sizes of the letters in the shape of a tensor; an error unless it is one of its kind and shapes."""
+def _check(name: str, tensor: Tensor, kind: str) -> None:
+    """Raise `TypeError` unless it is a tensor of its kind."""
     if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
         found = "a sparse one" if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"{name} must be a torch.Tensor, got {found}")
@@ -112,7 +118,6 @@ def _check(name: str, tensor: Tensor, kind: str, sizes: dict[str, int], shapes: 
             raise TypeError(f"{name} must be integers (int64), got {tensor.dtype}")
     elif not tensor.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
-    return _bind(name, tensor, sizes, shapes)
 
 
 def require(**given: tuple[Tensor, str]) -> None:
@@ -124,11 +129,24 @@ def require(**given: tuple[Tensor, str]) -> None:
     leading, _ = next(iter(given.values()))
     for name, (tensor, shape) in given.items():
         kind = "ids" if shape.startswith("ids ") else "numbers"
-        sizes |= _check(name, tensor, kind, sizes, (shape.removeprefix("ids "),))
+        _check(name, tensor, kind)
+        sizes = _bind(name, tensor, sizes, (shape.removeprefix("ids "),))
         if tensor.device != leading.device:
             raise ValueError(f"{name} must be on {leading.device} like {next(iter(given))}, got {tensor.device}")
         if kind == "ids" and values_are_at_hand(tensor) and tensor.long().min() < 0:
             raise ValueError(f"{name} must be 0 or larger, got {int(tensor.min())}")
+
+
+def misuse(
+    name: str, signature: Signature, arguments: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError:
+    """What is wrong with the call of a loss that gives too much, too little, something unknown or something twice."""
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        hint = advice(name, arguments, len(args))
+        return TypeError(f"{name}(): {error}; it is called as {name}{signature}{hint}")
+    raise AssertionError("the call is right")
 
 
 def advice(name: str, arguments: tuple[str, ...], given: int) -> str:
@@ -177,28 +195,32 @@ def prepare(
     first, leading = next(iter(given.items()))
     sizes: dict[str, int] = {}
     prepared: dict[str, Tensor] = {}
-    double = any(
-        getattr(x, "dtype", None) == torch.float64 and ROLES[name].kind == "embeddings" for name, x in given.items()
-    )
-    widest = torch.float64 if double else torch.float32
+    widest = torch.float32
     for name, tensor in given.items():
         role = ROLES[name]
-        if isinstance(tensor, Tensor) and tensor.device != leading.device:
+        _check(name, tensor, role.kind)
+        if tensor.device != leading.device:
             raise ValueError(f"{name} must be on {leading.device} like {first}, got {tensor.device}")
-        if name == "z" and isinstance(tensor, Tensor):
+        if name == "z":
             tensor = _views(tensor, min_samples, min_views, max_views)
-        sizes |= _check(name, tensor, role.kind, sizes, role.shapes)
-        if role.kind == "ids":
+        sizes = _bind(name, tensor, sizes, role.shapes)
+        prepared[name] = tensor
+        if role.kind == "embeddings" and tensor.dtype == torch.float64:
+            widest = torch.float64
+    for name, tensor in prepared.items():
+        kind = ROLES[name].kind
+        if kind == "ids":
             prepared[name] = ids = tensor.long()  # first of all: unsigned types have no minimum
-            if values_are_at_hand(ids) and ids.min() < 0:
+            if values_are_at_hand(ids) and ids.min().item() < 0:
                 raise ValueError(f"{name} must be 0 or larger, got {int(ids.min())}")
+        elif kind == "embeddings":
+            x = tensor.to(widest)
+            prepared[name] = unit(x) if normalize else x
         else:
             if name == "targets" and values_are_at_hand(tensor) and not tensor.isfinite().all():
                 bad = int((~tensor.isfinite()).sum())
                 raise ValueError(f"targets must be finite, got {bad} of {tensor.numel()} that are NaN or infinite")
-            embeddings = role.kind == "embeddings"
-            x = tensor.to(widest if embeddings or tensor.dtype != torch.float64 else tensor.dtype)
-            prepared[name] = unit(x) if normalize and embeddings else x
+            prepared[name] = tensor if tensor.dtype == torch.float64 else tensor.to(widest)
     return prepared
 
 

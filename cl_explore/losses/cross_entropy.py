@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses import tiles
+from cl_explore.losses import stored, tiles
 from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.similarity import class_sums, other_samples, row_lse, stored_whole, view_agreement
 from cl_explore.losses.tiles import Rules
@@ -35,9 +35,7 @@ def pair_contrast(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tens
     query, key (N, D) with N >= 2, temperature of no dimension or (N,).
     """
     if stored_whole(query, key):
-        logits = (query / temperature[..., None]) @ key.T
-        each = F.cross_entropy(logits, torch.arange(len(key), device=key.device), reduction="none")
-        return each, logits.diagonal() * temperature
+        return stored.contrast(query, key, temperature, torch.eye(len(key), dtype=key.dtype, device=key.device))
     positive, scale = (query * key).sum(-1), 1 / temperature
     return cross_entropy(scale * positive, row_lse(query, key, scale, exclude=["self"])), positive
 
@@ -47,11 +45,12 @@ def both_ways(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tensor, 
 
     On one table, unless each row has a temperature of its own.
     """
-    scale = 1 / temperature
     if temperature.ndim == 0 and stored_whole(query, key):
-        logits, own = (query * scale) @ key.T, torch.arange(len(key), device=key.device)
-        there, back = (F.cross_entropy(table, own, reduction="none") for table in (logits, logits.T))
-        return there, back, logits.diagonal() * temperature
+        own = torch.eye(len(key), dtype=key.dtype, device=key.device).repeat(2, 1)
+        each, positive = stored.contrast(query, key, temperature, own, both=True)
+        there, back = each.chunk(2)
+        return there, back, positive[: len(key)]
+    scale = 1 / temperature
     if temperature.ndim == 0 and tiles.bounded(scaled := query * scale, key):
         positive = (query * key).sum(-1)
         sums = tiles.rows_and_columns(scaled, key, Rules.of(["self"], None, None))
@@ -59,12 +58,6 @@ def both_ways(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tensor, 
         return there, back, positive
     there, positive = pair_contrast(query, key, temperature)
     return there, pair_contrast(key, query, temperature)[0], positive
-
-
-def _among_others(x: Tensor, temperature: Tensor) -> Tensor:
-    """x_i . x_j / temperature_i, (N, N) of x (N, D), and where j = i the least number there is."""
-    own = x.new_full((len(x),), torch.finfo(x.dtype).min).diag()
-    return torch.addmm(own, x / temperature[..., None], x.T)
 
 
 def contrast(x: Tensor, ids: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,8 +69,7 @@ def contrast(x: Tensor, ids: Tensor, temperature: Tensor) -> tuple[Tensor, Tenso
     if stored_whole(x, x):
         same = (ids[:, None] == ids).fill_diagonal_(False).to(x.dtype)
         number = same.sum(1)
-        share, logits = same / number.clamp(min=1)[:, None], _among_others(x, temperature)
-        return F.cross_entropy(logits, share, reduction="none"), (logits * share).sum(1) * temperature, number
+        return *stored.contrast(x, None, temperature, same / number.clamp(min=1)[:, None]), number
     sums, counts = class_sums(x, ids)
     positive, scale = (x * (sums - x)).sum(-1) / (counts - 1).clamp(min=1), 1 / temperature
     return excess(row_lse(x, x, scale, exclude=["self"]), scale * positive), positive, counts - 1
@@ -89,9 +81,8 @@ def view_contrast(z: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
     """
     x, pairs = z.flatten(0, 1), z.shape[1] == 2
     if pairs and stored_whole(x, x):
-        logits, partner = _among_others(x, temperature), torch.arange(len(x), device=x.device) ^ 1
-        each = F.cross_entropy(logits, partner, reduction="none")
-        return each, logits.gather(1, partner[:, None])[:, 0] * temperature
+        own = torch.eye(len(x), dtype=x.dtype, device=x.device).view(*z.shape[:2], -1)
+        return stored.contrast(x, None, temperature, own.flip(1).view(len(x), -1))
     positive, scale = view_agreement(z, z), 1 / temperature
     if pairs:
         return cross_entropy(scale * positive, other_samples(z, scale)), positive

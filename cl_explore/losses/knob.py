@@ -86,7 +86,7 @@ def as_tensor(name: str, value: float | Tensor, like: Tensor) -> Tensor:
         if value.is_meta and not like.is_meta:
             raise ValueError(f"{name} must hold a number, got a tensor on the meta device")
         return value.to(like)
-    return torch.full((), float(value), dtype=like.dtype, device=like.device)
+    return torch.scalar_tensor(float(value), dtype=like.dtype, device=like.device)
 
 
 def as_number(name: str, value: float | Tensor, like: Tensor) -> float:

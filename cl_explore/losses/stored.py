@@ -1,11 +1,13 @@
-"""Log-sum-exps of the rows of a table that is stored, and their derivative in one formula.
+"""Log-sum-exps and cross-entropies of the rows of a table that is stored, and their derivatives in one formula each.
 
-Autograd's own takes eight temporaries of the table's size, and for the table of one set of rows a product more.
+Autograd's own takes eight temporaries of the table's size, and for the table of one set of rows a product more. On the
+small tables of a lesson what counts is the number of operations.
 """
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses.unit import transformed
@@ -65,3 +67,71 @@ def rows(a: Tensor, b: Tensor, scale: Tensor, own: bool, left_out: Tensor | None
         _leave_out(logits, own, left_out)
         return logits.logsumexp(1)
     return _Rows.apply(a, None if square else b, scale, own, left_out)[0]
+
+
+def _contrast(
+    a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The results of `contrast` and the logits (R, M)."""
+    products = a @ (a if b is None else b).T
+    if both:
+        products = torch.cat([products, products.T])
+    logits = products / (temperature[:, None] if temperature.ndim else temperature)
+    if b is None:
+        # Half the least number there is: no share of its logarithm is infinite.
+        logits.fill_diagonal_(torch.finfo(a.dtype).min / 2)
+    return F.cross_entropy(logits, share, reduction="none"), (share * products).sum(1), logits
+
+
+class _Contrast(torch.autograd.Function):
+    """`_contrast`, where the rows of share sum to 1."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        each, positive, logits = _contrast(a, b, temperature, share, both)
+        ctx.save_for_backward(a, b, temperature, share, logits)
+        ctx.both = both
+        ctx.set_materialize_grads(False)  # that of the logits is 0 unless the derivative is itself differentiated
+        return each, positive, logits
+
+    @staticmethod
+    def backward(
+        ctx: Any, to_each: Tensor | None, to_positive: Tensor | None, to_logits: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        a, b, temperature, share, logits = ctx.saved_tensors
+        to_b, to_temperature = None, None
+        if to_each is None:
+            table = torch.zeros_like(logits)
+        else:
+            table = (logits.softmax(1) - share) * (to_each / temperature)[:, None]
+        if to_logits is not None:
+            table = table + to_logits / temperature[..., None]
+        if ctx.needs_input_grad[2]:
+            along = (table * logits).sum(1)
+            to_temperature = -along if temperature.ndim else -along.sum()
+        if to_positive is not None:
+            table = table + share * to_positive[:, None]
+        if ctx.both:
+            there, back = table.chunk(2)
+            table = there + back.T
+        if b is None:
+            return (table + table.T) @ a, None, to_temperature, None, None
+        if ctx.needs_input_grad[1]:
+            to_b = table.T @ a
+        return table @ b, to_b, to_temperature, None, None
+
+
+def contrast(
+    a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool = False
+) -> tuple[Tensor, Tensor]:
+    """For each row i of `a`, -sum_j share_ij log softmax_j(a_i . b_j / temperature_i) and sum_j share_ij a_i . b_j.
+
+    a (N, D), b (M, D), temperature of no dimension or (N,), share (N, M) without a gradient, whose rows sum to 1 (where
+    they do not, results are undefined). With b None it is a, and j = i is left out. With `both`, where N = M and the
+    temperature has no dimension, the rows of b among those of a come, too, in the second half of the results and of
+    share (2N, M). Differentiable as often as wished.
+    """
+    function = _contrast if transformed() else _Contrast.apply
+    return function(a, b, temperature, share, both)[:2]

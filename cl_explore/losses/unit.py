@@ -27,14 +27,21 @@ def _shrunk(x: Tensor) -> tuple[Tensor, Tensor]:
     return x / largest, largest
 
 
+def _ordinary(norm: Tensor) -> bool:
+    """Whether no length is 0, infinite or NaN: known on a CPU alone, as a GPU would wait for the answer."""
+    if norm.device.type != "cpu" or not norm.numel():
+        return False
+    shortest, longest = torch.aminmax(norm)
+    return shortest.item() > LEAST and longest.item() < torch.inf
+
+
 class _Unit(torch.autograd.Function):
     """x / |x| and |x|, along the last axis."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        if x.device.type == "cpu" and (norm < torch.inf).all():  # a GPU would wait for the answer
-            norm = F.threshold(norm, LEAST, torch.finfo(x.dtype).max)
+        if _ordinary(norm):
             unit = x / norm
         else:
             unit, largest = _shrunk(x)
