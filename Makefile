@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 BROWSER := $(VENV)/.browser
 
 .DEFAULT_GOAL := help
-.PHONY: help lab course test test-browser notebooks docs screens gpu lint doctor clean
+.PHONY: help lab course site test test-browser notebooks docs screens gpu lint doctor clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
@@ -26,6 +26,9 @@ lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
 
 course: $(INSTALLED)  ## execute all notebooks and write them as a book of web pages, build/course/index.html
 	@$(BIN)/python -m cl_explore course $(ARGS)
+
+site: course  ## put course, panels, losses, scorecard and interface under one roof, build/site/index.html
+	@OMP_NUM_THREADS=1 $(BIN)/python docs/site.py
 
 test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 	@rm -rf build/test-runs

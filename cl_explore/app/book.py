@@ -13,7 +13,7 @@ import nbformat
 from jinja2 import Environment
 from nbformat import NotebookNode
 
-from cl_explore.app import cells, layout, pipeline
+from cl_explore.app import cells, layout, markdown, pipeline
 from cl_explore.app.cells import LOADER, OPENING
 
 TEMPLATES = Environment(loader=LOADER, autoescape=True, trim_blocks=True)
@@ -80,6 +80,7 @@ class Site:
         entries: what the contents at the side list (place, title, number); the chapters if empty.
         section: the address of the section that it belongs to.
         """
+        body = markdown.anchored(body)
         headings = outline(body)
         self.found[address] = (title, headings)
         listed = entries or [
@@ -94,7 +95,7 @@ class Site:
             body=body,
             entries=listed,
             section=section,
-            headings=[heading for heading in headings if heading.level == 2],
+            headings=[heading for heading in headings if heading.level == 2 and heading.id],
         )
 
     def chapter(self, notebook: NotebookNode, told: Chapter, error: str | None = None) -> str:

@@ -1,16 +1,38 @@
 """Markdown as HTML that needs nothing else: formulas are MathML, and links between sources lead to their pages."""
 
 import re
+from collections import Counter
+from html import unescape
 
 from latex2mathml.converter import convert as mathml
 from nbconvert.filters import markdown2html
 
+HEADING = re.compile(r'<(h[1-6]) id="[^"]*">(.*?)<a class="anchor-link" [^>]*>[^<]*</a></\1>', re.DOTALL)
 SOURCE_LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*?)\.(?:md|ipynb)((?:#[^)\s]*)?)\)")
 
 
 def html(markdown: str) -> str:
     """Markdown, with formulas, as HTML."""
     return markdown2html(typeset(SOURCE_LINK.sub(r"](\1.html\2)", markdown)))
+
+
+def anchored(page: str) -> str:
+    """A page whose headings have the names that code hosts give them, no two the same.
+
+    >>> anchored(html("# A `b`?")).strip()
+    '<h1 id="a-b">A <code>b</code>?<a class="anchor-link" href="#a-b" aria-label="Link to this section">¶</a></h1>'
+    """
+    seen: Counter[str] = Counter()
+
+    def heading(match: re.Match[str]) -> str:
+        tag, title = match.groups()
+        name = re.sub(r"[^\w\- ]", "", unescape(re.sub("<[^>]*>", "", title)).lower()).strip().replace(" ", "-")
+        number = f"-{seen[name]}" if seen[name] else ""
+        seen[name] += 1
+        link = f'<a class="anchor-link" href="#{name}{number}" aria-label="Link to this section">¶</a>'
+        return f'<{tag} id="{name}{number}">{title}{link}</{tag}>'
+
+    return HEADING.sub(heading, page)
 
 
 def typeset(markdown: str) -> str:
