@@ -3,9 +3,10 @@
 #
 # **Can a class be a hidden cause, with room inside?**
 #
-# SupCon compares every sample with every other, and pulls all of a class to one point. Could a sample be compared with
-# *classes* instead, and can the loss say how tight a class shall become? **VarCon** (Wang et al., 2025) derives such a
-# loss from variational inference. You will build it step by step, then bet on what it does and what it doesn't.
+# SupCon compares every sample with every other, and pulls all samples of a class to one point. Could a sample be
+# compared with *classes* instead, and could the loss say how tight a class should become? **VarCon** (Wang et al. 2025)
+# derives such a loss from variational inference. You will build it step by step, then bet on what it does and what it
+# doesn't.
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity).
@@ -37,13 +38,14 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %% [markdown]
 # ## "With labels the temperature hardly matters"
 #
-# A hundred classes, five in each of twenty superclasses: Gaussian clouds behind a random projection, with few training
-# samples of each class. Train SupCon at three temperatures, and let the nearest neighbours in its embedding $z$ name
-# the class of a test sample.
+# This page has a world of its own: a hundred classes in twenty groups of five, the **superclasses**. Each class is a
+# cloud of points (a Gaussian), and the encoder sees the points after a random projection, with few training samples of
+# each class. Train SupCon at three temperatures, and let the nearest neighbours in its embeddings $z$ name the class of
+# a test sample.
 
 # %%
 warm = bet(
-    "SupCon at τ = 0.05, 0.1 and 0.5: how much accuracy does the warmest lose against the best?",
+    "SupCon at τ = 0.05, 0.1 and 0.5: how much less accurate is the warmest than the best?",
     ["less than 2 points", "2 to 10 points", "more than 10 points"],
 )
 warm
@@ -71,20 +73,21 @@ for s in seeds:
     assert accuracy[s]["untrained encoder"] + 0.1 < supcon[s].max() < accuracy[s]["raw input"], f"seed {s}"
 
 # %% [markdown]
-# It matters a great deal: a warm softmax shares the push among all negatives alike, so that nothing in particular keeps
-# apart classes that resemble each other, while every pair of a class still pulls. Would it be better to compare a
-# sample with *classes*, and to stop pulling when it is sure?
+# It matters a great deal. A warm softmax pushes all negatives nearly alike, so classes that resemble each other are
+# hardly kept apart, while all pairs of a class still pull. Would it be better to compare a sample with *classes*, and
+# to stop pulling when the model is sure enough?
 #
-# Read the first row too: clouds are good neighbours as they come, and no encoder of this page beats the raw input in
-# accuracy. What it can show is geometry, and what each loss bears.
+# Look at the first row too. In these clouds the raw input is easy for nearest neighbours, and no encoder on this page
+# is more accurate. What the page can show is how the losses arrange the classes, and which temperatures they tolerate.
 #
 # ## 1 · "It is called variational, so it must be hard"
 #
-# It takes six steps of a line each.
+# It takes six short steps.
 #
-# **Step 1, a story.** Nature draws a class $r$ out of $C$, each as likely, then an embedding $z$ on the sphere around
-# the direction $w_r$ of that class: $p(z \mid r) \propto e^{z^\top w_r / \tau_1}$. We see $z$; which class it came from
-# is hidden. Bayes' rule answers with a softmax over classes:
+# **Step 1, a story.** Suppose that each $z$ comes about like this. One of $C$ classes is drawn, all equally likely;
+# call it $r$. It has a direction $w_r$, and $z$ is drawn on the sphere around it: $p(z \mid r) \propto e^{z^\top w_r /
+# \tau_1}$, where the temperature $\tau_1$ says how widely. We see $z$, but the class that caused it is hidden. Bayes'
+# rule gives the probability of each class, the **posterior**, and it is a softmax over classes:
 #
 # $$p_\theta(r \mid z) = \frac{p(z, r)}{\sum_{r'} p(z, r')} = \frac{e^{z^\top w_r/\tau_1}}{\sum_{r'} e^{z^\top
 # w_{r'}/\tau_1}}$$
@@ -98,20 +101,22 @@ tau, epsilon = 0.3, 0.1
 x, y = z.flatten(0, 1), labels.repeat_interleave(2)  # 48 points of 6 classes
 own = F.one_hot(y).double()
 w = F.normalize(own.T @ x, dim=1)  # a class points where the mean of its points does
-joint = x @ w.T / tau - math.log(6)  # log p(z, r), but for a constant that is the same for all classes
+joint = x @ w.T / tau - math.log(6)  # log p(z, r), up to a constant that is the same for all classes
 evidence = joint.logsumexp(1)  # log p(z)
 log_p = joint - evidence[:, None]  # Bayes
 torch.testing.assert_close(log_p, (x @ w.T / tau).log_softmax(1))
 
 # %% [markdown]
-# The directions $w_r$ are the unit means of the batch, taken as given: no gradient flows through them.
+# The direction $w_r$ is the mean of the batch's points of class $r$, scaled to length 1. The loss takes it as given: no
+# gradient flows through it.
 #
-# **Step 2, a bound.** For *any* distribution $q$ over the classes,
+# **Step 2, a bound.** Let $q$ be *any* distribution over the classes. Then
 #
 # $$\log p(z) = \underbrace{\sum_r q(r) \log \frac{p(z, r)}{q(r)}}_{\text{ELBO}} + \mathrm{KL}\big(q \,\|\,
 # p_\theta(\cdot \mid z)\big)$$
 #
-# KL is never negative, so the first term is a lower bound of the evidence, and KL is the gap.
+# KL is a divergence and never negative. So the first term is a lower bound of $\log p(z)$, which is called the
+# **evidence** (ELBO stands for evidence lower bound), and KL is the gap between them.
 
 
 # %%
@@ -132,17 +137,22 @@ for name, q in {
     print(f"q {name:9}  ELBO {elbo.mean():7.3f} + gap {gap.mean():.3f} = log p(z) {evidence.mean():.3f}")
 
 # %% [markdown]
-# **Step 3, what to maximise.** Textbook inference moves $q$ until the gap closes. Here the label tells what $q$ should
-# be, so $q$ is *set* and the encoder moves. Of $\text{ELBO} = \log p(z) - \mathrm{KL}$ the evidence only asks that $z$
-# lies near some class, no matter which; what knows about labels is the gap. VarCon minimises the gap.
+# **Step 3, what to minimise.** Usual variational inference changes $q$ until the gap is closed. Here the label tells us
+# what $q$ should be, so $q$ is fixed as a **target**, and the encoder changes. Of the two parts of $\text{ELBO} = \log
+# p(z) - \mathrm{KL}$, the evidence only asks that $z$ is near some class, no matter which. It is the gap that knows the
+# label. So VarCon minimises the gap.
 #
-# **Step 4, a target.** A one-hot $q$ would pull every point onto its class direction. Soften it with a temperature
-# $\tau_2$: weight $e^{1/\tau_2}$ for the own class against 1 for each other one. Normalised,
+# **Step 4, a target.** Let $y$ be the class of the sample. A one-hot target, 1 for $y$ and 0 for all others, would pull
+# every point all the way to the direction of its class. Soften it with a second temperature $\tau_2$: give the own
+# class the weight $e^{1/\tau_2}$ and each other class the weight 1. Divided by their sum, the weight of the own class
+# is
 #
 # $$q_y = \frac{1}{1 + (C - 1)\, e^{-1/\tau_2}}$$
 #
-# **Step 5, a target that follows the sample.** $\tau_2 = (\tau_1 - \epsilon) + 2 \epsilon\, p_\theta(y \mid z)$: below
-# a confidence of one half the target is sharper than at $\tau_1$, above it softer.
+# **Step 5, a target that follows the sample.** Call $p_\theta(y \mid z)$, the probability of the sample's own class,
+# its **confidence** $p_y$. VarCon sets $\tau_2 = (\tau_1 - \epsilon) + 2 \epsilon\, p_y$. So for a confidence below one
+# half the target is sharper than at $\tau_1$, and above one half it is softer. The larger $\epsilon$, the more it
+# follows.
 
 # %%
 confidence = (log_p.exp() * own).sum(1)
@@ -153,7 +163,7 @@ torch.testing.assert_close((q * own).sum(1), 1 / (1 + 5 * (-1 / tau2).exp()))
 assert ((tau2 - tau).sign() == (confidence - 0.5).sign()).all()
 
 # %% [markdown]
-# **Step 6, the label itself.** Add the usual log-likelihood of the label, with the same weight:
+# **Step 6, the label itself.** Add the usual cross-entropy with the label, with equal weight:
 #
 # $$\mathcal L = \mathrm{KL}\big(q \,\|\, p_\theta(\cdot \mid z)\big) - \log p_\theta(y \mid z)$$
 
@@ -170,18 +180,19 @@ fixed = divergence(q, log_p_of) - (log_p_of * own).sum(1)
 torch.testing.assert_close(gradient, 2 * log_p.exp() - q - own)
 
 # %% [markdown]
-# The last lines check the force: for a fixed target the gradient of the logits is $2p - q - e_y$. It vanishes at
-# $p_y = (1 + q_y)/2$, *not* at $p_y = 1$: a sample that is sure enough is pulled no further. That is how the loss
-# leaves a class some room. (In the authors' code the gradient also flows through $\tau_2$, a little extra on top.)
+# The last lines check the force. For a fixed target the gradient of the logits is $2p - q - e_y$, where $e_y$ is the
+# one-hot label. It is zero at $p_y = (1 + q_y)/2$, and *not* at $p_y = 1$: a sample that is sure enough is pulled no
+# further. That is how the loss leaves room inside a class. (In the authors' code the gradient also flows through
+# $\tau_2$, which adds a little.)
 #
 # ## 2 · "A soft target is soft"
 #
-# How much does the target take away from the own class? Take the authors' $\tau_1 = 0.1$, $\epsilon = 0.02$ and a
-# sample that is quite sure, $p_y = 1$. The softer the target, the more room it leaves.
+# The softer the target, the more room it leaves. How soft is it? Take the authors' $\tau_1 = 0.1$ and $\epsilon =
+# 0.02$, and a sample that is quite sure, with $p_y = 1$.
 
 # %%
 soft = bet(
-    "A sure sample of ten classes: how large is the target of its own class?",
+    "There are ten classes, and the sample is sure. How large is the target of its own class?",
     ["below 0.9", "0.9 to 0.99", "above 0.99"],
 )
 soft
@@ -212,8 +223,9 @@ assert sure[0.1, 10] > 0.99
 assert sure[0.3, 1000] < 0.1
 
 # %% [markdown]
-# With ten classes at τ₁ = 0.1 the target is all but one-hot: VarCon is then twice the cross-entropy to class means.
-# What softens it is the number of classes, and a warm $\tau_1$. Drag $\tau_1$ up, then the number of classes, then ε.
+# With ten classes at $\tau_1 = 0.1$ the target is nearly one-hot, and VarCon is nearly twice a cross-entropy with class
+# means. The target becomes softer with more classes and with a warmer $\tau_1$. Drag $\tau_1$ up, then the number of
+# classes, then ε.
 
 # %%
 VarConPanel(temperature=0.3, epsilon=0.06, classes=5)
@@ -221,24 +233,24 @@ VarConPanel(temperature=0.3, epsilon=0.06, classes=5)
 # %% [markdown]
 # ## 3 · "A larger ε gives a class more room"
 #
-# Above a confidence of one half a larger ε softens the target; so it should leave a class more room. Back to the
+# Above a confidence of one half, a larger ε makes the target softer, so it should leave a class more room. Back to the
 # hundred classes, at two temperatures.
 
 # %%
 room = bet(
-    "τ₁ = 0.3, and ε grows from 0 to half of it. What becomes of the variance within a class (test part)?",
-    ["it grows", "it stays within 0.01", "it shrinks"],
+    "τ₁ = 0.3, and ε grows from 0 to half of that. What happens to the variance within a class, on test samples?",
+    ["it grows by more than 0.01", "it stays within 0.01", "it shrinks by more than 0.01"],
 )
 room
 
 
 # %%
 def state(method: methods.Method, train: data.Dataset, test: data.Dataset) -> dict[str, float]:
-    """How wide the classes are, and the anatomy of the loss on the test part."""
+    """How wide the classes are, and the parts of the loss, on test samples."""
     unseen = evaluate.embed(method, test)
-    anatomy = losses.varcon.parts(unseen.z, unseen.labels, **method.knobs)
+    inside = losses.varcon.parts(unseen.z, unseen.labels, **method.knobs)
     within = geometry.dispersion(unseen.z, unseen.labels).within.item()
-    return {"within a class": within} | {name: anatomy[name].mean().item() for name in ("confidence", "tau2", "target")}
+    return {"within a class": within} | {name: inside[name].mean().item() for name in ("confidence", "tau2", "target")}
 
 
 plan = {
@@ -258,30 +270,31 @@ change = pd.Series({s: within[s, 0.3, 0.5] - within[s, 0.3, 0.0] for s in seeds}
 room.settle(room.options[0 if (change > 0.01).all() else 2 if (change < -0.01).all() else 1])
 for s in seeds:
     print(f"seed {s}: from ε = 0 to τ₁ / 2 at τ₁ = 0.3 the variance within changes by {change[s]:+.3f}")
-    assert abs(within[s, 0.1, 0.25] - within[s, 0.1, 0.0]) < 0.01, "at τ₁ = 0.1 nothing to see"
+    assert abs(within[s, 0.1, 0.25] - within[s, 0.1, 0.0]) < 0.01, "at τ₁ = 0.1 there is nothing to see"
     assert within[s, 0.3, 0.5] < within[s, 0.3, 0.25] < within[s, 0.3, 0.0]
 most = 1 / (1 + 99 * math.exp(-1 / 0.3))
-print(f"a point on its class direction, all others at right angles, at τ₁ = 0.3: confidence {most:.2f}")
+print(f"confidence of a point on its class direction, with all others at right angles, at τ₁ = 0.3: {most:.2f}")
 assert most < 0.5
 
 # %% [markdown]
-# At $\tau_1 = 0.1$ ε does next to nothing, as the curves said. At 0.3 it works, but look at the confidence: with a
-# hundred classes even a point that sits on its class direction cannot be sure. Below one half $\tau_2$ *falls* as ε
-# grows, the target sharpens, and classes become tighter. Room for the sure comes only to those that can be sure.
+# At $\tau_1 = 0.1$ ε changes next to nothing, as the curves of section 2 let us expect. At 0.3 it does something, but
+# look at the confidence. With a hundred classes even a point exactly on its class direction cannot be sure. Below one
+# half, $\tau_2$ *falls* as ε grows, so the target becomes sharper and the classes become tighter. A larger ε gives room
+# only to samples that can be sure.
 #
 # ## 4 · "Comparing with class means collapses classes"
 #
-# Class means leave out all that a sample is beyond its class, so VarCon should tie classes tighter than pairs do.
-# VarCon (ε a fifth of τ₁) beside SupCon from the opening, from the same weights and batches. **Tolerance** is the mean
-# cosine of two samples of a class: lower means more room.
+# A class mean leaves out everything in which its samples differ. So VarCon should make classes tighter than a loss of
+# pairs does. Train VarCon (with ε a fifth of $\tau_1$) from the same weights and on the same batches as SupCon in the
+# opening. **Tolerance** is the mean cosine of two samples of a class; lower means more room.
 
 # %%
-tighter = bet("At τ = 0.1: which of the two leaves a class more room?", ["VarCon", "SupCon", "neither, on all seeds"])
+tighter = bet("At τ = 0.1, which of the two leaves a class more room?", ["VarCon", "SupCon", "the seeds disagree"])
 tighter
 
 # %%
 warmer = bet(
-    "And at τ = 0.5, where SupCon lost: which has the better neighbours?", ["VarCon", "SupCon", "neither, on all seeds"]
+    "And at τ = 0.5, which of them has the more accurate neighbours?", ["VarCon", "SupCon", "the seeds disagree"]
 )
 warmer
 
@@ -314,8 +327,8 @@ plots.show(
 
 # %% tags=["claim"]
 def winner(difference: pd.Series, first: str, second: str) -> str:
-    """Who is ahead on every seed, of two."""
-    return first if (difference > 0).all() else second if (difference < 0).all() else "neither, on all seeds"
+    """Which of two is ahead on every seed."""
+    return first if (difference > 0).all() else second if (difference < 0).all() else "the seeds disagree"
 
 
 by = results.dropna(subset="τ").set_index(["loss", "τ", "seed"])[MEASURES]
@@ -331,19 +344,21 @@ for s in seeds:
     print(f"seed {s}: VarCon − SupCon in kNN", {tau: f"{100 * ahead['kNN z'][tau, s]:+.1f} points" for tau in TAUS})
 
 # %% [markdown]
-# A force that vanishes before certainty leaves more room than one that pulls every pair. It also bears a warm
-# temperature better. At the two low ones, where both are at their best, their accuracy is a tie.
+# At the low temperatures VarCon leaves classes more room. It stops pulling when a sample is clearly nearer to its own
+# class mean than to the others, while SupCon goes on until all pairs of a class have an equal share of the softmax.
+# VarCon also tolerates a warm temperature better. At the two low temperatures, where both are at their best, the
+# accuracies are tied.
 #
 # ## 5 · "Room inside a class makes clearer clusters"
 #
-# So the authors report, on images. Neither loss was told about superclasses; do the classes of one lie together? Here
-# are the cosines of the hundred class means on the test part, in the order of the superclasses: a perfect picture has
-# twenty blocks on its diagonal.
+# That is what the authors report, on pictures. Neither loss was told about superclasses. Are the classes of one
+# superclass near each other all the same? Below are the cosines of the hundred class means of test samples, in the
+# order of their superclasses. If so, you will see twenty blocks on the diagonal.
 
 # %%
 clearer = bet(
-    "At τ = 0.1: whose clusters match the twenty superclasses better?",
-    ["VarCon's", "SupCon's", "neither, on all seeds"],
+    "At τ = 0.1, whose clusters match the twenty superclasses better?",
+    ["VarCon's", "SupCon's", "the seeds disagree"],
 )
 clearer
 
@@ -368,8 +383,9 @@ figure.colorbar(image, ax=figure.axes, label="cosine of class means", shrink=0.8
 plots.show(figure, alt="Two maps of cosines of the hundred class means; mean cosine: " + "; ".join(told) + ".")
 
 # %% [markdown]
-# Now cluster the test samples by Ward's method, which joins the nearest step by step, and cut its tree at 20 and at 100
-# clusters. ARI compares clusters with true groups: 1 is perfect, 0 is chance.
+# Now cluster the test samples by Ward's method. It starts with every sample as a cluster of its own and joins the two
+# nearest clusters again and again; we stop once at 100 clusters and once at 20. The adjusted Rand index (**ARI**)
+# compares clusters with the true groups: 1 is perfect, 0 is chance.
 
 # %%
 rows = []
@@ -394,26 +410,27 @@ for s in seeds:
     assert gain[0.5][s] > -0.02, "at 0.5 no longer"
 
 # %% [markdown]
-# A result against the paper: up to τ = 0.1 SupCon's *tighter* classes give the better superclass clusters. The map
-# shows why: by spreading its classes over the sphere VarCon also spreads those of one superclass. At τ = 0.5 the order
-# is no longer so; and at τ = 0.1 neither is clearly better than the raw input. The authors find clearer clusters on
-# images; here, at the temperatures where both are best, that claim fails.
+# This result contradicts the paper: up to $\tau = 0.1$ SupCon's *tighter* classes give clusters that match the
+# superclasses better. The maps show why: VarCon spreads its classes over the sphere, those of one superclass too. At
+# $\tau = 0.5$ SupCon has lost its lead. And at $\tau = 0.1$ neither is clearly better than the raw input. The authors
+# find clearer clusters on pictures; here, at the temperatures where both are at their best, that claim fails.
 #
-# ## 6 · "Fewer comparisons cannot matter"
+# ## 6 · "The number of comparisons hardly matters"
 #
-# SupCon compares $B$ points with $B$ points, VarCon with $C$ means: work in proportion to $B^2$ or to $B C$. We measure
-# the time of a forward and a backward pass with 100 classes in 128 dimensions.
+# SupCon compares $B$ points with $B$ points, VarCon compares them with $C$ means. So the work grows as $B^2$ in one
+# case and as $B C$ in the other. We measure the time for one loss and its gradient, with 100 classes in 128 dimensions.
 
 # %%
 slower = bet(
-    "A batch of 4,096 points: how many times as long does SupCon take?", ["less than 2", "2 to 5", "more than 5"]
+    "In a batch of 4,096 points, how many times as long as VarCon does SupCon take?",
+    ["less than 2", "2 to 5", "more than 5"],
 )
 slower
 
 
 # %%
 def milliseconds(loss: losses.Loss, size: int) -> float:
-    """Best of three after one to warm up."""
+    """The shortest of three runs, after one to warm up."""
     points = torch.randn(size, 1, 128, generator=torch.Generator().manual_seed(0)).requires_grad_()
     labels = torch.arange(size) % 100
     taken = []
@@ -446,13 +463,13 @@ print(f"4,096 points: SupCon takes {ratio:.1f} times as long as VarCon")
 assert ratio > 2
 
 # %% [markdown]
-# The loss is a small part of a step with a ResNet, so this matters for batches of thousands, and more for memory than
-# for time. What to keep in mind: VarCon needs *no* pairs, only classes, so it wants several samples of a class in the
-# batch (a class seen once is its own mean), and it is about twice a cross-entropy in size: tune the learning rate of
-# each loss before you compare.
+# With a large encoder such as a ResNet, the loss is a small part of each step. So this matters only for batches of
+# thousands, and more for memory than for time. Keep two things in mind when you use VarCon. It needs *no* pairs but
+# class means, and a sample that is alone in its class is its own mean, so put several samples of each class in the
+# batch. And its value is about twice that of a cross-entropy, so tune the learning rate of each loss before you compare
+# them.
 #
-# `cl_explore.papers.varcon.tables` trains the authors' own experiments, on CIFAR-100 and ImageNet
-# (`docs/varcon_tables.md`).
+# To repeat the authors' own experiments on CIFAR-100 and ImageNet, see `docs/varcon_tables.md`.
 #
 # Your bets on this page:
 
@@ -464,7 +481,8 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** Write the posterior over classes: points $(N, D)$ of unit length, class means $(C, D)$ of any length, τ₁.
+# **1.** Write the posterior over classes, from points `x` $(N, D)$ of length 1, class means $(C, D)$ of any length, and
+# $\tau_1$.
 
 
 # %%
@@ -485,7 +503,8 @@ check("posterior", posterior)
 # </details>
 
 # %% [markdown]
-# **2.** Write the target of the own class from the sample's confidence (a tensor), the number of classes, τ₁ and ε.
+# **2.** Write the target of the own class, from the sample's confidence (a tensor), the number of classes, $\tau_1$ and
+# ε.
 
 
 # %%
@@ -507,7 +526,7 @@ check("target", target)
 # </details>
 
 # %% [markdown]
-# **3.** With ε = 0 the target is fixed. At which confidence does a sample come to rest, for $C$ classes at τ₁?
+# **3.** With ε = 0 the target is fixed. At which confidence does a sample come to rest, with $C$ classes at $\tau_1$?
 
 
 # %%
@@ -521,7 +540,7 @@ check("at_rest", at_rest)
 #
 # ```python
 # def at_rest(classes, temperature):
-#     # the gradient 2p - q - e_y vanishes where p is the mean of the target and the label
+#     # the gradient 2p - q - e_y is zero where p is the mean of the target and the label
 #     return (1 + 1 / (1 + (classes - 1) * math.exp(-1 / temperature))) / 2
 #
 # check("at_rest", at_rest)
@@ -530,11 +549,11 @@ check("at_rest", at_rest)
 
 # %% [markdown]
 # **4.** (An experiment.) `study.mislabelled(parts[s][0], 0.3, s)` gives 30 % of the training samples a label drawn at
-# random. Train `study.entry("VarCon", temperature=0.1, data=...)` and SupCon on it, and measure kNN on $z$ on two
-# seeds. A class mean averages over wrong samples as well as right ones: does that help or harm? Guess first.
+# random. Train `study.entry("VarCon", temperature=0.1, data=...)` and SupCon on it, and measure kNN on $z$ for two
+# seeds. A class mean averages over samples with right and with wrong labels: does that help or harm? Guess first.
 #
-# **5.** (To think about.) A shop has 50,000 products with four photographs each, and a batch holds 512 photographs
-# drawn at random. What are VarCon's class means then, and how would you draw the batch instead?
+# **5.** (To think about.) A shop has 50,000 products with four photographs each. Every product is a class, and a batch
+# holds 512 photographs drawn at random. What are VarCon's class means then, and how would you draw the batch instead?
 #
 # ## References
 #
