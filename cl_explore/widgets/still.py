@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 THEME = {"ink": "#222222", "muted": "#5f5f5f", "grid": "#e6e6e6", "paper": "#ffffff"}
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
 POINTS = 72 / DPI  # a pixel, in points
-HEAD, SIDE = 34, 62  # pixels above and to the left of axes
+HEAD, SIDE = 34, 68  # pixels above and to the left of axes
 LINE, LETTER = 15, 7.4  # pixels: the height of a line of the read-out, the width of a letter of a chart's title
 YAW, PITCH = 0.5, 0.4  # from where a scene is seen before anyone turns it
 

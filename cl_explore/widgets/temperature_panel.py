@@ -199,7 +199,7 @@ def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
         ],
         "q: what NT-Xent keeps of DCL’s gradient",
         Axis("number of negatives (log scale)", (COUNTS[0], COUNTS[-1]), log=True, ticks=(2, 10, 100, 1000)),
-        Axis(range=(0, 1.1), ticks=(0, 0.5, 1), grid=True), height=90,
+        Axis(range=(0, 1.75), ticks=(0, 0.5, 1), grid=True), height=110,
     )  # fmt: skip
     return Picture(
         "What the temperature does to the negatives",
