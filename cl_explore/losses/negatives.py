@@ -141,3 +141,44 @@ def g_simclr(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
         "positive": positive,
         "masked": (members - z.shape[1]).to(x.dtype),
     }
+
+
+@loss(
+    title="MCL (negatives of the group)",
+    paper="2402.11816",
+    family="negatives",
+    formula=r"-\log \frac{e^{s_{ip}/\tau}}{\sum_{j \ne i,\, g_j = g_i} e^{s_{ij}/\tau}}",
+    knobs=[TEMPERATURE],
+    min_views=2,
+)
+def mcl(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
+    """NT-Xent within a group: negatives that agree in what is learned already, so that only new features tell apart.
+
+    z: (B, V, D) with V >= 2
+    labels: (B,) groups: pseudo labels, the clusters that earlier stages of training found
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `negatives` (N,) how many points of others
+        are in the group
+    Source: Zhang et al. 2024; the authors fill whole batches from one group, and their code has the form of CLIP alone
+    Collapsed: log(V g - 1) for g samples in the group
+    Note: One group: exactly NT-Xent. A group of one sample, two views: 0.
+
+    >>> float(mcl(torch.eye(3)[:, None].expand(3, 2, 3), torch.arange(3)))
+    0.0
+    """
+    views, (x, y) = z.shape[1], points(z, labels)
+    scale = (1 / temperature).expand(len(x)).view(-1, views)
+    positive, own = view_agreement(z, z), own_views(z, 1 / temperature)
+    found = [
+        row_lse(z[:, view], z[:, other], scale[:, view], exclude=["self", "other"], a_ids=labels, b_ids=labels)
+        for view in range(views)
+        for other in range(views)
+    ]
+    _, members = class_members(y)
+    alone = members == views  # a log-sum-exp of nothing has no gradient that is a number
+    rows = torch.stack(found, dim=1).view(-1, views).masked_fill(alone[:, None], 0)
+    others = rows.logsumexp(1).masked_fill(alone, -math.inf)
+    return {
+        "loss": cross_entropy(own, others) + excess(own, scale.flatten() * positive),
+        "positive": positive,
+        "negatives": (members - views).to(x.dtype),
+    }

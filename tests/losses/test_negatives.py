@@ -8,7 +8,7 @@ from loops import Inputs, e, each_anchor, one, others, random, unit
 from proofs import Case, Golden, Reference, golden, loops, views
 from torch import Tensor
 
-from cl_explore.losses import Loss, debiased, g_simclr, hard, nt_xent
+from cl_explore.losses import Loss, debiased, g_simclr, hard, mcl, nt_xent
 
 
 def debias(x: Inputs, case: Case) -> Tensor:
@@ -26,11 +26,17 @@ def pseudo_labels(x: Inputs, case: Case) -> Tensor:
     return g_simclr(views(x, "z"), torch.tensor(list(labels)), temperature=case["params"]["temperature"])
 
 
+def groups(x: Inputs, case: Case) -> Tensor:
+    return mcl(views(x, "z"), torch.tensor(case["inputs"]["pseudo_label"]), temperature=case["params"]["temperature"])
+
+
 GOLDEN = [
     Golden("debiased", debias),
     Golden("hcl", debias),
     # The other case of the file is an order of batches, not a loss.
     Golden("g-simclr", pseudo_labels, lambda case: not case["name"].startswith("rank")),
+    # The others are labels of groups and an order of batches.
+    Golden("mcl-feature-suppression", groups, lambda case: case["name"].startswith("masked")),
 ]
 test_golden = golden(GOLDEN)
 
@@ -60,6 +66,17 @@ def loop_g_simclr(x: Inputs) -> list[float]:
     return each_anchor(z, value)
 
 
+def loop_mcl(x: Inputs) -> list[float]:
+    z, y = x["z"], x["labels"]
+
+    def value(b: int, v: int) -> float:
+        positives = [e(z[b, v], z[b, u]) for u in range(z.shape[1]) if u != v]
+        total = sum(positives) + sum(e(z[b, v], z[j, u]) for j, u in others(z, b) if y[j] == y[b])
+        return -sum(math.log(p / total) for p in positives) / len(positives)
+
+    return each_anchor(z, value)
+
+
 T = {"temperature": 0.2}
 REFERENCES = [
     Reference(debiased, T | {"tau_plus": 0.05}, lambda x: loop_hard(x, 0.05, 0)),
@@ -67,6 +84,8 @@ REFERENCES = [
     Reference(hard, T | {"tau_plus": 0.05, "beta": 1.5}, lambda x: loop_hard(x, 0.05, 1.5)),
     Reference(g_simclr, T, loop_g_simclr),
     Reference(g_simclr, T, loop_g_simclr, views=3),
+    Reference(mcl, T, loop_mcl),
+    Reference(mcl, T, loop_mcl, views=3),
 ]
 test_loop = loops(REFERENCES)
 
@@ -90,6 +109,7 @@ def test_hard_with_held_weights() -> None:
 def test_anatomy() -> None:
     z = random(6, 2, 4)
     assert g_simclr.parts(z, torch.tensor([0, 0, 0, 1, 1, 2]))["masked"].tolist() == [4] * 6 + [2] * 4 + [0] * 2
+    assert mcl.parts(z, torch.tensor([0, 0, 0, 1, 1, 2]))["negatives"].tolist() == [4] * 6 + [2] * 4 + [0] * 2
     floor = debiased.parts(z, temperature=0.2, tau_plus=0.6)
     assert 0 < float(floor["clamped"].mean()) < 1
     assert (floor["negatives"] >= math.log(10) - 1 / 0.2).all()
@@ -109,6 +129,15 @@ def test_value_of_a_collapsed_batch() -> None:
     for loss in (debiased, hard):
         assert float(loss(one(8, 2, 5))) == pytest.approx(math.log(15))
     assert float(g_simclr(one(8, 2, 5), torch.arange(8) // 2)) == pytest.approx(math.log(15 - 2))
+    assert float(mcl(one(8, 2, 5), torch.arange(8) // 2)) == pytest.approx(math.log(2 * 2 - 1))
+
+
+def test_samples_of_other_groups_get_no_gradient() -> None:
+    z, labels = random(6, 2, 4).requires_grad_(), torch.tensor([0, 0, 1, 1, 1, 2])
+    of_group = mcl(z, labels, reduction="none").view(6, 2)[labels == 0].sum()
+    (slope,) = torch.autograd.grad(of_group, z)
+    assert slope[labels == 0].abs().sum() > 0
+    assert slope[labels != 0].eq(0).all()
 
 
 def test_bounds() -> None:

@@ -12,7 +12,7 @@ from cl_explore.losses.identities.web import Sides, identity, points, strangers
 from cl_explore.losses.infonce import info_nce, nt_xent
 from cl_explore.losses.mochi import Mixes, mix_hard_negatives, mochi
 from cl_explore.losses.multiview import mv_dhel, mv_infonce
-from cl_explore.losses.negatives import debiased, g_simclr, hard
+from cl_explore.losses.negatives import debiased, g_simclr, hard, mcl
 from cl_explore.losses.similarity import row_lse
 from cl_explore.losses.truncation import hard_simple, hard_truncated, simple
 
@@ -153,3 +153,24 @@ def g_simclr_is_nt_xent_without_the_masked_samples(z: Tensor, y: Tensor, tau: fl
     kept = torch.cat([torch.tensor([True]), y[1:] != y[0]])
     left = g_simclr(z, y, temperature=tau, reduction="none")[:2]
     return left, nt_xent(z[kept], temperature=tau, reduction="none")[:2]
+
+
+@identity
+def mcl_of_one_group_is_nt_xent(z: Tensor, y: Tensor, tau: float) -> Sides:
+    left = mcl(z, torch.zeros_like(y), temperature=tau, reduction="none")
+    return left, nt_xent(z, temperature=tau, reduction="none")
+
+
+@identity
+def mcl_of_groups_of_one_is_zero(z: Tensor, y: Tensor, tau: float) -> Sides:
+    value = mcl(z, torch.arange(len(z)), temperature=tau)
+    return value, torch.zeros_like(value)
+
+
+@identity
+def mcl_is_nt_xent_within_the_group(z: Tensor, y: Tensor, tau: float) -> Sides:
+    """Group by group; the mean of the whole batch weighs each by its size."""
+    group = torch.arange(len(z)) % 2
+    left = mcl(z, group, temperature=tau)
+    each = torch.stack([nt_xent(z[group == own], temperature=tau) for own in range(2)])
+    return left, (each * group.bincount()).sum() / len(z)
