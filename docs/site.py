@@ -168,6 +168,7 @@ def build(
     settings = nbformat.read(notebooks[0], as_version=4).metadata.get("papermill", {}).get("parameters", {})
     listed = ", ".join(f"{name} = {value}" for name, value in settings.items())
     write(out / "notebooks" / "index.html", site.contents(results, listed))
+    write(out / "notebooks" / "symbols.html", site.symbols())
 
     def save(address: str, html: str) -> None:
         (out / address).parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,9 @@ import nbformat
 from jinja2 import Environment
 from nbformat import NotebookNode
 
-from cl_explore.app import cells, layout, markdown, pipeline
+from cl_explore.app import cells, layout, markdown, pipeline, symbols
 from cl_explore.app.cells import LOADER, OPENING
+from cl_explore.app.symbols import Symbol
 
 TEMPLATES = Environment(loader=LOADER, autoescape=True, trim_blocks=True)
 
@@ -101,16 +102,41 @@ class Site:
     def chapter(self, notebook: NotebookNode, told: Chapter, error: str | None = None) -> str:
         """The page of an executed notebook; what stopped it stands at the top."""
         place = self.chapters.index(told)
+        known = symbols.meanings(told.name[3:])
+        used = symbols.used(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         self.pictures.update((told.name, picture) for picture in cells.pictures(notebook)[:1])
         body = TEMPLATES.get_template("chapter.html.j2").render(
             chapter=told,
             error=error,
             drawing=pipeline.drawing(layout.parts().get(told.name[3:], ())),
-            cells=cells.html(notebook, {each.name for each in self.chapters}),
+            cells=cells.html(notebook, self.leads_on),
+            symbols=self.rows(symbol for letter, symbol in known.items() if letter in used),
             before=self.chapters[place - 1] if place else None,
             after=self.chapters[place + 1] if place + 1 < len(self.chapters) else None,
         )
         return self.page(f"{self.folder}{told.name}.html", told.heading, body, section=f"{self.folder}index.html")
+
+    def leads_on(self, file: str) -> bool:
+        """Whether a file that a chapter links to is one of the site: a chapter, or anything where the site has more."""
+        return file in {f"{each.name}.ipynb" for each in self.chapters} or bool(self.folder and file.startswith("../"))
+
+    def rows(self, listed: Iterable[Symbol]) -> list[dict[str, Any]]:
+        """Symbols as the pages show them, each once."""
+        chapters = {each.name[3:]: each for each in self.chapters}
+        return [
+            {
+                "tex": markdown.html(f"${symbol.tex}$"),
+                "meaning": markdown.html(symbol.meaning),
+                "chapter": chapters.get(symbol.lesson),
+                "only": symbol.only,
+            }
+            for symbol in dict.fromkeys(listed)
+        ]
+
+    def symbols(self) -> str:
+        """The page of all symbols."""
+        body = TEMPLATES.get_template("symbols.html.j2").render(symbols=self.rows(symbols.read()))
+        return self.page(f"{self.folder}symbols.html", "Symbols", body, section=f"{self.folder}index.html")
 
     def contents(self, results: Iterable[Any], parameters: str) -> str:
         """The page that invites: a picture and a question a chapter, and what became of each."""

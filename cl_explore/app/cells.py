@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import nbformat
 from jinja2 import PackageLoader
@@ -16,7 +16,7 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 LOADER = PackageLoader("cl_explore.app")
 OPENING = re.compile(r"# (?:(?P<number>\d\d) · )?(?P<title>.+)(?:\n\n\*\*(?P<question>.+\?)\*\*)?\s*")
-LESSON_LINK = re.compile(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb(?:#\S*)?\)")
+LOCAL_LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(?:#[^)\s]*)?\)")
 SETTING_UP = {"install", "parameters", "injected-parameters"}
 IMPORTS = re.compile(r"(import|from) \w")
 
@@ -27,19 +27,18 @@ def pictures(notebook: NotebookNode) -> list[str]:
     return [data["image/png"] for data in shown if "image/png" in data]
 
 
-def html(notebook: NotebookNode, lessons: Iterable[str] = ()) -> str:
+def html(notebook: NotebookNode, leads_on: Callable[[str], bool] = bool) -> str:
     """The cells of a notebook as HTML that needs neither a kernel nor the web, without heading and question.
 
-    lessons: the names of those that there are pages of; a link to another becomes its text.
+    leads_on: whether a file that is linked to belongs to the site; a link to another becomes its text.
     """
-    known = set(lessons)
     kept: list[NotebookNode] = []
     for cell in notebook.cells:
         if cell.get("id") == "next":  # the frame says what comes next
             continue
         if cell.cell_type == "markdown":
             cell.source = OPENING.sub("", cell.source, count=1) if OPENING.match(cell.source) else cell.source
-            cell.source = LESSON_LINK.sub(lambda link: link[0] if link[2] in known else link[1], cell.source)
+            cell.source = LOCAL_LINK.sub(lambda link: link[0] if leads_on(link[2]) else link[1], cell.source)
         for output in cell.get("outputs", []):
             if figure := output.get("data", {}).pop(PLOTLY_MIME, None):
                 output.data["text/html"] = plotly_io.to_html(figure, include_plotlyjs="directory", full_html=False)

@@ -122,6 +122,7 @@ def run(
     try:
         listed = ", ".join(f"{name} = {value}" for name, value in parameters.items())
         write(out / "index.html", site.contents(ordered, listed))
+        write(out / "symbols.html", site.symbols())
         site.furnish(out)
     except OSError as failure:
         report(f"{out / 'index.html'} could not be written: {failure}")

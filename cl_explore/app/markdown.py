@@ -8,6 +8,8 @@ from latex2mathml.converter import convert as mathml
 from nbconvert.filters import markdown2html
 
 HEADING = re.compile(r'<(h[1-6]) id="[^"]*">(.*?)<a class="anchor-link" [^>]*>[^<]*</a></\1>', re.DOTALL)
+CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$((?:[^$\n]|\n(?!\n))+)\$", re.DOTALL)
 SOURCE_LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*?)\.(?:md|ipynb)((?:#[^)\s]*)?)\)")
 
 
@@ -46,6 +48,6 @@ def typeset(markdown: str) -> str:
         block, inline = match.groups()
         return mathml(block, display="block") if block else mathml(inline)
 
-    pieces = re.split(r"(```.*?```|`[^`]*`)", markdown, flags=re.DOTALL)
-    pieces[::2] = [re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", formula, text, flags=re.DOTALL) for text in pieces[::2]]
+    pieces = CODE.split(markdown)
+    pieces[::2] = [FORMULA.sub(formula, text) for text in pieces[::2]]
     return "".join(pieces)

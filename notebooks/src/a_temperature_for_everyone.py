@@ -174,10 +174,10 @@ torch.testing.assert_close(parts["loss"], (weight * cosine).sum(1) - parts["posi
 # %% [markdown]
 # ## 3 · "A temperature is a setting"
 #
-# Let us set something else instead: how unequal the weights $p$ of the $n$ negatives may be. Measure that by the
-# divergence from equal weights, $\mathrm{KL}(p \,\|\, \text{equal}) = \sum_j p_j \log (n\, p_j)$. It is in **nats**, 0
+# Let us set something else instead: how unequal the weights $P$ of the $n$ negatives may be. Measure that by the
+# divergence from equal weights, $\mathrm{KL}(P \,\|\, \text{equal}) = \sum_j P_j \log (n\, P_j)$. It is in **nats**, 0
 # if all weights are equal and $\log n$ if one negative has all the weight. Now ask for the hardest weights: those that
-# make $\sum_j p_j s_{ij}$ largest while they carry at most $\rho$ nats. They are a softmax of the cosines, and its
+# make $\sum_j P_j s_{ij}$ largest while they carry at most $\rho$ nats. They are a softmax of the cosines, and its
 # temperature $\tau_i$ follows from $\rho$. It is where this derivative is zero:
 #
 # $$\frac{\partial}{\partial \tau_i}\Big[\tau_i \log \tfrac1n \sum_j e^{s_{ij}/\tau_i} + \rho\, \tau_i\Big] = \rho -

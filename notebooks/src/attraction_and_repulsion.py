@@ -142,12 +142,12 @@ for s in seeds:
 # ## 2 · "All positives deserve the same pull"
 #
 # **CACR** (Zheng et al. 2023) keeps pull and push apart: positives get weights among positives, negatives among
-# negatives. With five views of a sample, an anchor $z$ has four positives $z_u$. CACR pulls it to each with a weight
+# negatives. With five views of a sample, an anchor $z$ has four positives $z_p$. CACR pulls it to each with a weight
 # that *grows* with the squared distance $c$, and pushes it from each negative $z_j$ with a weight that *falls* with it.
 # The authors call the two **attraction** and **repulsion**:
 #
-# $$\pi^+_u \propto e^{+\tau^+ c(z, z_u)}, \qquad \pi^-_j \propto e^{-\tau^- c(z, z_j)}, \qquad
-# \mathcal L = \sum_u \pi^+_u\, c(z, z_u) - \sum_j \pi^-_j\, c(z, z_j)$$
+# $$w^+_p \propto e^{+\tau^+ c(z, z_p)}, \qquad w^-_j \propto e^{-\tau^- c(z, z_j)}, \qquad
+# \mathcal L = \sum_p w^+_p\, c(z, z_p) - \sum_j w^-_j\, c(z, z_j)$$
 #
 # Here a distance is multiplied by $\tau^+$ or $\tau^-$, not divided, and only in the weights. The function `weigh`
 # above is this loss already:
@@ -225,9 +225,9 @@ for s in seeds:
 # Perhaps no weights are needed at all. All that we want for an anchor is an *order*: its positives nearer than its
 # negatives. **GroCo** (Shvetsova et al. 2023) asks for that and nothing else, by sorting cosines. A **sorting network**
 # compares two neighbouring numbers at a time and swaps them if they are in the wrong order. A swap is all or nothing,
-# so it has no useful gradient. Make it **soft**: of two numbers $x_a$ and $x_b$, a share $\alpha = \tfrac12 +
-# \tfrac1\pi \arctan(\beta (x_b - x_a))$ of each stays in its place, and the rest changes places. A network of soft
-# swaps ends in a soft permutation $P$, where $P_{ir}$ is the share of input $i$ that ends at rank $r$. The larger the
+# so it has no useful gradient. Make it **soft**: of two numbers $x_i$ and $x_j$, a share $\alpha = \tfrac12 +
+# \tfrac1\pi \arctan(\beta (x_j - x_i))$ of each stays in its place, and the rest changes places. A network of soft
+# swaps ends in a soft permutation $S$, where $S_{ij}$ is the share of input $i$ that ends at rank $j$. The larger the
 # **steepness** $\beta$, the closer it is to a real sort.
 
 

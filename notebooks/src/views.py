@@ -184,11 +184,11 @@ print(f"of {gain:.0%} above pixels {left:.0%} are left with three wrong pairs in
 # ## 3 · Can you tell which pairs are wrong?
 #
 # The authors of **GenView** ask a second network, trained earlier and no longer changed. It describes the foreground of
-# each view by one vector and the background by another. The cosine of the two foregrounds is $s^f$, that of the two
-# backgrounds is $s^b$. A good pair agrees in the foreground and *differs* in the background. So pair $i$ of a batch of
+# each view by one vector and the background by another. The cosine of the two foregrounds is $s^\text{front}$, that of the two
+# backgrounds is $s^\text{back}$. A good pair agrees in the foreground and *differs* in the background. So pair $i$ of a batch of
 # $B$ has the **quality** $q_i$, and its loss is multiplied by the weight $w_i$:
 #
-# $$q_i = s^f_i - s^b_i, \qquad w_i = \frac{B\, e^{\gamma q_i}}{\sum_j e^{\gamma q_j}}$$
+# $$q_i = s^\text{front}_i - s^\text{back}_i, \qquad w_i = \frac{B\, e^{\gamma q_i}}{\sum_j e^{\gamma q_j}}$$
 #
 # The weights have mean 1, and the number $\gamma$ says how much they differ. Let us try them on 2,000 pairs, three in
 # ten of them with another object. Each view is described by 12 numbers for the object and 12 for the background, with
@@ -314,9 +314,9 @@ assert not enough, "pixels need more than twelve times the labels"
 #
 # Views tell an encoder what to forget. Some of that can be built in instead, such as that a digit moved by a pixel is
 # still the same digit. The first layers of **ScatSimCLR** are not trained at all. They are a **scattering**: filter the
-# picture with small waves (**wavelets**) of $J$ sizes and $L$ angles, take absolute values, filter the results with
+# picture with small waves (**wavelets**) of $J$ sizes and $A$ angles, take absolute values, filter the results with
 # larger wavelets, take absolute values again, and average everything over a neighbourhood. This gives
-# $K = 1 + JL + \tfrac12 J(J-1)L^2$ maps. Only a small network behind them, the **adapter**, is trained.
+# $1 + JA + \tfrac12 J(J-1)A^2$ maps. Only a small network behind them, the **adapter**, is trained.
 
 # %%
 scattering = Scattering(size=32, scales=2, angles=8)

@@ -61,9 +61,11 @@ def test_pages_ask_nothing_of_the_web() -> None:
 
 
 def test_links_between_notebooks_lead_to_pages_that_there_are() -> None:
-    text = "[next](01_next.ipynb), [absent](07_absent.ipynb), [elsewhere](https://host/01_next.ipynb)"
+    text = (
+        "[next](01_next.ipynb), [absent](07_absent.ipynb), [up](../a/b.md#c), [elsewhere](https://host/01_next.ipynb)"
+    )
     html = page(new_markdown_cell(text))
-    assert '<a href="01_next.html">next</a>, absent,' in html
+    assert '<a href="01_next.html">next</a>, absent, up,' in html
     assert 'href="https://host/01_next.ipynb"' in html
 
 
@@ -133,6 +135,7 @@ def site(tmp_path: Path) -> Path:
         course.write(tmp_path / f"{told.name}.html", made.chapter(notebook, told, error))
     results = [course.Result(told.name, told.heading, 1.6, error) for told, error in ((FIRST, None), (NEXT, "<x>"))]
     course.write(tmp_path / "index.html", made.contents(results, "preset = smoke"))
+    course.write(tmp_path / "symbols.html", made.symbols())
     made.furnish(tmp_path)
     return tmp_path
 
@@ -156,7 +159,7 @@ def test_search_knows_every_section_by_address_title_and_text(site: Path) -> Non
 
 def test_all_that_a_page_links_to_is_there(site: Path) -> None:
     pages = {path.name: Tags(path.read_text(encoding="utf-8")) for path in site.glob("*.html")}
-    assert len(pages) == 3
+    assert len(pages) == 4
     for name, tags in pages.items():
         for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
             for target in (each.get(attribute) or "" for each in tags.all(tag)):

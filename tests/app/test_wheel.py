@@ -76,7 +76,12 @@ def test_the_wheel_carries_the_course_and_nothing_else_of_the_clone(wheel: Path)
     inside = Path("cl_explore/notebooks")
     carried = {name.relative_to(inside).as_posix() for name in names if name.is_relative_to(inside)}
     notebooks = ROOT / "notebooks"
-    wanted = [*notebooks.glob("[0-9][0-9]_*.ipynb"), *notebooks.glob("exercises/*.py"), notebooks / "lessons.txt"]
+    wanted = [
+        *notebooks.glob("[0-9][0-9]_*.ipynb"),
+        *notebooks.glob("exercises/*.py"),
+        notebooks / "lessons.txt",
+        notebooks / "symbols.toml",
+    ]
     assert carried == {path.relative_to(notebooks).as_posix() for path in wanted}
     assert {name.parts[0] for name in names if not name.parts[0].endswith(".dist-info")} == {"cl_explore"}
 

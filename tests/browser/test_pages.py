@@ -24,6 +24,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path, out)
     results = [course.Result(told.name, told.heading, 1.0, None) for told in site.chapters]
     course.write(out / "index.html", site.contents(results, "preset = laptop"))
+    course.write(out / "symbols.html", site.symbols())
     site.furnish(out)
     return out
 
