@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 PACKAGE = "cl_explore"
 ROOMS = ("data", "evaluate", "geometry", "losses", "methods", "nn", "train", "views")
 """What is written here counts module by module; a key follows all other code function by function."""
+BELOW = ("disk", "given", "names", "takes")
+"""The files that rooms stand on, which count as theirs: followed, they lead to all variables of the environment."""
 
 _ROOT = Path(__file__).parent.parent
 _STARTED = time.time()
@@ -39,7 +41,7 @@ class Module(NamedTuple):
 def in_room(module: str) -> bool:
     """Whether a module, by its full name, lies in a room."""
     parts = module.split(".")
-    return parts[0] == PACKAGE and parts[1:2] != [] and parts[1] in ROOMS
+    return parts[0] == PACKAGE and parts[1:2] != [] and parts[1] in (*ROOMS, *BELOW)
 
 
 def behind(modules: Iterable[str]) -> dict[str, Module]:

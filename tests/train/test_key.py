@@ -544,7 +544,7 @@ def test_objects_that_hold_each_other_have_a_key():
 
 SESSION = """
 import torch, types, numpy as np
-from cl_explore import losses, methods, nn, views
+from cl_explore import data, losses, methods, nn, views
 from cl_explore.train.key import key
 torch.manual_seed(0)
 names = {"b", "a", ("c", 1), frozenset("xyz"), types.SimpleNamespace}
@@ -552,7 +552,7 @@ class Own(methods.Method):
     def step(self, batch, generator):
         return [n for n in names if n in {"a", "b", "c"}] + [np.pi]
 own = Own(nn.MLP([6, 8]), nn.MLP([8, 4]), lambda x, generator, n: x + losses.nt_xent(x))
-print(key(own=own, criterion=losses.ISogCLR(9), cluster=set(names)))
+print(key(own=own, criterion=losses.ISogCLR(9), cluster=set(names), tables=True, load=lambda: data.load("digits")))
 """
 
 
