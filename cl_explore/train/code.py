@@ -97,9 +97,9 @@ def brought_in(function: FunctionType) -> Iterator[tuple[str, Any]]:
 def _through(value: Any, attributes: Iterable[str]) -> Any:
     """`value.a.b` as far as it leads through modules: what an object gives is part of the object."""
     for attribute in attributes:
-        if not isinstance(value, ModuleType) or attribute not in vars(value):
+        if not isinstance(value, ModuleType) or not hasattr(value, attribute):
             break
-        value = vars(value)[attribute]
+        value = getattr(value, attribute)  # also what the module loads only when it is asked, as numpy does np.strings
     return value
 
 
