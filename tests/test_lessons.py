@@ -169,3 +169,39 @@ def test_lessons_open_without_what_takes_long_to_import() -> None:
     code = "\n".join(["import torch, IPython.display", *dict.fromkeys(lines), found])  # torch cannot be done without
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [], "python -X importtime tells which module imports it"
+
+
+WORDS = (ROOT / "notebooks" / "words.md").read_text(encoding="utf-8")
+UNUSED = re.findall(r"^\| (.*?) \|", WORDS.split("## Words it does not use")[1], re.MULTILINE)[2:]
+UNWANTED = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ', '.join(UNUSED).split(', ')))})(?!\w)", re.IGNORECASE)
+
+
+def prose(markdown: str) -> str:
+    """The text without code, links' addresses and references."""
+    text = markdown.partition("\n## References")[0]
+    return re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
+
+
+def texts(code: str) -> str:
+    """The strings of a Python source."""
+    nodes = ast.walk(ast.parse(code))
+    return "\n".join(
+        prose(each.value) for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    )
+
+
+@pytest.mark.parametrize("slug", lessons.read())
+def test_lessons_and_their_exercises_use_the_words_of_the_course(slug: str) -> None:
+    notebook = lessons.unnumbered(ROOT / "notebooks" / "src" / f"{slug}.py")
+    said = [(prose if cell.cell_type == "markdown" else texts)(cell.source) for cell in notebook.cells]
+    said.append(texts((ROOT / "notebooks" / "exercises" / f"{slug}.py").read_text(encoding="utf-8")))
+    assert UNWANTED.findall("\n".join(said)) == [], "see notebooks/words.md"
+
+
+def test_panels_and_pages_use_the_words_of_the_course() -> None:
+    panels = [*ROOT.glob("cl_explore/papers/*/panel.py"), *ROOT.glob("cl_explore/widgets/*.py")]
+    said = {path: texts(path.read_text(encoding="utf-8")) for path in panels}
+    said |= {
+        path: prose(path.read_text(encoding="utf-8")) for path in (ROOT / "README.md", ROOT / "docs" / "scaling.md")
+    }
+    assert {path.name: found for path, text in said.items() if (found := UNWANTED.findall(text))} == {}

@@ -94,7 +94,7 @@ def negative_weights(similarity: Array, temperatures: Sequence[Positive] = (0.07
     left.set(yscale="log", ylim=(1e-3, None), xlabel="cosine similarity to the anchor")
     left.set(title="weight of a negative (1 = equal share)")
     right.plot((0, 1), (0, 1), color="#555555", linewidth=0.8, linestyle=":")
-    right.set(xlabel="hardest negatives", title="their part of the repulsion", ylim=(0, 1.02))
+    right.set(xlabel="hardest negatives", title="their part of the push", ylim=(0, 1.02))
     right.xaxis.set_major_formatter(PercentFormatter(1))
     right.yaxis.set_major_formatter(PercentFormatter(1))
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)

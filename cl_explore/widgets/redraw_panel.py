@@ -94,7 +94,7 @@ def embedded(method: methods.JointEmbedding) -> Read:
 
 @cache
 def before() -> Read:
-    """What the untrained network tells."""
+    """What the untrained encoder tells."""
     return embedded(untrained())
 
 
@@ -139,7 +139,7 @@ def redraw_picture(state: State, made: Read) -> Picture:
     ]
     ticked = [name for name in VARIED if state[name]]
     return Picture(
-        "What do the views vary, and what is learnt?",
+        "What do the views vary, and what is learned?",
         "Pairs of views, the nearest neighbours of three pictures by pixels and by the encoder, and bars of how "
         "often neighbours tell the shape, the hue and the background.",
         [[[pairs, *neighbours], told]],

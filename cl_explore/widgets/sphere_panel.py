@@ -79,7 +79,7 @@ class SpherePanel(Panel):
             options=sorted(counts), value=samples, description="samples", tooltip=f"each has {views} points", style=WIDE
         )
         self.imbalance = dial(
-            Knob("imbalance", 1, 100, log=True, help="the largest class is so many times the smallest"), imbalance,
+            Knob("imbalance", 1, 100, log=True, help="size of the largest class over that of the smallest"), imbalance,
             step=0.05,
         )  # fmt: skip
         copies = Knob("duplicates", 0, 0.9, help="share of samples that are exact copies and stay with others")

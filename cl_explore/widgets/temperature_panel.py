@@ -88,7 +88,7 @@ def _of_weights(
 def limits(positive: float, negatives: NDArray[np.float64], hardest: float = HARDEST) -> dict[str, NDArray[np.float64]]:
     """The numbers of `measures` in the limits τ → 0 and τ → ∞, each (2, ...).
 
-    Cold, the nearest negatives, equals sharing, bear all and q says whether one is nearer than the positive: a triplet
+    Cold, the nearest negatives, equals sharing, get all, and q says whether one is nearer than the positive: a triplet
     loss without margin. Hot, all negatives weigh the same and q is K / (K + 1): the simple loss (2012.09740, section
     3.3).
     """
@@ -169,9 +169,9 @@ def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
             Rule(x=hard, colour=HARD, dash="dotted", width=1),
             Rule(y=1 / count, dash="dashed", width=1, label=f"equal shares, 1/{count}"),
         ],
-        "Share of the repulsion each negative gets", Axis(f"{count} negatives, hardest first", (0, count), ticks=()),
+        "Share of the push that each negative gets", Axis(f"{count} negatives, hardest first", (0, count), ticks=()),
         Axis(range=(0, min(1.0, ceiling(float(weights[0])))), grid=True), height=240,
-        note=f"Shaded: the hardest {hard}, which bear {now['hard']:.0%}.",
+        note=f"Shaded: the hardest {hard}, which get {now['hard']:.0%}.",
     )  # fmt: skip
     beyond = np.array([CURVE[0] / 1.16, CURVE[-1] * 1.16])  # where the curves go beyond the slider
     over: list[Mark] = [
@@ -210,7 +210,7 @@ def temperature_picture(anchor: Anchor, temperature: float) -> Picture:
             ("entropy", f"{now['entropy']:.2f} of {np.log(count):.2f} nats"),
             ("effective negatives", f"{np.exp(now['entropy']):.1f} of {count}"),
             ("largest share", f"{now['largest']:.1%}"),
-            (f"hardest {hard} bear", f"{now['hard']:.1%}"),
+            (f"hardest {hard} get", f"{now['hard']:.1%}"),
             ("positive’s share of the pull", f"{now['pull']:.1%}"),
             ("q = 1 − P(positive)", f"{q:.3f}"),
         ],
@@ -263,7 +263,7 @@ class TemperaturePanel(Panel):
             temperature, "temperature τ",
         )  # fmt: skip
         self.temperature.layout.width = "420px"
-        share = Knob("hardest", 0.01, 1, help="share of the negatives whose part of the repulsion is shaded")
+        share = Knob("hardest", 0.01, 1, help="share of the negatives whose part of the push is shaded")
         self.hardest = dial(share, hardest, "hard negatives", 0.01, readout_format=".1%")
         last = 0 if z is None else z.shape[0] * z.shape[1] - 1
         self.anchor = counter(Knob("anchor", 0, last, help="which point is the anchor"), 0)

@@ -195,7 +195,7 @@ class TrainingPanel(Panel):
             self.run = self._worker.submit(live.run).result()
         except FloatingPointError as error:
             return self._show_state(f"stopped: {error}")
-        self._show_state(f"ended at step {live.loop.step}; the run is panel.run, start begins anew")
+        self._show_state(f"ended at step {live.loop.step}; the run is panel.run, start begins again")
 
     def _show(self, picture: Picture) -> None:
         """Draw a picture with the sentence that stands below it."""

@@ -225,10 +225,10 @@ for s in seeds:
 # Perhaps no weights are needed at all. All that we want for an anchor is an *order*: its positives nearer than its
 # negatives. **GroCo** (Shvetsova et al. 2023) asks for that and nothing else, by sorting cosines. A **sorting network**
 # compares two neighbouring numbers at a time and swaps them if they are in the wrong order. A swap is all or nothing,
-# so it has no useful gradient. Make it **soft**: of two numbers $x_i$ and $x_j$, a share $\alpha = \tfrac12 +
-# \tfrac1\pi \arctan(\beta (x_j - x_i))$ of each stays in its place, and the rest changes places. A network of soft
-# swaps ends in a soft permutation $S$, where $S_{ij}$ is the share of input $i$ that ends at rank $j$. The larger the
-# **steepness** $\beta$, the closer it is to a real sort.
+# so it has no useful gradient. Make it **soft**: of two numbers $x_i$ and $x_j$, a share
+# $\alpha = \tfrac12 + \tfrac1\pi \arctan(\beta (x_j - x_i))$ of each stays in its place, and the rest changes places. A
+# network of soft swaps ends in a soft permutation $S$, where $S_{ij}$ is the share of input $i$ that ends at rank $j$.
+# The larger the **steepness** $\beta$, the closer it is to a real sort.
 
 
 # %%

@@ -340,8 +340,8 @@ check("hinge", hinge)
 
 # %% [markdown]
 # **2.** In `info_nce` queries look for their keys. CLIP, which learns from pictures and captions, also lets keys look
-# for their queries, and takes the mean of both losses. Write it with calls of `losses.info_nce(query, key,
-# temperature=...)`.
+# for their queries, and takes the mean of both losses. Write it with calls of
+# `losses.info_nce(query, key, temperature=...)`.
 
 
 # %%

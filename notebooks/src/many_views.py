@@ -91,7 +91,7 @@ assert several[8] > several[4] > several[2] > one
 # So eight views together tell more about a digit than one or two. Can a loss make use of that, if it sees only one pair
 # at a time and asks a noisy view to find another noisy view?
 #
-# ## 2 · "More views, more pairs, more learnt"
+# ## 2 · "More views, more pairs, more learned"
 #
 # The usual way to use more than two views is **pairwise**: the mean of NT-Xent over all pairs of views. What could it
 # improve? We look at the **effective rank**, which counts the directions that the embeddings fill. It is $e^H$, where

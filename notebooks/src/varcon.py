@@ -85,9 +85,10 @@ for s in seeds:
 # It takes six short steps.
 #
 # **Step 1, a story.** Suppose that each $z$ comes about like this. One of $C$ classes is drawn, all equally likely;
-# call it $r$. It has a direction $w_r$, and $z$ is drawn on the sphere around it: $p(z \mid r) \propto e^{z^\top w_r /
-# \tau_1}$, where the temperature $\tau_1$ says how widely. We see $z$, but the class that caused it is hidden. Bayes'
-# rule gives the probability of each class, the **posterior**, and it is a softmax over classes:
+# call it $r$. It has a direction $w_r$, and $z$ is drawn on the sphere around it:
+# $p(z \mid r) \propto e^{z^\top w_r / \tau_1}$, where the temperature $\tau_1$ says how widely. We see $z$, but the
+# class that caused it is hidden. Bayes' rule gives the probability of each class, the **posterior**, and it is a
+# softmax over classes:
 #
 # $$p_\theta(r \mid z) = \frac{p(z, r)}{\sum_{r'} p(z, r')} = \frac{e^{z^\top w_r/\tau_1}}{\sum_{r'} e^{z^\top
 # w_{r'}/\tau_1}}$$
@@ -138,9 +139,9 @@ for name, q in {
 
 # %% [markdown]
 # **Step 3, what to minimise.** Usual variational inference changes $q$ until the gap is closed. Here the label tells us
-# what $q$ should be, so $q$ is fixed as a **target**, and the encoder changes. Of the two parts of $\text{ELBO} = \log
-# p(z) - \mathrm{KL}$, the evidence only asks that $z$ is near some class, no matter which. It is the gap that knows the
-# label. So VarCon minimises the gap.
+# what $q$ should be, so $q$ is fixed as a **target**, and the encoder changes. Of the two parts of
+# $\text{ELBO} = \log p(z) - \mathrm{KL}$, the evidence only asks that $z$ is near some class, no matter which. It is
+# the gap that knows the label. So VarCon minimises the gap.
 #
 # **Step 4, a target.** Let $y$ be the class of the sample. A one-hot target, 1 for $y$ and 0 for all others, would pull
 # every point all the way to the direction of its class. Soften it with a second temperature $\tau_2$: give the own
@@ -187,8 +188,8 @@ torch.testing.assert_close(gradient, 2 * log_p.exp() - q - own)
 #
 # ## 2 · "A soft target is soft"
 #
-# The softer the target, the more room it leaves. How soft is it? Take the authors' $\tau_1 = 0.1$ and $\epsilon =
-# 0.02$, and a sample that is quite sure, with $p_y = 1$.
+# The softer the target, the more room it leaves. How soft is it? Take the authors' $\tau_1 = 0.1$ and
+# $\epsilon = 0.02$, and a sample that is quite sure, with $p_y = 1$.
 
 # %%
 soft = bet(

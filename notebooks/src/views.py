@@ -184,9 +184,9 @@ print(f"of {gain:.0%} above pixels {left:.0%} are left with three wrong pairs in
 # ## 3 · Can you tell which pairs are wrong?
 #
 # The authors of **GenView** ask a second network, trained earlier and no longer changed. It describes the foreground of
-# each view by one vector and the background by another. The cosine of the two foregrounds is $s^\text{front}$, that of the two
-# backgrounds is $s^\text{back}$. A good pair agrees in the foreground and *differs* in the background. So pair $i$ of a batch of
-# $B$ has the **quality** $q_i$, and its loss is multiplied by the weight $w_i$:
+# each view by one vector and the background by another. The cosine of the two foregrounds is $s^\text{front}$, that of
+# the two backgrounds is $s^\text{back}$. A good pair agrees in the foreground and *differs* in the background. So pair
+# $i$ of a batch of $B$ has the **quality** $q_i$, and its loss is multiplied by the weight $w_i$:
 #
 # $$q_i = s^\text{front}_i - s^\text{back}_i, \qquad w_i = \frac{B\, e^{\gamma q_i}}{\sum_j e^{\gamma q_j}}$$
 #

@@ -316,7 +316,7 @@ def test_more_noise_in_the_panel_turns_more_objects_and_no_sharpness_weighs_alik
     assert lost[0] == 0 < lost[1] < lost[2]
     flat = panel.quality_picture(state(gamma=0.0))
     np.testing.assert_allclose(flat.charts[2].marks[0].height, 1, rtol=1e-5)
-    assert dict(flat.readout)["pairs in effect"] == "48 of 48"
+    assert dict(flat.readout)["effective number of pairs"] == "48 of 48"
     with pytest.raises(ValueError, match="level must be between 0 and 500, got 501"):
         panel.QualityPanel(level=501)
 

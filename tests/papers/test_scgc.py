@@ -223,7 +223,7 @@ def test_the_last_power_spreads_out_and_its_read_outs_say_so() -> None:
     read = [dict(panel.influence_picture(state(order=16, form=form), courses()).readout) for form in panel.FORMS]
     assert [row["sum of weights"] for row in read] == ["16", "1"]
     assert [row["NMI at R = 16"] for row in read] == ["0.60", "0.10"]
-    assert int(read[1]["equal to so many equal positives"]) > 100
+    assert int(read[1]["effective number of positives"]) > 100
     within = [float(row["weight within its block"].rstrip("%")) for row in read]
     assert within[0] > within[1] > 20
 

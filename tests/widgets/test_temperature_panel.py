@@ -119,9 +119,9 @@ def test_sliders_set_from_code_change_what_is_drawn() -> None:
     (points,) = (mark for mark in panel.picture.charts[0].marks if isinstance(mark, Points))
     np.testing.assert_allclose(points.y, np.sort(similarities(z, 9)[1])[::-1], rtol=1e-6)
     assert panel.anchor.max == 15
-    before = dict(panel.picture.readout)["hardest 2 bear"]
+    before = dict(panel.picture.readout)["hardest 2 get"]
     panel.hardest.value = 0.5
-    after = dict(panel.picture.readout)["hardest 7 bear"]
+    after = dict(panel.picture.readout)["hardest 7 get"]
     assert float(after.rstrip("%")) > float(before.rstrip("%"))
 
 

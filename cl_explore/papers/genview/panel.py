@@ -145,7 +145,7 @@ def quality_picture(state: State) -> Picture:
             ("level for its foreground", f"{int(noise_level(share)[pair])}"),
             ("pairs with another object", f"{int((~kept).sum())} of {PAIRS}"),
             ("their weight over that of the others", ratio),
-            ("pairs in effect", f"{float(PAIRS / weights.square().mean()):.0f} of {PAIRS}"),
+            ("effective number of pairs", f"{float(PAIRS / weights.square().mean()):.0f} of {PAIRS}"),
         ],
     )
 

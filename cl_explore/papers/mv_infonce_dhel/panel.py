@@ -133,7 +133,7 @@ def views_picture(state: State, made: Effect) -> Picture:
     shown = Chart(
         [Images((255 * grid).round().to(torch.uint8).flatten(0, 1)[:, 0].numpy(), column + 0.3 * (column > 0), row,
                 shade=np.where(column > views, 0.12, 1.0))],  # views not used stay as ghosts
-        f"Five images, and {views} views of each", Axis(range=(-0.5, COUNTS[-1] + 0.8)),
+        f"Five digits, and {views} views of each", Axis(range=(-0.5, COUNTS[-1] + 0.8)),
         Axis(range=(SHOWN - 0.5, -0.5)), equal=True, bare=True, height=250,
     )  # fmt: skip
     spectrum = Chart(
@@ -181,7 +181,7 @@ class ViewsPanel(KnobPanel):
         strong = Knob("strength", 0.5, 5.0, help="× intensity ±10 % and noise 0.1")
         tau = of(losses.mv_dhel, "temperature", low=0.1, high=1.0)
         knobs = {
-            "views": stepper("views", COUNTS, views, "views of a sample, V", "how often an image is augmented"),
+            "views": stepper("views", COUNTS, views, "views of a sample, V", "how many views are made of a digit"),
             "strength": dial(strong, strength, "strength of the views", step=0.5),
             "temperature": dial(tau, temperature, "temperature τ", step=0.1),
         }

@@ -121,7 +121,7 @@ def influence_picture(state: State, courses: Courses) -> Picture:
         [
             ("weight within its block", f"{own:.0%}"),
             ("on the node itself", f"{share[node]:.1%}"),
-            ("equal to so many equal positives", f"{np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()):.0f}"),
+            ("effective number of positives", f"{np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()):.0f}"),
             ("sum of weights", f"{float(row.sum()):.0f}"),
             (f"NMI at R = {order}" + ", interpolated" * (order not in STOPS), f"{now:.2f}"),
         ],

@@ -145,7 +145,7 @@ class TauPanel(KnobPanel):
             "rho": dial(of(losses.isogclr, "rho"), float(rho), "radius ρ (nats)", step=0.1),
             "eta": dial(Knob("eta", 0.003, 0.1, log=True, help="how fast τ moves"), eta, "step of τ, η", 0.25),
             "ratio": dial(Knob("ratio", 1, 20, log=True, help=size), float(ratio), "imbalance ratio", step=0.25),
-            "step": stepper("step", SHOTS, SHOTS[-1], "training (steps)", "how long all is trained"),
+            "step": stepper("step", SHOTS, SHOTS[-1], "training (steps)", "how long the encoder is trained"),
         }
         super().__init__(
             knobs, tau_picture, experiment=train_temperatures, decides=("rho", "eta", "ratio"),

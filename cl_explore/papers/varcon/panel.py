@@ -152,7 +152,7 @@ def varcon_picture(state: State, made: Descents) -> Picture:
             Points(EPSILONS, within, colour=CURVE, size=3),
             Points([epsilon], [within[place]], colour=REST, size=6),
         ],
-        "Within-class spread after as many steps",
+        "Spread within classes after as many steps",
         Axis("adaptation range ε", (0, EPSILONS[-1]), ticks=(0, 0.03, 0.06, 0.09)),
         Axis(range=(0, ceiling(float(within.max()))), grid=True), height=110,
     )  # fmt: skip
