@@ -1,5 +1,7 @@
 """The committed notebooks agree with their sources and are fit to be read; and the builder that makes them."""
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import build
@@ -7,6 +9,7 @@ import lessons
 import nbformat
 import papermill
 import pytest
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -69,6 +72,25 @@ def test_every_picture_has_alt_text(notebook: NotebookNode) -> None:
     assert 1 <= len(pictures) <= MOST_PICTURES
     for picture in pictures:
         assert 30 <= len(picture.metadata.get("image/png", {}).get("alt", "")) <= 200, picture.data["text/plain"]
+
+
+def test_a_picture_stands_behind_every_panel_in_plain_nbconvert_too(notebook: NotebookNode) -> None:
+    panels = [cell for cell in notebook.cells if cell.cell_type == "code" and re.search(r"Panel\(", cell.source)]
+    assert panels
+    for cell in panels:
+        pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+        assert pictures, f"no picture behind {cell.source}"
+        alone = nbformat.v4.new_notebook(cells=[cell])
+        page, _ = HTMLExporter(template_name="basic").from_notebook_node(alone)
+        assert page.count("data:image/png;base64,") == len(pictures)
+
+
+def test_every_notebook_but_the_last_leads_to_the_next(path: Path, notebook: NotebookNode) -> None:
+    names = [lesson.name for lesson in COURSE.values()]
+    after = dict(pairwise(names)).get(path.stem)
+    (*_, last) = (cell.source for cell in notebook.cells)
+    assert last.startswith("**Next:** [") == (after is not None)
+    assert after is None or f"]({after}.ipynb)" in last
 
 
 def test_notebook_holds_no_widget_state_and_is_small(path: Path, notebook: NotebookNode) -> None:

@@ -40,6 +40,8 @@ def anchored(page: str) -> str:
 def typeset(markdown: str) -> str:
     """Markdown with its TeX formulas, between $ or $$, as MathML; code is left alone.
 
+    A formula in a line may go on in the next one.
+
     >>> typeset("`$HOME` and $x$")
     '`$HOME` and <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>'
     """

@@ -33,12 +33,6 @@ remembered = Exercise(
     },
 )
 
-most_nats = Exercise(
-    lambda negatives: math.log(negatives),
-    lambda: [(8,), (254,)],
-    {"nats, not bits: take the natural logarithm": lambda negatives: math.log2(negatives)},
-)
-
 on_a_share = Exercise(
     lambda share: -math.log(share),
     lambda: [(0.5,), (0.1,)],

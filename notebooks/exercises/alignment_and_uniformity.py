@@ -46,12 +46,3 @@ orthonormal = Exercise(
         "the logarithm undoes the exponential: the sign stays": lambda t: 2 * t,
     },
 )
-
-kernel = Exercise(
-    lambda temperature: 1 / (2 * temperature),
-    lambda: [(0.5,), (0.1,)],
-    {
-        "a cosine is 1 - d^2 / 2: mind the half": lambda temperature: 1 / temperature,
-        "the lower the temperature, the larger t": lambda temperature: temperature / 2,
-    },
-)

@@ -205,8 +205,8 @@ print(f"at ρ = {rho}, the 16 anchors come to rest at temperatures from {middle.
 
 # %% [markdown]
 # **iSogCLR** (Qiu et al. 2023) takes a small step down this slope at each visit to a sample, so the temperatures are
-# learned along with the encoder. Watch it on ten classes of points, frequent and rare ones. Change $\rho$,
-# the step η, the imbalance and the length of the training.
+# learned along with the encoder. Watch it on ten classes of points, frequent and rare ones. On a live
+# page change $\rho$, the step η, the imbalance and the length of the training.
 
 # %%
 TauPanel(rho=rho, ratio=10.0)
@@ -369,30 +369,7 @@ check("remembered", remembered)
 # </details>
 
 # %% [markdown]
-# **3.** How many nats can weights over $K$ negatives carry at most, with all the weight on one of them?
-
-
-# %%
-def most_nats(negatives: int) -> float: ...
-
-
-check("most_nats", most_nats)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# import math
-#
-# def most_nats(negatives):
-#     return math.log(negatives)
-#
-# check("most_nats", most_nats)
-# ```
-# </details>
-
-# %% [markdown]
-# **4.** Weights are equal on a `share` of the negatives and 0 on the others. How many nats do they carry?
+# **3.** Weights are equal on a `share` of the negatives and 0 on the others. How many nats do they carry?
 
 
 # %%
@@ -417,10 +394,10 @@ check("on_a_share", on_a_share)
 # </details>
 
 # %% [markdown]
-# **5.** (An experiment.) What happens at `rho = 0.8`? Guess first: will the temperatures be higher or lower, and will
+# **4.** (An experiment.) What happens at `rho = 0.8`? Guess first: will the temperatures be higher or lower, and will
 # they still go with the size of the class? Then set it at the top and run the page again.
 #
-# **6.** (To think about.) All negatives of a sample have nearly the same cosine. Which temperature makes their weights
+# **5.** (To think about.) All negatives of a sample have nearly the same cosine. Which temperature makes their weights
 # carry $\rho$ nats, and where will the learned temperature go?
 #
 # ## References

@@ -365,32 +365,10 @@ check("orthonormal", orthonormal)
 # </details>
 
 # %% [markdown]
-# **4.** Which $t$ does the uniformity inside DCL have, at temperature $\tau$?
-
-
-# %%
-def kernel(temperature: float) -> float: ...
-
-
-check("kernel", kernel)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def kernel(temperature):
-#     # s / tau = (1 - d^2 / 2) / tau = 1 / tau - d^2 / (2 tau)
-#     return 1 / (2 * temperature)
-#
-# check("kernel", kernel)
-# ```
-# </details>
-
-# %% [markdown]
-# **5.** (An experiment.) Train `align_uniform` with weights 0.01, 0.1, 1 and 10, as in `plan`. Where do they lie in the
+# **4.** (An experiment.) Train `align_uniform` with weights 0.01, 0.1, 1 and 10, as in `plan`. Where do they lie in the
 # figure of section 3, and is there a weight at which the encoder collapses although something pushes?
 #
-# **6.** (To think about.) Somebody offers you an encoder whose neighbours are right 90 times in 100. You want to store
+# **5.** (To think about.) Somebody offers you an encoder whose neighbours are right 90 times in 100. You want to store
 # each number of its embeddings in eight bits. What should you ask first?
 #
 # ## References

@@ -415,8 +415,9 @@ check("supcon", my_supcon)
 # ```
 # </details>
 #
-# **5.** (To think about.) A colleague trains with NT-Xent on batches that contain the same photograph twice, as two
-# samples. What does the loss do to these two, and which line of `nt_xent` would you change?
+# **5.** (An experiment, and to think about.) A colleague trains with NT-Xent on batches that contain the same photograph twice, as two
+# samples. What does the loss do to these two? Copy a sample of `z` into another row and look at the gradient. Which line
+# of your NT-Xent would you change?
 #
 # ## References
 #

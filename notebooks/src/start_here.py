@@ -246,11 +246,12 @@ plots.show(
 #
 # ## 4 · Your turn
 #
-# Tick what the two views vary. Each choice trains an encoder in the background, for two or three seconds.
+# Choose what the two views vary. On a live page each choice trains an encoder in the background, for two or three
+# seconds.
 #
 # - What can still be read if the views vary everything?
 # - What if they vary nothing but the noise of the pixels?
-# - Which single tick changes the bars most?
+# - Which single factor changes the bars most?
 
 # %%
 widgets.RedrawPanel()

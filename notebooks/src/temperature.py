@@ -408,7 +408,7 @@ check("tolerance", tolerance)
 # </details>
 
 # %% [markdown]
-# **5.** (An experiment.) Set `view_strength` in the parameters cell to 2 or 3 and run the page again. At which
+# **5.** (An experiment, and to think about.) Set `view_strength` in the parameters cell to 2 or 3 and run the page again. At which
 # temperature does −uniformity fall instead of rise as τ is lowered, and why? An assertion may then fail: that is your
 # finding.
 #

@@ -225,8 +225,8 @@ assert sure[0.3, 1000] < 0.1
 
 # %% [markdown]
 # With ten classes at $\tau_1 = 0.1$ the target is nearly one-hot, and VarCon is nearly twice a cross-entropy with class
-# means. The target becomes softer with more classes and with a warmer $\tau_1$. Drag $\tau_1$ up, then the number of
-# classes, then ε.
+# means. The target becomes softer with more classes and with a warmer $\tau_1$. On a live page drag $\tau_1$ up, then
+# the number of classes, then ε.
 
 # %%
 VarConPanel(temperature=0.3, epsilon=0.06, classes=5)
