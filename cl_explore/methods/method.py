@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cl_explore.data import Batch
+from cl_explore.data import Batch, Dataset
 from cl_explore.data.batch import Samples, each
 from cl_explore.methods.gather import gather
 from cl_explore.takes import Count, takes
@@ -70,6 +70,14 @@ class Method(nn.Module):
     def networks(self) -> list[nn.Module]:
         """What is worth compiling: the modules whose calls do the work."""
         return [self.encoder, self.head]
+
+    def draw_order(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Rows of the data set (n * batch_size,) for one epoch, batch by batch, on the CPU: n is the same every time.
+
+        Here all are shuffled, and those of an incomplete last batch left out; a subclass may choose who meets whom.
+        """
+        rows = torch.randperm(len(dataset), generator=generator, device="cpu")
+        return rows[: len(dataset) // batch_size * batch_size]
 
     def draw_views(self, x: Samples, generator: torch.Generator) -> Samples:
         """Views (B, V, ...) of the samples x (B, ...); ValueError if `augment` gives anything else."""

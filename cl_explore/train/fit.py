@@ -47,14 +47,14 @@ def fit(
     """Train `method` on `dataset` and return the run; a run that is in the store is loaded instead, and says so.
 
     The data set lives on the device (if it takes more than half of a GPU's free memory, batches are sent there one
-    ahead) and is shuffled anew each epoch; the last incomplete batch is left out. The learning rate rises linearly over
-    `warmup_epochs` and falls to 0 along half a cosine. `seed` decides order, views and dropout, without touching the
-    global random state; initial weights are the method's own (call `torch.manual_seed` before building it, else no two
-    runs are the same run). On the CPU, equal seeds give bit-identical weights. On a GPU they give equal batches, views
-    and dropout, but the last bits of sums differ from run to run (convolutions are chosen by their speed; index_add,
-    cumsum, scatter and the gradient of gathers add in no fixed order) and grow with the steps. Under
-    torch.use_deterministic_algorithms(True) all of these are fixed and slower; what torch has no such form of raises
-    RuntimeError. Torch's default type and device play no part.
+    ahead) and is shuffled anew each epoch (the last incomplete batch is left out), unless the method draws another
+    order. The learning rate rises linearly over `warmup_epochs` and falls to 0 along half a cosine. `seed` decides
+    order, views and dropout, without touching the global random state; initial weights are the method's own (call
+    `torch.manual_seed` before building it, else no two runs are the same run). On the CPU, equal seeds give
+    bit-identical weights. On a GPU they give equal batches, views and dropout, but the last bits of sums differ from
+    run to run (convolutions are chosen by their speed; index_add, cumsum, scatter and the gradient of gathers add in no
+    fixed order) and grow with the steps. Under torch.use_deterministic_algorithms(True) all of these are fixed and
+    slower; what torch has no such form of raises RuntimeError. Torch's default type and device play no part.
 
     `snapshots` times (see `snapshot_steps`) `snapshot_data` is embedded: by default up to 1000 samples of `dataset`,
     the same for every seed; if they have collapsed, a `CollapseWarning` says so once. device: "auto", "cpu", "cuda",

@@ -90,7 +90,8 @@ class Loop:
             **found.parts,
         }
         self._shares = [len(part) for part in torch.empty(chosen.batch_size).tensor_split(fabric.world_size)]
-        self.step, self.per_epoch = 0, len(dataset) // chosen.batch_size
+        self.step, self.per_epoch = 0, 0
+        self.per_epoch = len(self._rows(torch.Generator())) // chosen.batch_size
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
 
@@ -128,13 +129,20 @@ class Loop:
         try:
             while self.step < self.total:
                 self._order.set_state(self._shuffle)
-                rows = torch.randperm(len(self.dataset), generator=self._order, device="cpu")
-                rows = rows[self.step % self.per_epoch * size : self.per_epoch * size]  # whole batches not yet seen
+                rows = self._rows(self._order)[self.step % self.per_epoch * size :]  # of batches not yet seen
                 own = rows.view(-1, size).tensor_split(fabric.world_size, dim=1)[fabric.global_rank]
                 for batch in batches(self.dataset, own.flatten(), own.shape[1], device):
                     yield self._advance(batch)
         finally:
             self.method.eval()
+
+    def _rows(self, generator: torch.Generator) -> Tensor:
+        """An epoch's rows, whole batches, in the order that the method draws."""
+        rows, size = self.method.draw_order(self.dataset, self.settings.batch_size, generator), self.settings.batch_size
+        if len(rows) != size * (self.per_epoch or max(len(rows) // size, 1)):
+            need = f"{self.per_epoch} whole batches" if self.per_epoch else "at least one batch, and whole ones,"
+            raise ValueError(f"draw_order must give {need} of {size} rows for each epoch, got {len(rows)} rows")
+        return rows
 
     def _advance(self, batch: Batch) -> Progress:
         lr = self.settings.lr * cosine(self.step, self.total, self._warmup)

@@ -162,6 +162,36 @@ def test_compiled_and_plain_networks_train_alike(monkeypatch, precision):
     assert compiled.snapshots.z.shape == plain.snapshots.z.shape
 
 
+class InOrder(JointEmbedding):
+    """Meets the samples in an order of its own."""
+
+    def draw_order(self, dataset, batch_size, generator):
+        self.asked.append(len(dataset))
+        return torch.arange(self.rows[min(len(self.asked), len(self.rows)) - 1])
+
+    def step(self, batch, generator):
+        self.met.append(batch.index.tolist())
+        return super().step(batch, generator)
+
+
+def in_order(*rows):
+    torch.manual_seed(0)
+    method = InOrder(nn.MLP([6, 8, 8]), nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1))
+    method.asked, method.met, method.rows = [], [], rows
+    return method
+
+
+def test_a_method_may_draw_the_order_of_an_epoch():
+    method = in_order(32)
+    loop = train.Loop(method, toy(), **SETTINGS)
+    assert (loop.per_epoch, loop.total) == (2, 6)
+    assert [at.epoch for at in loop] == [1, 1, 2, 2, 3, 3]
+    assert method.met == 3 * [list(range(16)), list(range(16, 32))]
+    for unfit, need in (((15,), "at least one batch"), ((40,), "at least one batch"), ((32, 16), "2 whole batches")):
+        with pytest.raises(ValueError, match=rf"draw_order must give {need}.* of 16 rows .*, got {unfit[-1]} rows"):
+            list(train.Loop(in_order(*unfit), toy(), **SETTINGS))
+
+
 def test_batches_sent_one_ahead_are_those_cut_on_the_device(tmp_path):
     cpu, dataset = torch.device("cpu"), pictures(tmp_path)
     rows = torch.randperm(50, generator=torch.Generator().manual_seed(0))[:48]
