@@ -66,7 +66,7 @@ def values_are_at_hand(*tensors: Tensor) -> bool:
 
 
 def require_anchor(counts: Tensor, need: str) -> None:
-    """Raise `ValueError` when no anchor counts: `counts` (N,) bool, `need` what an anchor must have."""
+    """Raise `ValueError` when no anchor counts: `counts` (N,) is 0 for those that do not, `need` what they lack."""
     if values_are_at_hand(counts) and not counts.any():
         raise ValueError(f"labels leave nothing to compare: at least one anchor needs {need}, got none in this batch")
 

@@ -35,7 +35,7 @@ def pair_contrast(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tens
     query, key (N, D) with N >= 2, temperature of no dimension or (N,).
     """
     if stored_whole(query, key):
-        return stored.contrast(query, key, temperature, torch.eye(len(key), dtype=key.dtype, device=key.device))
+        return stored.contrast(query, key, temperature, torch.arange(len(key), device=key.device))
     positive, scale = (query * key).sum(-1), 1 / temperature
     return cross_entropy(scale * positive, row_lse(query, key, scale, exclude=["self"])), positive
 
@@ -46,7 +46,7 @@ def both_ways(query: Tensor, key: Tensor, temperature: Tensor) -> tuple[Tensor, 
     On one table, unless each row has a temperature of its own.
     """
     if temperature.ndim == 0 and stored_whole(query, key):
-        own = torch.eye(len(key), dtype=key.dtype, device=key.device).repeat(2, 1)
+        own = torch.arange(len(key), device=key.device).repeat(2)
         each, positive = stored.contrast(query, key, temperature, own, both=True)
         there, back = each.chunk(2)
         return there, back, positive[: len(key)]
@@ -64,7 +64,8 @@ def contrast(x: Tensor, ids: Tensor, temperature: Tensor) -> tuple[Tensor, Tenso
     """Minus the mean log-softmax of each row's positives among all other rows, their mean similarity and number.
 
     x (N, D), ids (N,): positives are the other rows of the same id; temperature of no dimension or (N,). Returns three
-    (N,), undefined where there is no positive. Of a large table neither similarities nor positives are stored.
+    (N,): where there is no positive the first is undefined, the others are 0. Of a large table neither similarities nor
+    positives are stored.
     """
     if stored_whole(x, x):
         same = (ids[:, None] == ids).fill_diagonal_(False).to(x.dtype)

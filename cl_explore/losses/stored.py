@@ -80,7 +80,15 @@ def _contrast(
     if b is None:
         # Half the least number there is: no share of its logarithm is infinite.
         logits.fill_diagonal_(torch.finfo(a.dtype).min / 2)
-    return F.cross_entropy(logits, share, reduction="none"), (share * products).sum(1), logits
+    positive = (share * products).sum(1) if share.is_floating_point() else products.gather(1, share[:, None])[:, 0]
+    return F.cross_entropy(logits, share, reduction="none"), positive, logits
+
+
+def _added(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
+    """The table (R, M) and the share of each row, times its weight (R, 1)."""
+    if share.is_floating_point():
+        return torch.addcmul(table, share, weight)
+    return table.scatter_add(1, share[:, None], weight)
 
 
 class _Contrast(torch.autograd.Function):
@@ -105,14 +113,15 @@ class _Contrast(torch.autograd.Function):
         if to_each is None:
             table = torch.zeros_like(logits)
         else:
-            table = (logits.softmax(1) - share) * (to_each / temperature)[:, None]
+            weight = (to_each / temperature)[:, None]
+            table = _added(logits.softmax(1) * weight, share, -weight)
         if to_logits is not None:
             table = table + to_logits / temperature[..., None]
         if ctx.needs_input_grad[2]:
             along = (table * logits).sum(1)
             to_temperature = -along if temperature.ndim else -along.sum()
         if to_positive is not None:
-            table = table + share * to_positive[:, None]
+            table = _added(table, share, to_positive[:, None])
         if ctx.both:
             there, back = table.chunk(2)
             table = there + back.T
@@ -129,9 +138,9 @@ def contrast(
     """For each row i of `a`, -sum_j share_ij log softmax_j(a_i . b_j / temperature_i) and sum_j share_ij a_i . b_j.
 
     a (N, D), b (M, D), temperature of no dimension or (N,), share (N, M) without a gradient, whose rows sum to 1 (where
-    they do not, results are undefined). With b None it is a, and j = i is left out. With `both`, where N = M and the
-    temperature has no dimension, the rows of b among those of a come, too, in the second half of the results and of
-    share (2N, M). Differentiable as often as wished.
+    they do not, gradients are undefined), or (N,) int64, the one j that has it all. With b None it is a, and j = i is
+    left out. With `both`, where N = M and the temperature has no dimension, the rows of b among those of a come, too,
+    in the second half of the results and of share (2N, ...). Differentiable as often as wished.
     """
     function = _contrast if transformed() else _Contrast.apply
     return function(a, b, temperature, share, both)[:2]

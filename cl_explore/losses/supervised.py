@@ -40,9 +40,9 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     """
     x, y = points(z, labels)
     each, positive, number = contrast(x, y, temperature)
-    require_anchor(number > 0, A_POSITIVE)
+    require_anchor(number, A_POSITIVE)
     counted = number.clamp(max=1)
-    return {"loss": each * counted, "positive": positive * counted, "anchor_weight": counted}
+    return {"loss": each * counted, "positive": positive, "anchor_weight": counted}
 
 
 @loss(

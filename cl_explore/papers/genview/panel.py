@@ -44,6 +44,7 @@ def real() -> tuple[Factors, Pictures, Tensor]:
     return f, shown(f), foreground_share(alpha(f, PIXELS).flatten(1))
 
 
+@cache
 def generated(level: int) -> tuple[Factors, Tensor]:
     """What the generator makes of all of them, and whether the object is kept (48,); from equal draws at any level."""
     f, _, share = real()

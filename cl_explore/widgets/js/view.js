@@ -23,22 +23,27 @@ export function mount(root, send, drawn, sheet) {
   const status = add(root, "clx-status");
   status.setAttribute("role", "status");
   const night = window.matchMedia("(prefers-color-scheme: dark)");
-  let picture, charts = [], shape = "", waiting = 0, fresh = false, theme;
+  let picture, charts = [], widths = null, shape = "", waiting = 0, fresh = false, theme;
 
   function paint() {
     waiting = 0;
     if (!picture) return;
-    const wide = charts.map(({ canvas }) => canvas.clientWidth);  // all at once, as each painting moves the page
-    charts.forEach((chart, i) => chart.paint(theme, wide[i]));
+    // Asked for only when one has changed, as new words make the page lay itself out before it answers.
+    widths ??= charts.map(({ canvas }) => canvas.clientWidth);
+    charts.forEach((chart, i) => chart.paint(theme, widths[i]));
     if (fresh) drawn();
     fresh = false;
   }
   const again = () => { waiting ||= requestAnimationFrame(paint); };
-  const sizes = new ResizeObserver(again);
+  const sizes = new ResizeObserver(() => {
+    widths = null;
+    again();
+  });
 
   function build() {
     body.replaceChildren();
     sizes.disconnect();
+    widths = null;
     charts = picture.rows.flatMap((columns) => {
       const row = add(body, "clx-row");
       return columns.flatMap((column) => {
