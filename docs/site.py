@@ -33,6 +33,7 @@ SECTIONS = [
     ("Interface", "api/cl_explore.html"),
 ]
 MORE = [
+    ("Words", "notebooks/words.html"),
     ("From a laptop to a cluster", "docs/scaling.html"),
     ("VarCon's tables", "docs/varcon_tables.html"),
     ("Data sets", "data/README.html"),
@@ -63,10 +64,10 @@ class Page(HTMLParser):
         self.places += [found["id"] or ""] if "id" in found else []
         self.without_alt += tag == "img" and "alt" not in found
 
-    def local(self) -> list[tuple[str, str]]:
-        """File, "" for the page itself, and place in it, "" for its top, of each target that is not elsewhere."""
-        here = (target.partition("#") for target in self.targets if not re.match(r"\w+:|//", target))
-        return [(unquote(file), unquote(place)) for file, _, place in here]
+    def local(self) -> list[tuple[str, str, str]]:
+        """Each target that is not elsewhere, its file ("" for the page itself) and the place in it ("" for the top)."""
+        here = [(target, *target.partition("#")) for target in self.targets if not re.match(r"\w+:|//", target)]
+        return [(target, unquote(file), unquote(place)) for target, file, _, place in here]
 
 
 def pages(folder: Path) -> dict[Path, Page]:
@@ -74,19 +75,24 @@ def pages(folder: Path) -> dict[Path, Page]:
     return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
 
 
-def broken(folder: Path) -> list[str]:
-    """The links within a written folder that lead to no file or to no place in it, and pictures without alt text."""
+def dangling(folder: Path) -> list[tuple[Path, str]]:
+    """The pages of a folder with each target that leads to no file or to no place in it."""
     found, wrong = pages(folder), []
     for path, page in found.items():
-        name = path.relative_to(folder)
-        wrong += [f"{name}: {page.without_alt} pictures without alt text"] if page.without_alt else []
-        for file, place in page.local():
-            target = (path.parent / file).resolve() if file else path.resolve()
-            if not target.is_file():
-                wrong.append(f"{name}: there is no {file}")
-            elif place and target in found and place not in found[target].places:
-                wrong.append(f"{name}: there is no {file}#{place}")
+        for target, file, place in page.local():
+            end = (path.parent / file).resolve() if file else path.resolve()
+            if not end.is_file() or (place and end in found and place not in found[end].places):
+                wrong.append((path, target))
     return sorted(set(wrong))
+
+
+def broken(folder: Path) -> list[str]:
+    """What is wrong with a written folder: links within it that lead nowhere, and pictures without alt text."""
+    return [f"{path.relative_to(folder)}: there is no {target}" for path, target in dangling(folder)] + [
+        f"{path.relative_to(folder)}: {page.without_alt} pictures without alt text"
+        for path, page in pages(folder).items()
+        if page.without_alt
+    ]
 
 
 def document(site: Site, source: Path, listed: Sequence[dict[str, str]], section: str = "") -> str:
@@ -143,6 +149,10 @@ def interface(out: Path, modules: Iterable[str]) -> None:
     pdoc.render.configure(docformat="markdown", template_directory=ROOT / "docs" / "api")
     pdoc.render.env.filters["fields"] = fields
     pdoc.pdoc(*modules, output_directory=out)
+    for path, target in dangling(out):  # members that pdoc mentions and does not show, such as those of a private base
+        if "#" in target:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(f'href="{target}"', ""), encoding="utf-8")
 
 
 def build(
@@ -178,14 +188,7 @@ def build(
     sheets = sorted((ROOT / "docs" / "scorecard").glob("*.md"))
     studies = [{"title": "Scorecard", "place": "docs/scorecard.html"}]
     studies += [{"title": named(sheet), "place": place(sheet)} for sheet in sheets]
-    for name in (
-        "README.md",
-        "docs/losses.md",
-        "docs/scaling.md",
-        "docs/varcon_tables.md",
-        "data/README.md",
-        "benchmarks/README.md",
-    ):
+    for name in ("README.md", "docs/losses.md", *(address.replace(".html", ".md") for _, address in MORE)):
         save(place(ROOT / name), document(site, ROOT / name, everywhere, place(ROOT / name)))
     for source in (ROOT / "docs" / "scorecard.md", *sheets):
         save(place(source), document(site, source, studies, "docs/scorecard.html"))
@@ -202,7 +205,7 @@ def build(
     )
     site.furnish(out)
     for path, page in pages(out).items():
-        for file, _ in page.local():
+        for _, file, _ in page.local():
             target = (path.parent / file).resolve()
             source = ROOT / target.relative_to(out.resolve()) if target.is_relative_to(out.resolve()) else target
             if not target.exists() and source.is_file():

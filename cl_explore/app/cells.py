@@ -34,8 +34,8 @@ def html(notebook: NotebookNode, leads_on: Callable[[str], bool] = bool) -> str:
     """
     kept: list[NotebookNode] = []
     for cell in notebook.cells:
-        if cell.get("id") == "next":  # the frame says what comes next
-            continue
+        if cell.get("id") == "next" or "papermill-error-cell-tag" in cell.metadata.get("tags", []):
+            continue  # the frame says what comes next, and what failed
         if cell.cell_type == "markdown":
             cell.source = OPENING.sub("", cell.source, count=1) if OPENING.match(cell.source) else cell.source
             cell.source = LOCAL_LINK.sub(lambda link: link[0] if leads_on(link[2]) else link[1], cell.source)

@@ -120,9 +120,10 @@ def test_claims_and_errors_stand_out() -> None:
     html = page(new_code_cell("assert 1 > 2", metadata={"tags": ["claim"]}, outputs=[error]), error="cell 1\n<less>")
     assert 'class="cell claim"' in html
     assert "one is &lt;less&gt;" in html
-    assert (
-        '<div class="failed" role="alert"><strong>This chapter failed</strong><pre>cell 1\n&lt;less&gt;</pre>' in html
-    )
+    assert '<a href="#failed">in this cell</a><pre>cell 1\n&lt;less&gt;</pre>' in html
+    assert html.count('id="failed"') == 1
+    marker = new_markdown_cell("An Exception", metadata={"tags": ["papermill-error-cell-tag"]})
+    assert "An Exception" not in page(marker)
 
 
 @pytest.fixture
@@ -182,3 +183,21 @@ def test_every_lesson_is_about_a_part() -> None:
     told = layout.parts()
     assert set(told) == {path.stem[3:] for path in layout.find()}
     assert all(parts and set(parts) <= set(pipeline.PARTS) for parts in told.values())
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_colour_of_text_stands_out_from_every_ground(scheme: int) -> None:
+    css = (layout.PACKAGE / "app" / "templates" / "book.css").read_text(encoding="utf-8")
+    named = {name: pair for name, *pair in re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\);", css)}
+    code = re.findall(r"^\.highlight.*color: light-dark\((#\w{6}), (#\w{6})\)", css, re.MULTILINE)
+    texts = [named[name][scheme] for name in ("ink", "muted", "accent", "good", "bad")]
+    for text in texts + [pair[scheme] for pair in code]:
+        for ground in ("paper", "wash"):
+            low, high = sorted([luminance(text), luminance(named[ground][scheme])])
+            assert (high + 0.05) / (low + 0.05) >= 4.5, f"{text} on {ground}"

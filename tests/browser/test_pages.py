@@ -1,31 +1,21 @@
 """The reading edition in a browser: pages fit their window; switch, menu and search work from a folder, offline."""
 
-import shutil
+import runpy
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Page
 
-from cl_explore.app import book, course, layout
-from cl_explore.app.book import Site
-
+ROOT = Path(__file__).parents[2]
 DARKER = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number).every((c) => c < 100)"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed notebooks as a folder of pages."""
-    out = tmp_path_factory.mktemp("pages")
-    notebooks = layout.find()
-    site = Site([book.chapter(path) for path in notebooks])
-    for path, told in zip(notebooks, site.chapters, strict=True):
-        course.write(out / f"{told.name}.html", site.chapter(nbformat.read(path, as_version=4), told))
-        shutil.copy(path, out)
-    results = [course.Result(told.name, told.heading, 1.0, None) for told in site.chapters]
-    course.write(out / "index.html", site.contents(results, "preset = laptop"))
-    course.write(out / "symbols.html", site.symbols())
-    site.furnish(out)
+def written(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the committed notebooks, with a gallery that is not executed and one page of the interface."""
+    out = tmp_path_factory.mktemp("pages") / "site"
+    build = runpy.run_path(str(ROOT / "docs" / "site.py"))["build"]
+    build(ROOT / "notebooks", notebooks / "gallery.ipynb", out, ("cl_explore", r"!cl_explore\."))
     return out
 
 
@@ -43,7 +33,7 @@ def test_pages_fit_and_follow_the_reader(
     browser: Browser, written: Path, screens: Path, width: int, scheme: str
 ) -> None:
     page = opened(browser, written / "index.html", width, scheme)
-    for file in sorted(written.glob("*.html")):
+    for file in sorted(written.rglob("*.html")):
         page.goto(file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
         assert page.evaluate(DARKER) == (scheme == "dark"), file.name
@@ -51,12 +41,12 @@ def test_pages_fit_and_follow_the_reader(
             "Math.max(0, ...[...document.querySelectorAll('.prose > p')].map((p) => p.clientWidth))"
         )
         assert letters < 800, f"{file.name}: lines of {letters} pixels"
-        page.screenshot(path=screens / f"page-{file.stem}-{width}-{scheme}.png")
+        page.screenshot(path=screens / f"page-{file.parent.name}-{file.stem}-{width}-{scheme}.png")
     page.close()
 
 
 def test_switch_menu_and_search_work_from_a_folder(browser: Browser, written: Path) -> None:
-    page = opened(browser, written / "03_temperature.html", 700, "light")
+    page = opened(browser, written / "notebooks" / "03_temperature.html", 700, "light")
     page.get_by_role("button", name="Dark").click()
     assert page.evaluate(DARKER)
     assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
@@ -79,7 +69,7 @@ def test_switch_menu_and_search_work_from_a_folder(browser: Browser, written: Pa
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_text(browser: Browser, written: Path) -> None:
-    page = opened(browser, written / "00_start_here.html", 1300, "light")
+    page = opened(browser, written / "notebooks" / "00_start_here.html", 1300, "light")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the text"
     page.keyboard.press("Enter")
@@ -88,7 +78,7 @@ def test_the_skip_link_comes_first_and_leads_to_the_text(browser: Browser, writt
 
 
 def test_solutions_unfold_in_print(browser: Browser, written: Path) -> None:
-    page = opened(browser, written / "03_temperature.html", 1300, "dark")
+    page = opened(browser, written / "notebooks" / "03_temperature.html", 1300, "dark")
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".prose details").evaluate_all("all => all.every((part) => part.open)")
