@@ -106,7 +106,8 @@ def gone(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
 
 def theory(seed: int) -> list[Row]:
     """Two linear layers, trained with endless data; the fifth feature is too weak to be learned in 5000 steps."""
-    known = moments(*torch.tensor([[2.0, 1.0, 0.5, 0.25, 0.1], [0.2, 1.0, 0.6, 1.0, 1.0]]).double(), 0.2, signs=True)
+    strength, keep = torch.tensor([[2.0, 1.0, 0.5, 0.25, 0.1], [0.2, 1.0, 0.6, 1.0, 1.0]]).double()
+    known = moments(strength, keep, 0.2, signs=True)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         start = Layers(*(layer(len(known.total)).weight.detach().double() for _ in range(2)))
@@ -175,7 +176,7 @@ def coded(seed: int, samples: int, epochs: int) -> list[Row]:
 def photographs(seed: int, name: str, each: int, epochs: int) -> list[Row]:
     """Trained on superclasses, or with no labels, and probed for the classes within: by loss and head."""
     train, test = superclasses(seed, name, each=each)
-    settings = {"epochs": epochs, "batch_size": 128, "lr": 2e-3}
+    settings = {"epochs": epochs, "batch_size": min(128, len(train)), "lr": 2e-3}
     kinds: dict[str, tuple[float, dict[str, Any]]] = {
         "SimCLR": (1.05, {"loss": "nt_xent", "temperature": TAU}),
         "SupCon": (1.5, {"loss": "supcon", "temperature": TAU}),
