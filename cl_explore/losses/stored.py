@@ -118,7 +118,11 @@ class _Contrast(torch.autograd.Function):
         if to_logits is not None:
             table = table + to_logits / temperature[..., None]
         if ctx.needs_input_grad[2]:
-            along = (table * logits).sum(1)
+            # What stands for j = i is too great a number to be multiplied by itself, as in a third derivative.
+            known = (
+                logits if b is not None else logits.masked_fill(torch.eye(len(a), dtype=torch.bool, device=a.device), 0)
+            )
+            along = (table * known).sum(1)
             to_temperature = -along if temperature.ndim else -along.sum()
         if to_positive is not None:
             table = _added(table, share, to_positive[:, None])
