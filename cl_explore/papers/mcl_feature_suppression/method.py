@@ -4,7 +4,6 @@ The authors' code holds the form for CLIP alone; how a stage of SimCLR starts is
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_explore import evaluate
 from cl_explore.data import Dataset
+from cl_explore.data.groups import in_groups, ranked
 from cl_explore.methods import JointEmbedding, Method
 
 Incomplete = Literal["join", "drop"]
@@ -47,15 +47,13 @@ def group_batches(
         ("drop"), as in the authors' code: of a group smaller than a batch nothing is ever seen
     Raises: ValueError if not one batch is full
     """
-    shuffled = torch.randperm(len(groups), generator=generator, device="cpu")
-    _, own, sizes = groups.cpu().unique(return_inverse=True, return_counts=True)
-    rows = shuffled[own[shuffled].argsort(stable=True)]  # group by group
-    turn = (torch.arange(len(rows)) - (sizes.cumsum(0) - sizes)[own[rows]]) // batch_size
-    whole = turn < (sizes // batch_size)[own[rows]]
+    rows, group, rank, sizes = ranked(groups, generator)
+    turn = rank // batch_size
+    whole = turn < (sizes // batch_size)[group]
     found = rows[whole][turn[whole].argsort(stable=True)]
     if incomplete == "join":
-        rest, place = rows[~whole], torch.randperm(len(sizes), generator=generator, device="cpu")
-        rest = rest[place[own[rest]].argsort(stable=True)]
+        place = torch.randperm(len(sizes), generator=generator, device="cpu")
+        rest = rows[~whole][place[group[~whole]].argsort(stable=True)]
         found = torch.cat([found, rest[: len(rest) // batch_size * batch_size]])
     if not len(found):
         raise ValueError(
@@ -79,12 +77,6 @@ class Grouped(JointEmbedding):
 
     def extra_repr(self) -> str:
         return f"incomplete={self.incomplete!r}, {super().extra_repr()}"
-
-
-def in_groups(dataset: Dataset, groups: Tensor) -> Dataset:
-    """The data set with groups (N,) in place of its labels; those that occur are numbered from 0 on."""
-    names, labels = groups.unique(return_inverse=True)
-    return replace(dataset, labels=labels, class_names=tuple(map(str, names.tolist())))
 
 
 Trained = Callable[[int, Dataset, Method | None], Method]

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from cl_explore import losses
 from cl_explore.data import Batch, Dataset
-from cl_explore.methods import Augment, JointEmbedding, Method, Step
-from cl_explore.methods.gather import gather
+from cl_explore.methods import Augment, JointEmbedding, Step
+from cl_explore.methods.autoencoder import restored
 from cl_explore.methods.method import Embedded
 from cl_explore.nn import MLP
 
@@ -68,24 +68,6 @@ def as_it_is(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
     return x[:, None].expand(-1, n_views, *x.shape[1:])
 
 
-class AutoEncoder(Method):
-    """The pre-training: x (N, F) is squeezed into z and restored."""
-
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__(encoder, nn.Identity(), as_it_is, n_views=1)
-        self.decoder = decoder
-
-    def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        """Mean squared error of what the decoder makes of z."""
-        return Step(restored(self.decoder, self.embed_views(batch, generator)), {})
-
-
-def restored(decoder: nn.Module, embedded: Embedded) -> Tensor:
-    """Mean squared error of the features of an embedded batch, restored from h."""
-    (errors,) = gather((decoder(embedded.h.flatten(0, 1)) - embedded.views.flatten(0, 1)).square().mean(1))
-    return errors.mean()
-
-
 class SCGC(JointEmbedding):
     """Contrast with the weights of a graph, and clusters that sharpen themselves; a decoder may hold the features.
 
@@ -136,7 +118,7 @@ class SCGC(JointEmbedding):
         clusters = cluster_divergence(self.shares(embedded.z[:, 0]))
         terms = {"contrast": (self.alpha, contrast), "clusters": (self.beta, clusters)}
         if self.decoder is not None:
-            terms["restored"] = (1.0, restored(self.decoder, embedded))
+            terms["restored"] = (1.0, restored(self.decoder, embedded.h, batch.x))
         total = torch.stack([weight * term for weight, term in terms.values()]).sum()
         return Step(total, metrics | {name: term.detach() for name, (_, term) in terms.items()})
 

@@ -14,8 +14,9 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
+from cl_explore.methods.autoencoder import AutoEncoder
 from cl_explore.papers.scgc import PAPER
-from cl_explore.papers.scgc.method import SCGC, AutoEncoder, as_it_is, influence, networks, start
+from cl_explore.papers.scgc.method import SCGC, as_it_is, influence, networks, start
 from cl_explore.papers.scgc.world import world
 from cl_explore.train import fit
 
@@ -79,7 +80,8 @@ def on_graph(
     graph, unseen = world(name, seed, samples)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        autoencoder = AutoEncoder(*networks(graph, width))
+        encoder, decoder = networks(graph, width)
+    autoencoder = AutoEncoder(encoder, nn.Identity(), decoder)
     run = fit(
         autoencoder, graph, epochs=pretraining, batch_size=batch_size, lr=LR, seed=seed, snapshots=0, progress=False
     )
