@@ -75,7 +75,7 @@ def tally() -> None:
     """Show how many of the notebook's bets were won."""
     picked = [each for each in MADE.values() if each.pick and each.outcome]
     won = sum(each.pick == each.outcome for each in picked)
-    say(f"You won {won} of {len(picked)} bets." if picked else f"{len(MADE)} bets, and you made none of them.")
+    say(f"You won {won} of {len(picked)} bets." if picked else "In this run nobody has bet. Which would you have won?")
 
 
 def say(text: str) -> None:

@@ -43,7 +43,7 @@ def test_the_tally_counts_each_question_once(shown: list[dict[str, Any]]) -> Non
     second.settle("y")
     tally()
     texts = [each["text/plain"] for each in shown]
-    assert texts[0] == "0 bets, and you made none of them."
+    assert texts[0] == "In this run nobody has bet. Which would you have won?"
     assert [text for text in texts if "won" in text] == ["You won 0 of 1 bets.", "You won 1 of 2 bets."]
 
 
