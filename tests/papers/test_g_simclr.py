@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from cl_explore.data import Dataset, load
 from cl_explore.data.groups import in_groups
 from cl_explore.methods import JointEmbedding
 from cl_explore.nn import MLP, projection_head
-from cl_explore.papers.g_simclr import method
+from cl_explore.papers.g_simclr import method, panel, study, world
 from cl_explore.train import fit
 from cl_explore.views import HardViews
 
@@ -162,3 +163,67 @@ def test_pseudo_labels_are_found_without_labels() -> None:
     apart = method.false_negatives(seen.labels[method.rank_batches(found, 10, generator())], 10).mean()
     rate = method.false_negatives(seen.labels[torch.randperm(200, generator=generator())], 10).mean()
     assert apart < 0.7 * rate
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_an_auto_encoder_restores_samples_of_their_shape_and_learns(shape: tuple[int, ...]) -> None:
+    x = torch.rand(64, *shape, generator=generator())
+    seen = Dataset("some", x, torch.zeros(64, dtype=torch.int64), torch.arange(64), ("one",))
+    made = world.pretrained(0, seen, 4)
+    assert made.decoder(made(x)).shape == x.shape
+    h = made(x)
+    width = {1: 16, 3: 128}[shape[0]]
+    assert made.project(h).shape == (64, width)
+    if shape[0] == 3:
+        torch.testing.assert_close(made.project(h), h.view(64, 128, 16).mean(2))
+    torch.manual_seed(0)
+    fresh = world.autoencoder(seen).eval()
+    error = [nn.functional.mse_loss(each.decoder(each(x)), x) for each in (made, fresh)]
+    assert error[0] < error[1]
+    encoder, head = world.networks(seen)
+    assert head(encoder(x)).shape == (64, {1: 32, 3: 50}[shape[0]])
+
+
+def test_rows_of_a_method_say_what_its_batches_hold() -> None:
+    train, test = world.shuffled(0, "digits", 160)
+    bench = study.Bench(0, train, test, 1)
+    for name, groups, loss, form in (
+        ("random", None, "nt_xent", method.GSimCLR),
+        ("classes", train.labels, "nt_xent", method.GSimCLR),
+        ("masked", train.labels, "g_simclr", JointEmbedding),
+    ):
+        bench.arm(name, 8, groups, loss, form)
+    random, classes, masked = (row[study.FALSE] for row in bench.rows)
+    assert classes < 0.5 * random
+    assert random == pytest.approx(0.1, abs=0.03)
+    assert masked == 0
+    assert all(0 < row[study.LINEAR] <= 1 for row in bench.rows)
+    other = world.shuffled(1, "digits", 160)[0]
+    assert sorted(other.index.tolist()) == sorted(train.index.tolist())
+    assert other.index.tolist() != train.index.tolist()
+
+
+def state(**changes: object) -> dict[str, object]:
+    return {"k": 8, "batch_size": 8, "source": panel.SOURCES[0], "place": 90, **changes}
+
+
+def test_the_panel_frames_a_batch_and_shows_the_tail() -> None:
+    shown, along = panel.false_negatives_picture(state()).charts
+    labels = panel.digits().labels[panel.epoch(panel.SOURCES[0], 8, 8)[135]]
+    framed = (shown.marks[0].pixels.reshape(8, 10, 10, 3)[:, 0, 0] == panel.FRAME).all(1)
+    assert framed.tolist() == [(labels == label).sum() > 1 for label in labels]
+    assert any(framed)
+    guided, random, classes = (line.y for line in along.marks[:3])
+    assert guided[:14].max() < random.mean() < guided[-3:].min()
+    assert classes[:-1].max() == 0
+    single = panel.epoch(panel.SOURCES[1], 8, 8)
+    np.testing.assert_allclose(np.mean(panel.course(single)[1]), float(panel.rates(single).mean()), atol=0.2)
+
+
+def test_the_panel_of_a_few_large_batches_and_of_wrong_places() -> None:
+    made = panel.FalseNegativesPanel(k=64, batch_size=64, place=100)
+    assert "Batch 18 of 18" in made.picture.charts[0].title
+    assert len(made.canvas.data) + len(made.canvas.spec) < 40_000
+    assert len(made.picture.charts[1].marks[0].y) == 18
+    with pytest.raises(ValueError, match="k must be between 2 and 64, got 65"):
+        panel.FalseNegativesPanel(k=65)
