@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, nn
@@ -11,7 +12,7 @@ from cl_explore import evaluate
 from cl_explore.data import Dataset
 from cl_explore.methods import JointEmbedding, Method
 from cl_explore.nn import MLP, projection_head
-from cl_explore.papers.mcl_feature_suppression import method, study, world
+from cl_explore.papers.mcl_feature_suppression import method, panel, study, world
 from cl_explore.train import fit
 from cl_explore.views import VectorViews
 
@@ -162,3 +163,53 @@ def test_where_negatives_share_the_tag_the_next_stage_finds_the_digit() -> None:
     assert rows["MCL, stage 2 alone"]["kNN h"] > rows["first"]["kNN h"] + 0.1
     assert rows["MCL"][study.LINEAR] > rows["first"][study.LINEAR] + 0.05
     assert rows["MCL"][study.BITS] > 0.99
+
+
+def state(**changes: object) -> dict[str, object]:
+    return {"bits": 6, "clusters": 64, "temperature": 0.2, **changes}
+
+
+def stages(alike: float = 1.0) -> panel.Stages:
+    maps, labels = np.zeros((2, 12, 2), np.float32), torch.arange(12) % 10
+    return panel.Stages([0.7, 0.72, 0.6, 0.83, 0.88], [0.1, 0.1, 0.1, 0.7, 0.3], 1.0, alike, maps, labels)
+
+
+def test_the_panel_says_what_a_training_found() -> None:
+    picture = panel.suppression_picture(state(), stages())
+    read = dict(picture.readout)
+    assert read["tags"] == read["groups"] == "64"
+    assert read["MCL over the ensemble, probe"] == "+16 points"
+    assert read["pairs of a group with the same tag"] == "100%"
+    linear, neighbours, first, second = picture.charts
+    assert linear.marks[0].height.tolist() == pytest.approx(stages().linear)
+    assert neighbours.marks[0].height.tolist() == pytest.approx(stages().neighbours)
+    assert first.marks[0].group.tolist() == second.marks[0].group.tolist() == stages().labels.tolist()
+
+
+def test_with_fewer_groups_than_tags_the_panels_second_stage_keeps_to_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "SAMPLES", 400)
+    panel.world.cache_clear()
+    panel.before.cache_clear()
+    few, enough = (panel.learned(4, clusters, 0.2) for clusters in (2, 16))
+    panel.world.cache_clear()
+    panel.before.cache_clear()
+    assert few.alike < 0.2 < 0.8 < enough.alike
+    assert few.neighbours[:3] == enough.neighbours[:3], "what K does not touch"
+    assert few.neighbours[3] < enough.neighbours[3]
+
+
+def test_the_panel_trains_anew_for_another_knob_and_refuses_what_it_cannot_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int, float]] = []
+    monkeypatch.setattr(
+        panel, "learned", lambda bits, clusters, temperature: asked.append((bits, clusters, temperature)) or stages()
+    )
+    shown = panel.SuppressionPanel()
+    shown.knobs["clusters"].value = 8
+    shown.wait()
+    assert asked == [(6, 64, 0.2), (6, 8, 0.2)]
+    assert dict(shown.picture.readout)["groups"] == "8"
+    for unfit in ({"bits": 9}, {"clusters": 10}, {"temperature": 2.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(unfit))} must be"):
+            panel.SuppressionPanel(**unfit)
