@@ -126,20 +126,24 @@ def linear(_: Dataset) -> Parts:
 
 
 def lost_feature(seed: int, samples: int, epochs: int) -> list[Row]:
-    """A linear network whose views lose the labelled feature six times of seven, or nothing; and a diagonal one."""
-    clean, train, test = features(seed, samples)
-    settings = {"epochs": epochs, "batch_size": min(256, samples), "lr": 4e-3, "optimizer": "sgd"}
+    """A linear network whose views lose the labelled feature six times of seven, or nothing; and a diagonal one.
 
-    def entry(keep: float, networks: Callable[[Dataset], Parts] = linear) -> Entry:
+    SGD comes near the theory's flow, which keeps the layers balanced. Adam does not: it is here to be seen beside it.
+    """
+    clean, train, test = features(seed, samples)
+    settings = {"epochs": epochs, "batch_size": min(256, samples), "lr": 2e-2}
+
+    def entry(keep: float, networks: Callable[[Dataset], Parts] = linear, optimizer: str = "sgd") -> Entry:
         kept = [1.0] * FEATURES
         kept[LOST] = keep
         return Entry("spectral", radius="free", networks=networks, augment=LosingViews(tuple(kept)), data=clean,
-                     settings=settings)  # fmt: skip
+                     settings={**settings, "optimizer": optimizer})  # fmt: skip
 
     plan = {
         **baselines(networks=linear, augment=LosingViews((1.0,) * FEATURES)),
         "feature lost": entry(0.15),
         "feature kept": entry(1.0),
+        "feature lost, Adam": entry(0.15, optimizer="adam"),
         "diagonal network": entry(0.15, lambda _: (Diagonal(FEATURES), Diagonal(FEATURES))),
     }
     rows = compare(plan, train, test, (partial(read, probes=(FEW, ALL)), gone), seed=seed).rows
@@ -208,8 +212,9 @@ def run(
 ) -> list[Row]:
     """Theory, a feature that views lose, digits behind a code; or photographs of a data set by name alone.
 
-    The rate falls to 0 along a cosine, where the card holds it, so that 20 epochs are worth 10 of its; SGD's momentum
-    of .9 makes ten times its rate. each: photographs of a class.
+    The rate falls to 0 along a cosine, so that 20 epochs are worth 10 at its height. 214 epochs of features are 1500
+    steps: with SGD at a fifth of this rate the lost feature is not learned in them, as the theory says.
+    each: photographs of a class.
     """
     if photos is not None:
         return photographs(seed, photos, each, epochs)
