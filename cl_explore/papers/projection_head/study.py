@@ -79,7 +79,7 @@ PROBES: dict[str, Probe] = {
     FEW: few_labels,
     ALL: partial(ridge_accuracy, standardise=False, alpha=1e-9),
     DIGIT: partial(ridge_accuracy, standardise=True),
-    CLASS: evaluate.linear_accuracy,
+    CLASS: partial(ridge_accuracy, standardise=True),
 }
 
 
