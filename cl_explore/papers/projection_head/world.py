@@ -95,11 +95,11 @@ def coded_digits(seed: int, samples: int | None = 1200) -> tuple[Dataset, Datase
     return part("train"), part("test")
 
 
-def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: int = 100) -> tuple[Dataset, Dataset]:
+def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: int = 50) -> tuple[Dataset, Dataset]:
     """Photographs labelled by superclass, with the class within as their factor `class`.
 
     name: a data set with a factor `superclass`, such as CIFAR-100; FileNotFoundError says where it is to be had.
-    groups: superclasses, drawn by `seed`. each: photographs of a class, as many in the test part if it has them.
+    groups: superclasses, drawn by `seed`. each: photographs of a class to train with; the test part is whole.
     """
     generator = torch.Generator().manual_seed(seed)
     whole = data.load(name, "train")
@@ -108,7 +108,7 @@ def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: in
     known = whole.factors["superclass"].unique()
     chosen = known[torch.randperm(len(known), generator=generator)[:groups]].sort().values
 
-    def part(found: Dataset) -> Dataset:
+    def part(found: Dataset, each: int) -> Dataset:
         order = torch.randperm(len(found), generator=generator)
         order = order[torch.isin(found.factors["superclass"][order], chosen)]
         kinds = found.labels[order]
@@ -121,4 +121,5 @@ def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: in
         labels = torch.searchsorted(chosen, few.factors["superclass"])
         return Dataset(found.name, few.x, labels, few.index, names, {"class": fine})
 
-    return part(whole), part(data.load(name, "test"))
+    unseen = data.load(name, "test")
+    return part(whole, each), part(unseen, len(unseen))
