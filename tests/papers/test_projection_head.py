@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cl_explore import data, losses
 from cl_explore.data import Batch, Dataset
-from cl_explore.papers.projection_head import method, study, world
+from cl_explore.papers.projection_head import method, panel, study, world
 from cl_explore.papers.projection_head.method import FixedHead, Layers, SymmetricReLU, moments
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "projection-head.json").read_text())["cases"]
@@ -215,10 +215,47 @@ def test_a_ridge_knows_the_scale_of_features_unless_it_standardises() -> None:
     labels = torch.randint(3, (60,), generator=generator)
     h = torch.eye(3)[labels] + 0.3 * torch.randn(60, 3, generator=generator)
     halves = h[:30], labels[:30], h[30:], labels[30:]
-    found = study.ridge_accuracy(*halves, standardise=True)
+    found = method.ridge_accuracy(*halves, standardise=True)
     assert found > 0.9
     scale = torch.tensor([1.0, 1e-3, 1e-6])
     scaled = halves[0] * scale, halves[1], halves[2] * scale, halves[3]
-    assert study.ridge_accuracy(*scaled, standardise=True) == found
-    assert study.ridge_accuracy(*scaled, standardise=False) < found
-    assert study.ridge_accuracy(*scaled, standardise=False, alpha=1e-15) == pytest.approx(found, abs=0.05)
+    assert method.ridge_accuracy(*scaled, standardise=True) == found
+    assert method.ridge_accuracy(*scaled, standardise=False) < found
+    assert method.ridge_accuracy(*scaled, standardise=False, alpha=1e-15) == pytest.approx(found, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def readings() -> panel.Readings:
+    return panel.learn()
+
+
+def test_in_the_panel_the_digit_survives_before_the_head(readings: panel.Readings) -> None:
+    assert readings.before == pytest.approx(readings.behind, abs=0.01), "standardised, a fixed head is undone"
+    assert readings.before[-1] > readings.before[0] + 0.05
+    assert readings.behind_raw[-1] < readings.before[-1] - 0.4
+    assert readings.mlp[0] > readings.mlp[1] + 0.4
+
+
+def test_the_panel_draws_the_closed_form(readings: panel.Readings) -> None:
+    state = {"strength": 2.0, "keep": 0.2, "noise": 0.2, "kappa": 1.3}
+    bars, over, digit = panel.head_picture(state, readings).charts
+    levels = bars.marks[0].height.reshape(3, 5)
+    torch.testing.assert_close(levels[:, 0].tolist(), levels[:, 1].tolist())  # the first of the others is the same
+    assert levels[0].tolist() == pytest.approx([2, 2, 1, 0.5, 0.25])
+    assert over.marks[-1].x == 2.0
+    assert digit.marks[2].y.tolist() == pytest.approx([readings.before[-1]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"strength": 4.0}, r"strength must be between 0\.05 and 3, got 4"),
+        ({"keep": 1.5}, r"keep must be between 0 and 1, got 1\.5"),
+        ({"noise": 0.0}, r"noise must be between 0\.05 and 1, got 0"),
+        ({"kappa": 1.15}, r"kappa must be one of 1, 1\.05, 1\.1, 1\.3, got 1\.15"),
+    ],
+)
+def test_knobs_out_of_range_are_named(wrong: dict, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "learn", lambda: pytest.fail("no work before the check"))
+    with pytest.raises(ValueError, match=message):
+        panel.HeadPanel(**wrong)

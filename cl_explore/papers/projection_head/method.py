@@ -1,4 +1,4 @@
-"""The linear theory of a head, the head without parameters, the symmetrised ReLU, and cross-entropy behind a head."""
+"""The linear theory of a head, the head without parameters, the symmetrised ReLU, and what a ridge reads of a layer."""
 
 from typing import NamedTuple
 
@@ -195,3 +195,18 @@ class BehindHead(JointEmbedding):
         if need == "logits":
             return self.classifier(embedded.z).mean(1)
         return super().provide(need, embedded)
+
+
+def ridge_accuracy(
+    h: Tensor, labels: Tensor, unseen_h: Tensor, unseen: Tensor, *, standardise: bool, alpha: float = 1.0
+) -> float:
+    """Accuracy of ridge regression on classes, features (n, H) centred and, if told, divided by their deviation.
+
+    Standardised features undo a reweighting of coordinates; a penalty on features as they are feels it.
+    """
+    h, unseen_h = h.double(), unseen_h.double()
+    mean, scale = h.mean(0), h.std(0) if standardise else torch.ones(())
+    x, new = ((part - mean) / torch.where(scale > 0, scale, 1) for part in (h, unseen_h))
+    y = F.one_hot(labels).double()
+    weights = torch.linalg.solve(x.T @ x + alpha * torch.eye(x.shape[1], dtype=x.dtype), x.T @ (y - y.mean(0)))
+    return ((new @ weights + y.mean(0)).argmax(1) == unseen).double().mean().item()

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cl_explore import evaluate
 from cl_explore.claims.bench import Entry, baselines, compare
@@ -26,6 +25,7 @@ from cl_explore.papers.projection_head.method import (
     layer,
     learned_from,
     moments,
+    ridge_accuracy,
 )
 from cl_explore.papers.projection_head.world import (
     BITS,
@@ -56,18 +56,6 @@ def gap(probe: str) -> str:
     return f"{probe}, h - z"
 
 
-def ridge_accuracy(
-    h: Tensor, labels: Tensor, unseen_h: Tensor, unseen: Tensor, *, standardise: bool, alpha: float = 1.0
-) -> float:
-    """Accuracy of ridge regression on classes, features (n, H) centred and, if told, divided by their deviation."""
-    h, unseen_h = h.double(), unseen_h.double()
-    mean, scale = h.mean(0), h.std(0) if standardise else torch.ones(())
-    x, new = ((part - mean) / torch.where(scale > 0, scale, 1) for part in (h, unseen_h))
-    y = F.one_hot(labels).double()
-    weights = torch.linalg.solve(x.T @ x + alpha * torch.eye(x.shape[1], dtype=x.dtype), x.T @ (y - y.mean(0)))
-    return ((new @ weights + y.mean(0)).argmax(1) == unseen).double().mean().item()
-
-
 def few_labels(h: Tensor, labels: Tensor, unseen_h: Tensor, unseen: Tensor) -> float:
     """The mean over DRAWS of the ridge on SHOTS labelled rows, features not standardised."""
     orders = (torch.randperm(len(h), generator=torch.Generator().manual_seed(draw))[:SHOTS] for draw in range(DRAWS))
@@ -89,9 +77,8 @@ def read(method: Method, train: Dataset, test: Dataset, *, probes: tuple[str, ..
     labels, wanted = (part.factors.get("class", part.labels) for part in (train, test))
     row: dict[str, float] = {}
     for name in probes:
-        before, behind = (
-            PROBES[name](known, labels, new, wanted) for known, new in ((seen.h, unseen.h), (seen.z, unseen.z))
-        )
+        before = PROBES[name](seen.h, labels, unseen.h, wanted)
+        behind = before if isinstance(method.head, nn.Identity) else PROBES[name](seen.z, labels, unseen.z, wanted)
         row |= {f"{name}, h": before, f"{name}, z": behind, gap(name): before - behind}
     return row
 
@@ -208,8 +195,8 @@ def run(
     feature_epochs: int = 214,
     digits: int = 1200,
     digit_epochs: int = 20,
-    each: int = 50,
-    epochs: int = 12,
+    each: int = 40,
+    epochs: int = 10,
 ) -> list[Row]:
     """Theory, a feature that views lose, digits behind a code; or photographs of a data set by name alone.
 

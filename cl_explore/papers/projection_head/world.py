@@ -95,7 +95,7 @@ def coded_digits(seed: int, samples: int | None = 1200) -> tuple[Dataset, Datase
     return part("train"), part("test")
 
 
-def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: int = 50) -> tuple[Dataset, Dataset]:
+def superclasses(seed: int, name: str = "cifar100", *, groups: int = 5, each: int = 40) -> tuple[Dataset, Dataset]:
     """Photographs labelled by superclass, with the class within as their factor `class`.
 
     name: a data set with a factor `superclass`, such as CIFAR-100; FileNotFoundError says where it is to be had.
