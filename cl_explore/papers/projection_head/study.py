@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from cl_explore import evaluate
@@ -211,12 +213,23 @@ def run(
 
 COLUMNS = tuple(f"{probe}, {layer}" for probe in (FEW, DIGIT, CLASS) for layer in "hz")
 
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """What is read of both layers, by method."""
+    known = [column for column in COLUMNS if column in rows]
+    return dots(rows.dropna(subset=known, how="all"), known)
+
+
 STUDY = Study(
     paper=PAPER,
     about="A head makes the weights of features more unequal once more, so that the layer before it keeps what the "
     "loss does not ask for: features that views lose, that are too weak or too strong, or that only the task "
     "downstream needs; a fixed reweighting in place of the head does the same. (The theory is reconstructed from the "
-    "paper's model of the data; the 16 features and the digits with a code stand for its experiments.)",
+    "paper's model of the data; 16 features and digits with a code stand for its experiments. Behind such a code the "
+    "raw digit is read better than any trained layer: a head limits the damage. SGD keeps layers balanced, as in the "
+    "theory, so that the gap of the lost feature is small; Adam does not, and it is several times as large. The "
+    "spectral loss of a feature is always lower with it than without, so that a trained diagonal network deletes none. "
+    "Photographs to train with were within one grey level of the published ones.)",
     claims=(
         Claim("Trained end to end, features get the weights w of the theory, to 1 %.", ERROR, "theory, both layers",
               "lower", 0.01),
@@ -256,7 +269,7 @@ STUDY = Study(
               "SupCon, MLP head", "higher", "SupCon, no head", preset="real"),
     ),
     run=run,
-    draw=lambda rows: dots(rows, [column for column in COLUMNS if column in rows]),
+    draw=draw,
     presets={
         "smoke": {"samples": 200, "feature_epochs": 2, "digits": 200, "digit_epochs": 1},
         "real": {"photos": "cifar100"},
