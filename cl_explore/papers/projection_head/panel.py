@@ -73,7 +73,7 @@ def head_picture(state: State, read: Readings) -> Picture:
     phi, keep, noise, kappa = (state[name] for name in ("strength", "keep", "noise", "kappa"))
     phis, keeps = torch.tensor([(phi, keep), *OTHERS]).T
     levels = np.stack(strengths(phis, keeps, noise))
-    places, kinds = np.arange(levels.shape[1]), np.repeat(np.arange(3), levels.shape[1])
+    places, kinds = np.arange(5.0), np.repeat(np.arange(3), levels.shape[1])
     bars = Chart(
         [
             Bars((places + 0.27 * np.arange(-1, 2)[:, None]).ravel(), levels.ravel(), width=0.25, colour=COLOURS,
@@ -86,10 +86,11 @@ def head_picture(state: State, read: Readings) -> Picture:
         Axis("strength", (0, 1.05 * float(levels.max())), grid=True), height=260,
     )  # fmt: skip
     course = strengths(torch.from_numpy(RANGE), torch.full((len(RANGE),), keep, dtype=torch.float64), noise)
-    looks = zip(course, ("ink", *COLOURS[1:]), ("dotted", "solid", "solid"), LAYERS, strict=True)
+    curves = [Line(RANGE, level, colour=colour, name=name)
+              for level, colour, name in zip(course, COLOURS, LAYERS, strict=True)]  # fmt: skip
     over = Chart(
         [
-            *(Line(RANGE, level, colour=colour, dash=dash, name=name) for level, colour, dash, name in looks),
+            *curves,
             Rule(x=phi, drag="strength", label="yours"),
         ],
         f"A feature kept with a = {keep:.2g}, by its strength",
@@ -97,10 +98,10 @@ def head_picture(state: State, read: Readings) -> Picture:
         Axis("strength", (0, 3), grid=True), height=260,
     )  # fmt: skip
     at = KAPPAS.index(kappa)
-    lines = ((read.before, "solid", COLOURS[1], LAYERS[1]), (read.behind_raw, "dashed", COLOURS[2], LAYERS[2]))
     digit = Chart(
         [
-            *(Line(KAPPAS, values, dash=dash, colour=colour, name=name) for values, dash, colour, name in lines),
+            Line(KAPPAS, read.before, colour=COLOURS[1], name=LAYERS[1]),
+            Line(KAPPAS, read.behind_raw, colour=COLOURS[2], name=LAYERS[2], dash="dashed"),
             Points([kappa], [read.before[at]], colour=COLOURS[1], size=6),
             Rule(x=kappa, drag="kappa"),
             Rule(y=read.before[0], dash="dotted", label="no head"),
