@@ -1,6 +1,6 @@
 """Arrays as people have them, brought to tensors: all that is unambiguous is taken, the rest refused by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -53,6 +53,30 @@ def integers(x: Array, name: str) -> Tensor:
     if tensor.dtype == torch.uint64 and (whole < 0).any():
         raise ValueError(f"{name} must be below 2**63, got larger numbers")
     return whole
+
+
+def places(rows: Array | Iterable[int], count: int) -> Tensor:
+    """Row numbers (m,) int64, from numbers in any collection or a mask (count,) over all rows.
+
+    Raises: TypeError for anything else, ValueError for a mask of another length or rows that are not there (which a GPU
+        is not asked)
+    """
+    plain: Any = rows
+    if not hasattr(plain, "__array__") and isinstance(plain, Iterable) and not isinstance(plain, str | bytes | Mapping):
+        plain = list(plain)
+    chosen = numbers(plain, "rows")
+    if chosen.dtype == torch.bool:
+        if chosen.shape != (count,):
+            raise ValueError(f"rows as a mask must be ({count},), got shape {tuple(chosen.shape)}")
+        return chosen.nonzero().squeeze(1)
+    if chosen.ndim != 1:
+        raise ValueError(f"rows must be numbers (m,) or a mask ({count},), got shape {tuple(chosen.shape)}")
+    chosen = integers(chosen, "rows") if len(chosen) else chosen.long()
+    if chosen.device.type == "cpu" and len(chosen):
+        low, high = map(int, chosen.aminmax())
+        if not 0 <= low <= high < count:
+            raise ValueError(f"rows must be from 0 to {count - 1}, got {low} to {high}")
+    return chosen
 
 
 def classes(

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import math
+import pkgutil
 import re
 import signal
 import sys
@@ -18,16 +19,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from cl_explore import data, losses, methods, names, plots, train, views
+import cl_explore
+from cl_explore import data, losses, methods, names, plots, train, views, widgets
 from cl_explore import nn as networks
 from cl_explore.given import Array
 
 sys.path.append(str(Path(__file__).parent / "losses"))
 from gpu_stages.inputs import given
 
-ROOMS = ("losses", "geometry", "data", "views", "nn", "methods", "evaluate", "train", "plots", "widgets", "papers")
+ROOMS = [module.name for module in pkgutil.iter_modules(cl_explore.__path__) if module.ispkg]
 N = 12
 Z = torch.randn(N, 2, 4, generator=torch.Generator().manual_seed(0))
 X, Y = Z[:, 0].contiguous(), torch.arange(N) % 3
@@ -40,8 +43,31 @@ def two(before: int, after: int) -> dict[str, nn.Module]:
     return {"a": nn.Linear(before, after), "b": nn.Linear(before, after)}
 
 
+class Hub:
+    """What is asked of a set of the package `datasets`."""
+
+    column_names, features, _fingerprint = (
+        ("image", "label"),
+        types.MappingProxyType({"image": None, "label": None}),
+        "",
+    )
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, key: Any) -> Any:
+        return [1, 0] if key == "label" else {"image": Image.new("RGB", (4, 4))}
+
+
+def own(z: Tensor) -> Tensor:
+    """A loss of a reader's own."""
+    return z.square().sum((1, 2))
+
+
 METHOD = methods.JointEmbedding(nn.Linear(4, 3), nn.Linear(3, 2), "nt_xent", views.VectorViews())
 RUN = train.fit(METHOD, DATA, epochs=2, batch_size=6, snapshots=3, store=False, progress=False)
+FEATURES = data.FeatureWorld()
+SAMPLED = FEATURES.sample(6, torch.Generator().manual_seed(0))
 MIXES = losses.draw_mixes(N, hardest=4, pairs=2, queries=2, generator=torch.Generator())
 VALID: dict[str, Any] = {
     # a valid value by the name of the argument, for those without a default
@@ -57,7 +83,8 @@ VALID: dict[str, Any] = {
     "iterations": 2, "features": X, "num_classes": 3, "points": X, "first": Y, "second": Y,
     "share": torch.full((N,), 0.5), "shape": 3, "a": X, "b": X, "scale": 1.0, "anchors": 3, "hardest": 4, "pairs": 2,
     "queries": 2, "queue": X, "mixes": MIXES, "params": [nn.Parameter(X)], "lr": 0.1, "ratio": 2.0, "epochs": 1,
-    "parts": {"loss": X[:, 0]}, "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0], "test_y": X[:, 1],
+    "rows": [0, 1], "sample": 1, "views": 2, "samples": 2, "path": "pictures", "parts": {"loss": X[:, 0]},
+    "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0], "test_y": X[:, 1],
 }  # fmt: skip
 SPECIAL: dict[str, dict[str, Any]] = {
     "evaluate.knn_accuracy": {"k": 3},
@@ -72,6 +99,34 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "losses.beta": {"a": 1.0, "b": 1.0},
     "losses.row_lse": {"a_ids": Y, "b_ids": Y, "exclude": ["same"]},
     "losses.cluster_concentration": {"prototypes": X[:3], "z": X},
+    "losses.Loss": {
+        "function": own,
+        "title": "t",
+        "paper": "p",
+        "family": "f",
+        "formula": "x",
+        "knobs": (),
+        "min_samples": 2,
+        "min_views": 1,
+        "max_views": None,
+        "raw": False,
+    },
+    "losses.Choice": {"options": ("a", "b")},
+    "losses.Knob": {"low": 0.1, "high": 0.9},
+    "losses.Queue.enqueue": {"rows": X, "labels": Y},
+    "losses.SogCLR.forward": {"index": torch.arange(N)},
+    "losses.ISogCLR.forward": {"index": torch.arange(N)},
+    "losses.NNCLR.forward": {"prediction": Z},
+    "data.Dataset.to": {"device": "cpu"},
+    "data.FactorViews.__call__": {"x": data.factor_rows(WORLD).x},
+    "data.FactorViews.plain": {"x": data.factor_rows(WORLD).x},
+    "data.FeatureWorld.sample": {"n": 3},
+    "data.FeatureWorld.vary": {"f": SAMPLED, "resample": ["pose"]},
+    "data.FeatureWorld.observe": {"f": SAMPLED},
+    "data.from_hugging_face": {"source": Hub(), "size": 4},
+    "methods.Tower": {"name": "a"},
+    "methods.TwoTower.tower": {"name": "a"},
+    "losses.Loss.fits": {"views": 2},
     "losses.loss": {"title": "t", "paper": "p", "family": "f", "formula": "x", "knobs": []},
     "methods.Predictive": {"loss": "byol", "predictor": nn.Linear(2, 2)},
     "methods.MomentumContrast": {"loss": "moco"},
@@ -87,14 +142,44 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "train.sweep": {"train": lambda lr: RUN, "jobs": 1, "progress": False},
     "papers.has": {"part": "study"},
 }
-LEFT_OUT = {
-    "losses.Loss": "made by `losses.loss`",
-    "methods.Tower": "one side of a trained `TwoTower`",
-    "data.Modality": "a form for subclasses",
-    "views.Views": "a form for subclasses",
-    "data.from_folder": "reads files: see tests/data",
-    "data.from_hugging_face": "reads files: see tests/data",
+
+
+class OwnViews(views.Views[Tensor]):
+    """What a reader writes: the form for views, with nothing of its own."""
+
+    def _apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        return x + parameters
+
+    def _draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randn(x.shape, generator=generator).to(x)
+
+
+FORMS = {"views.Views": OwnViews}
+"""What cannot be made itself, and a subclass that is tried in its place."""
+METHODS: dict[str, Any] = {
+    "losses.Loss": (losses.nt_xent, ["bounds", "fits"]),
+    "losses.Queue": (losses.Queue(8, 4), ["enqueue"]),
+    "losses.SogCLR": (losses.SogCLR(N), ["forward"]),
+    "losses.ISogCLR": (losses.ISogCLR(N), ["forward"]),
+    "losses.SwAV": (losses.SwAV(prototypes=3, dim=4), ["forward"]),
+    "losses.CLIP": (losses.CLIP(), ["forward"]),
+    "losses.SigLIP": (losses.SigLIP(), ["forward"]),
+    "losses.MoCo": (losses.MoCo(size=24, dim=4), ["forward"]),
+    "losses.NNCLR": (losses.NNCLR(size=24, dim=4), ["forward"]),
+    "data.Dataset": (DATA, ["rows", "batch", "subset", "to", "thumbnails"]),
+    "data.Modality": (data.KINDS["vector"], ["check"]),
+    "data.FactorViews": (data.FactorViews(("style",)), ["__call__", "plain"]),
+    "data.FeatureWorld": (FEATURES, ["sample", "vary", "observe"]),
+    "views.Views": (OwnViews(), ["__call__", "parameters"]),
+    "views.VectorViews": (views.VectorViews(), ["__call__", "parameters"]),
+    "views.ImageViews": (views.ImageViews, ["weak", "simclr"]),
+    "methods.TwoTower": (methods.TwoTower(two(4, 3), two(3, 2), "clip", FACES), ["tower"]),
+    "widgets.EmbeddingPanel": (widgets.EmbeddingPanel(RUN), ["choose", "select", "take"]),
 }
+"""An instance of each class with methods that readers call, and these."""
+BETWEEN = {"methods", "nn", "train", "losses.Loss", "losses.Knob", "losses.Choice", "losses.PaCo", "widgets.SweepPanel"}
+"""Rooms and classes whose further methods are called by loops, by networks and by their subclasses."""
+LEFT_OUT = {"data.Modality": "takes nothing; see its methods"}
 
 
 def public() -> dict[str, Any]:
@@ -114,7 +199,20 @@ def public() -> dict[str, Any]:
                 and not record
             ):
                 found[f"{room}.{name}"] = value
-    return {name: value for name, value in found.items() if name not in LEFT_OUT}
+    found = {name: FORMS.get(name, value) for name, value in found.items() if name not in LEFT_OUT}
+    methods = {f"{owner}.{one}": getattr(instance, one) for owner, (instance, each) in METHODS.items() for one in each}
+    return found | methods
+
+
+def test_every_class_is_in_the_table_with_its_methods() -> None:
+    missing = []
+    for owner, value in public().items():
+        if isinstance(value, type) and not {owner, owner.partition(".")[0]} & BETWEEN:
+            for one, method in vars(value).items():
+                takes_something = inspect.isfunction(method) and len(inspect.signature(method).parameters) > 1
+                if takes_something and not one.startswith("_") and one not in METHODS.get(owner, (None, []))[1]:
+                    missing.append(f"{owner}.{one}")
+    assert missing == []
 
 
 WRONG: dict[str, Any] = {
@@ -139,6 +237,18 @@ CHANGES: dict[str, Callable[[Tensor], Any]] = {
     "below all": lambda a: a > 0 if a.is_floating_point() else a - 5,
 }
 RIGHT = {
+    "data.Modality.check(argument)": {*WRONG, "a generator"},
+    "data.Dataset.rows(rows)": {"a set", "a generator", "nothing"},
+    "data.Dataset.batch(rows)": {"a set", "a generator", "nothing"},
+    "data.Dataset.thumbnails(rows)": {"a set", "a generator", "nothing"},
+    "widgets.EmbeddingPanel.select(rows)": {"a set", "a generator"},
+    "data.Dataset.subset(rows)": {"a set", "a generator"},
+    "losses.Knob(minimum)": {"infinity"},
+    "losses.Knob(maximum)": {"infinity"},
+    "losses.Queue.enqueue(labels)": {"below all"},
+    "views.Views.__call__(x)": {"two axes more", "no width", "a meta tensor"},
+    "data.FactorViews.plain(x)": {"two axes more"},
+    "views.Views.parameters(x)": {"two axes more", "no width", "a meta tensor"},
     "geometry.class_means(x)": {"two axes more", "no width"},
     "losses.soft_sort(x)": {"a meta tensor"},
     "methods.gather(tensors)": {"a meta tensor", *CHANGES},
@@ -229,10 +339,13 @@ def answers(name: str, function: Any, one: str, values: dict[str, Any], hint: An
             continue
         try:
             call(function, copy.deepcopy(values) | {one: value} if "method" in values else values | {one: value})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, FileNotFoundError) as error:
             patterns = [each.replace("_", "[_ ]") for each in (values if label in OF_ROWS else [one])]
             if not any(re.search(rf"\b{each}\b|^unknown ", str(error)) for each in patterns):
                 yield f"{label}: {type(error).__name__} names no {one}: {error!s:.80}"
+        except ImportError as error:  # of a set of a hub whose package is not here
+            if one != "source" or not isinstance(value, str):
+                yield f"{label}: {error!r}"
         except FloatingPointError:  # training that diverges says so
             if label != "huge":
                 yield f"{label}: diverged"
@@ -253,6 +366,9 @@ def hang(number: int, frame: Any) -> None:
 def test_every_wrong_argument_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     function = public()[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    Path("pictures").mkdir()
+    Image.new("RGB", (4, 4)).save("pictures/one.png")
     values, hints = arguments(name, function)
     before = signal.signal(signal.SIGALRM, hang)
     try:

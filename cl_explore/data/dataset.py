@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cl_explore.data.batch import Batch, Samples
 from cl_explore.data.modality import recognise
-from cl_explore.takes import settle
+from cl_explore.given import Array, places
+from cl_explore.takes import settle, takes
 
 
 def onto(column: Tensor, device: torch.device) -> Tensor:
@@ -103,19 +104,25 @@ class Dataset:
         """Bytes that x takes."""
         return sum(part.nbytes for _, part in self._parts())
 
-    def rows(self, rows: Tensor) -> Batch:
-        """The rows, given by number (B,) or as a mask (N,), as they are stored, on the data's device."""
-        rows = rows.to(self.device)
+    def rows(self, rows: Array) -> Batch:
+        """The rows, given by number (B,) or as a mask (N,), as they are stored, on the data's device.
+
+        Raises TypeError or ValueError for anything else, and for rows that are not there.
+        """
+        rows = places(rows, len(self)).to(self.device)
         chosen = Batch(self.x, self.labels, self.index, self.factors).each(lambda column: column[rows])
         if self.edges is None:
             return chosen
+        if rows.device.type == "cpu" and len(rows.unique()) < len(rows):
+            raise ValueError("rows must be each once, since the samples are the nodes of a graph")
         place = torch.full((len(self),), -1, device=self.device)
         place[rows] = torch.arange(len(chosen.labels), device=self.device)
         edges = place[self.edges]
         return chosen._replace(edges=edges[:, (edges >= 0).all(dim=0)])
 
-    def batch(self, rows: Tensor, device: torch.device | None = None) -> Batch:
-        """The rows (B,) as a batch ready for a network: bytes become float32 in [0, 1].
+    @takes
+    def batch(self, rows: Array, device: torch.device | None = None) -> Batch:
+        """The rows (B,), given as for `rows`, as a batch ready for a network: bytes become float32 in [0, 1].
 
         device: another one than the data's, to which they travel as they are stored, to a GPU through pinned memory.
         """
@@ -126,17 +133,27 @@ class Dataset:
             stored = stored.each(Tensor.pin_memory)
         return stored.each(lambda column: onto(column, device)).as_numbers()
 
-    def subset(self, rows: Tensor) -> "Dataset":
-        """The data set of these rows, given by number (M,) or as a mask (N,)."""
-        return replace(self, **self.rows(rows)._asdict())
+    def subset(self, rows: Array) -> "Dataset":
+        """The data set of these rows, given by number (M,) or as a mask (N,); ValueError for none."""
+        chosen = self.rows(rows)
+        if len(chosen.labels) == 0:
+            raise ValueError(f"rows must choose at least one of the {len(self)} samples, got none")
+        return replace(self, **chosen._asdict())
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """The same data on another device."""
+        """The same data on another device; TypeError or ValueError for what names none."""
+        try:
+            place = torch.device(device)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"device must be one that torch knows, got {device!r}: {error}") from None
+        except TypeError:
+            raise TypeError(f"device must be a text or a torch.device, got {type(device).__name__}") from None
         whole = Batch(self.x, self.labels, self.index, self.factors, self.edges)
-        return replace(self, **whole.each(lambda column: onto(column, torch.device(device)))._asdict())
+        return replace(self, **whole.each(lambda column: onto(column, place))._asdict())
 
-    def thumbnails(self, rows: Tensor) -> Tensor | None:
+    def thumbnails(self, rows: Array) -> Tensor | None:
         """Small pictures (M, 1 or 3, h, w) of these rows, on the CPU; of the first part that can be seen, or None."""
+        rows = places(rows, len(self))
         kinds = self.modality.values() if isinstance(self.x, dict) else [self.modality]
         chosen = (part[rows.to(part.device)].cpu() for _, part in self._parts())
         seen = (kind.thumbnails(part) for kind, part in zip(kinds, chosen, strict=True))

@@ -50,14 +50,25 @@ class FactorViews:
         settle(self)
         to_change(RANGES, None, self.resample, 1.0)
 
-    def __call__(self, x: Tensor, generator: torch.Generator, n_views: int = 2) -> Tensor:
+    @takes
+    def __call__(self, x: Tensor, generator: torch.Generator, n_views: Count = 2) -> Tensor:
         """Views of the rows x (B, 13), which `factor_rows` makes, on x's device and in [0, 1]."""
+        if (
+            x.ndim != 2
+            or len(x) == 0
+            or x.shape[1] != len(RANGES)
+            or not x.is_floating_point()
+            or x.layout != torch.strided
+        ):
+            need = f"x must be dense rows of factors (B, {len(RANGES)}), floating point, as factor_rows gives"
+            raise ValueError(f"{need}, got {x.dtype} of shape {tuple(x.shape)}")
         f: Factors = {
             name: column.long() if name in CLASSES else column for name, column in zip(RANGES, x.T, strict=True)
         }
         others = (vary(f, generator, resample=self.resample, preset=self.preset) for _ in range(n_views - 1))
         return torch.stack([render(each, self.size, self.noise, generator) for each in (f, *others)], dim=1)
 
+    @takes
     def plain(self, x: Tensor) -> Tensor:
         """The pictures (B, 3, size, size) of rows x (B, 13), with equal noise at every call; pictures as they are."""
-        return self(x, torch.Generator(x.device).manual_seed(0), 1)[:, 0] if x.ndim == 2 else x
+        return x if x.ndim == 4 else self(x, torch.Generator().manual_seed(0), 1)[:, 0]

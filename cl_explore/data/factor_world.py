@@ -24,6 +24,7 @@ from cl_explore.data.dataset import Dataset
 from cl_explore.data.registry import dataset
 from cl_explore.data.rendering import CHUNK, SHAPES, STYLES, alpha, render
 from cl_explore.names import unknown
+from cl_explore.takes import Count, takes
 
 __all__ = ["PRESETS", "SHAPES", "STYLES", "alpha", "factor_world", "render", "sample", "vary"]
 
@@ -60,7 +61,8 @@ PRESETS: dict[str, dict[str, tuple[float, float]]] = {
 }  # fmt: skip
 
 
-def sample(n: int, generator: torch.Generator, preset: str = "easy", **fixed: float | Tensor) -> Factors:
+@takes
+def sample(n: Count, generator: torch.Generator, preset: str = "easy", **fixed: float | Tensor) -> Factors:
     """Draw the factors of n pictures, each (n,): int64 `shape` and `style`, float32 others, on the generator's device.
 
     `fixed` gives factors, as one number for all or as a tensor (n,); the others are drawn as if nothing were fixed.
@@ -70,8 +72,6 @@ def sample(n: int, generator: torch.Generator, preset: str = "easy", **fixed: fl
     >>> f["shape"], render(f, size=16).shape
     (tensor([3, 3]), torch.Size([2, 3, 16, 16]))
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     uniform = torch.rand(len(RANGES), n, generator=generator, device=generator.device)
@@ -82,6 +82,7 @@ def sample(n: int, generator: torch.Generator, preset: str = "easy", **fixed: fl
     return fix(f, fixed, {name: len(kinds) for name, kinds in CLASSES.items()})
 
 
+@takes
 def vary(
     f: Factors,
     generator: torch.Generator,
@@ -103,6 +104,7 @@ def vary(
     >>> bool((v["shape"] == f["shape"]).all()), bool((v["bhue"] == f["bhue"]).any())
     (True, False)
     """
+    require_factors(f, RANGES)
     changed = to_change(RANGES, keep, resample, strength)
     n = len(f["shape"])
     ranges = RANGES | PRESETS.get(preset, {})
@@ -130,13 +132,26 @@ def fix(f: Factors, given: dict[str, float | Tensor], classes: dict[str, int]) -
     for name, value in given.items():
         if name not in f:
             raise unknown("factor", name, f)
-        value = torch.as_tensor(value, device=f[name].device)
+        try:
+            value = torch.as_tensor(value, device=f[name].device)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}") from None
         if value.shape not in ((), f[name].shape):
             raise ValueError(f"{name} must be one number or {tuple(f[name].shape)}, got shape {tuple(value.shape)}")
         if name in classes and not ((value >= 0) & (value < classes[name])).all():
             raise ValueError(f"{name} must be in [0, {classes[name]}), got {value.min()} to {value.max()}")
+        if name in classes and (value.is_floating_point() and (value != value.floor()).any()):
+            raise ValueError(f"{name} must be whole numbers, got {value}")
+        if not value.isfinite().all():
+            raise ValueError(f"{name} must be finite, got {value}")
         f[name] = value.to(f[name].dtype).expand_as(f[name]).clone()
     return f
+
+
+def require_factors(f: Factors, names: Iterable[str]) -> None:
+    """Raise ValueError unless f has all these factors."""
+    if missing := [name for name in names if name not in f]:
+        raise ValueError(f"f must hold every factor, but {', '.join(missing)} is missing")
 
 
 def to_change(
@@ -148,8 +163,11 @@ def to_change(
         raise ValueError("give either keep or resample, got " + ("neither" if keep is None else "both"))
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be in [0, 1], got {strength}")
-    given = (keep if resample is None else resample) or ()
-    named = {given} if isinstance(given, str) else set(given)
+    argument, given = ("keep", keep) if resample is None else ("resample", resample)
+    try:
+        named = {given} if isinstance(given, str) else set(() if given is None else given)
+    except TypeError:
+        raise TypeError(f"{argument} must be names of factors, got {type(given).__name__}") from None
     for name in named:
         if name not in known:
             raise unknown("factor", name, known)

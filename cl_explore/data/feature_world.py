@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cl_explore.data.dataset import Dataset
-from cl_explore.data.factor_world import Factors, fix, to_change
+from cl_explore.data.factor_world import Factors, fix, require_factors, to_change
 from cl_explore.data.registry import dataset
-from cl_explore.takes import Amount, Count, Seed, settle
+from cl_explore.takes import Amount, Count, Seed, settle, takes
 
 FACTORS = ("object", "pose", "background", "texture")
 
@@ -39,13 +39,12 @@ class FeatureWorld:
     def __post_init__(self) -> None:
         settle(self)
 
-    def sample(self, n: int, generator: torch.Generator, **fixed: float | Tensor) -> Factors:
+    @takes
+    def sample(self, n: Count, generator: torch.Generator, **fixed: float | Tensor) -> Factors:
         """Draw n sets of factors: `object`, `background` (n,) int64 and `pose`, `texture` (n, latent) float32.
 
         `fixed` gives factors, as one number or as a tensor; the others are drawn as if nothing were fixed.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
         device = generator.device
         f = {
             "object": torch.randint(self.objects, (n,), generator=generator, device=device),
@@ -55,6 +54,7 @@ class FeatureWorld:
         }
         return fix(f, fixed, {"object": self.objects, "background": self.backgrounds})
 
+    @takes
     def vary(
         self,
         f: Factors,
@@ -69,6 +69,7 @@ class FeatureWorld:
         Name either those to `keep` or those to `resample`. With a `strength` below 1 classes change with this
         probability, and vectors move to sqrt(1 - strength^2) old + strength new, which keeps their distribution.
         """
+        require_factors(f, FACTORS)
         changed = to_change(FACTORS, keep, resample, strength)
         n = len(f["object"])
         fresh = self.sample(n, generator)
@@ -84,8 +85,10 @@ class FeatureWorld:
                 view[name] = (1 - strength**2) ** 0.5 * old + strength * new
         return view
 
+    @takes
     def observe(self, f: Factors, generator: torch.Generator) -> Tensor:
         """What is seen of f: vectors (N, features), float32; the generator draws the noise."""
+        require_factors(f, FACTORS)
         fixed = torch.Generator().manual_seed(self.seed)
         parts = []
         for kind, count, free, scale in (

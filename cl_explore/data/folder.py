@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Collection, Sequence
 from itertools import takewhile
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -10,13 +11,15 @@ import torch
 from cl_explore.data.archives import pictures_in, shown
 from cl_explore.data.dataset import Dataset
 from cl_explore.data.decoded import decoded
+from cl_explore.takes import Count, takes
 
 
+@takes
 def from_folder(
-    path: str | Path,
+    path: str | PathLike[str],
     *,
-    size: int | None = None,
-    channels: int = 3,
+    size: Count | None = None,
+    channels: Count = 3,
     class_names: Sequence[str] | None = None,
     name: str | None = None,
     inside: str = "",
@@ -35,26 +38,30 @@ def from_folder(
     OSError for a folder that cannot be read, ValueError for damaged images or archives, links to nothing, formats and
     ranges of values that are not read, folders not in class_names, and unequal sizes.
     """
-    path = Path(path).expanduser().absolute()
-    if not (path.is_dir() or path.is_file()):
-        state = "is neither" if path.exists() else "does not exist"
-        raise FileNotFoundError(f"path must be a folder or an archive of images, but {path} {state}")
-    images, names = decoded(pictures_in(path, inside), channels, size)
+    place = Path(path).expanduser().absolute()
+    if not (place.is_dir() or place.is_file()):
+        state = "is neither" if place.exists() else "does not exist"
+        raise FileNotFoundError(f"path must be a folder or an archive of images, but {place} {state}")
+    if place.is_dir() and inside and not (place / inside).is_dir():
+        raise FileNotFoundError(f"inside must be a folder below path, but {place / inside} is none")
+    images, names = decoded(pictures_in(place, inside), channels, size)
     folders = [file.split("/")[:-1] for file in names]
     given = [_composed(folder) for folder in class_names or ()]
-    if path.is_file():
+    if place.is_file():
         folders = _beyond(folders, given)
     folders = [[_composed(part) for part in parts[:1]] for parts in folders]
     found = sorted({parts[0] for parts in folders if parts})
     classes = found if class_names is None else given
     if strange := sorted(set(found) - set(classes)):
-        raise ValueError(f"class_names must hold every class folder of {path}, but {', '.join(strange[:5])} is missing")
+        raise ValueError(
+            f"class_names must hold every class folder of {place}, but {', '.join(strange[:5])} is missing"
+        )
     if len(set(classes)) < len(classes):
         raise ValueError(f"class_names must differ, got {', '.join(classes)}")
     number = {folder: label for label, folder in enumerate(classes)}
     labels = torch.tensor([number[parts[0]] if parts else -1 for parts in folders], device="cpu")
     index = torch.arange(len(labels), device="cpu")
-    return Dataset(name or shown(path.name), images, labels, index, tuple(class_names or classes))
+    return Dataset(name or shown(place.name), images, labels, index, tuple(class_names or classes))
 
 
 def _beyond(folders: list[list[str]], classes: Collection[str]) -> list[list[str]]:

@@ -16,16 +16,18 @@ from cl_explore.data.dataset import Dataset
 from cl_explore.data.decoded import Open, Pictures, decoded
 from cl_explore.data.pixels import opened
 from cl_explore.names import unknown
+from cl_explore.takes import Count, takes
 
 
+@takes
 def from_hugging_face(
     source: Any,
     split: str = "train",
     *,
     image: str = "image",
     label: str | None = "label",
-    size: int | None = None,
-    channels: int = 3,
+    size: Count | None = None,
+    channels: Count = 3,
     download: bool = False,
     **options: Any,
 ) -> Dataset:

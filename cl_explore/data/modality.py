@@ -30,6 +30,8 @@ class Modality(ABC):
 
     def check(self, x: Tensor, argument: str = "x") -> None:
         """ValueError, naming the argument, unless x are samples of this kind."""
+        if not isinstance(x, Tensor) or x.layout != torch.strided:
+            raise TypeError(f"{argument} must be a dense tensor, got {getattr(x, 'layout', type(x).__name__)}")
         if x.ndim != self.axes.count(",") + 1 or x.numel() == 0:
             raise ValueError(
                 f"{argument} must have shape ({self.axes}) with N >= 1 for {self.name}, got {tuple(x.shape)}"

@@ -31,8 +31,7 @@ def means(parts: Parts) -> Parts:
     """Each part of a loss averaged to a scalar: those of shape (N,) over the anchors that count, others over all."""
     if not isinstance(parts, dict) or not all(isinstance(part, Tensor) for part in parts.values()):
         raise TypeError(f"parts must be tensors by name, got {parts!r:.60}")
-    weight = parts.get("anchor_weight")
-    if weight is None:
+    if (weight := parts.get("anchor_weight")) is None:
         return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
     total = weight.sum().clamp(min=1)
     return {
@@ -52,6 +51,7 @@ class Loss:
     better, whatever comes in and also under autocast.
     """
 
+    @takes
     def __init__(
         self,
         function: Callable[..., Tensor | Parts],
@@ -61,17 +61,16 @@ class Loss:
         family: str,
         formula: str,
         knobs: tuple[Knob | Choice, ...],
-        min_samples: int,
-        min_views: int,
-        max_views: int | None,
+        min_samples: Count,
+        min_views: Count,
+        max_views: Count | None,
         raw: bool,
     ) -> None:
         functools.update_wrapper(self, function)
         self.name = function.__name__
         self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
         self.min_samples, self.min_views, self.max_views, self.raw = min_samples, min_views, max_views, raw
-        self._function = function
-        self._signature = inspect.signature(function, eval_str=True)
+        self._function, self._signature = function, inspect.signature(function, eval_str=True)
         p = self._signature.parameters
         parameters = [each for each in p.values() if each.name != "normalize"]
         tensors = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -113,7 +112,8 @@ class Loss:
             fields[name] = text
         return fields
 
-    def bounds(self, samples: int = 64, views: int = 2, classes: int = 8, **kwargs: Any) -> tuple[float, float]:
+    @takes
+    def bounds(self, samples: Count = 64, views: Count = 2, classes: Count = 8, **kwargs: Any) -> tuple[float, float]:
         """The value when all points coincide and the value when all is as the loss would have it.
 
         Computed by calling the loss on the two batches: all points equal; then views equal and samples (for a loss of
@@ -193,7 +193,8 @@ class Loss:
         result = without_autocast(embeddings.device.type, self._function, **given | tensors)
         return result if isinstance(result, dict) else {"loss": result}
 
-    def fits(self, views: int) -> bool:
+    @takes
+    def fits(self, views: Count) -> bool:
         """Whether `views` views of each sample and its label are all this loss needs."""
         given = SIDES if views > 1 and "z" not in self.needs else {"z", "index"}
         return set(self.needs) <= given | {"labels"} and self.min_views <= views <= (self.max_views or views)
@@ -210,8 +211,7 @@ class Loss:
                 raise ValueError(f"{self.name} takes its two sides from two views, got z of shape {tuple(z.shape)}")
             first, second, *_ = z.unbind(1)
             have |= {"query": first, "context": first, "key": second, "candidates": z[:, 1:]}
-        missing = [name for name in self.needs if have.get(name) is None]
-        if missing:
+        if missing := [name for name in self.needs if have.get(name) is None]:
             raise ValueError(f"{self.name} needs {' and '.join(missing)}, which were not given")
         return {name: have[name] for name in self.needs}
 

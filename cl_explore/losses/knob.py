@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cl_explore.losses.arguments import values_are_at_hand
+from cl_explore.takes import PLAIN, plain, settle
 
 if TYPE_CHECKING:
     Scalar = Any  # in the body of a loss it is a tensor, while its default in the signature is a number
@@ -37,6 +38,22 @@ class Knob:
     minimum: float = -math.inf
     maximum: float = math.inf
     per_anchor: bool = False
+
+    def __post_init__(self) -> None:
+        for field, kind in {
+            "name": str,
+            "low": float,
+            "high": float,
+            "log": bool,
+            "help": str,
+            "per_anchor": bool,
+        }.items():
+            object.__setattr__(self, field, plain(field, getattr(self, field), PLAIN[kind]))
+        for field in ("minimum", "maximum"):  # which may be infinite
+            if not isinstance(limit := getattr(self, field), Real) or isinstance(limit, bool) or math.isnan(limit):
+                raise TypeError(f"{field} must be a number, got {type(limit).__name__}")
+        if not self.low < self.high:
+            raise ValueError(f"high must be above low, {self.low:g}, got {self.high:g}")
 
     @property
     def range(self) -> str:
@@ -73,6 +90,9 @@ class Choice:
     name: str
     options: tuple[str, ...]
     help: str = ""
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     def check(self, value: Any, anchors: int) -> None:
         """Raise `ValueError` unless `value` is one of the options (`anchors` plays no part)."""

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cl_explore.given import integers
 from cl_explore.losses.arguments import spoiled
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import cross_entropy, pair_contrast
@@ -108,6 +109,7 @@ class Queue(nn.Module):
         self.register_buffer("labels", torch.full((size,), NOBODY, device=device))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long, device=device))
 
+    @takes
     @torch.no_grad()
     def enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
         """Write rows (n, *shape), any n, brought to unit length, and their labels (n,) over the oldest ones.
@@ -116,11 +118,15 @@ class Queue(nn.Module):
         Raises `ValueError` if a shape does not fit.
         """
         size, *shape = self.rows.shape
+        if not rows.is_floating_point() or rows.layout != torch.strided:
+            raise TypeError(f"rows must be dense and floating point, got {rows.dtype} of {rows.layout}")
         if list(rows.shape[1:]) != shape or rows.ndim == 0:
             needed = ", ".join(map(str, shape))
             raise ValueError(f"rows must have shape (n, {needed}), got {tuple(rows.shape)}")
         if labels is not None and labels.shape != rows.shape[:1]:
             raise ValueError(f"labels must have shape ({len(rows)},), one for each row, got {tuple(labels.shape)}")
+        if labels is not None:
+            labels = integers(labels, "labels")
         # Of more rows than places only the last `size` would survive, and no place may be written twice below.
         skipped = max(len(rows) - size, 0)
         places = (self.pointer + torch.arange(skipped, len(rows), device=self.rows.device)) % size

@@ -14,6 +14,7 @@ from cl_explore.losses.similarity import other_samples, points, stored_whole
 from cl_explore.takes import Positive, Range, Share, takes
 
 Rows = Annotated[int, Range(2)]
+WHOLE = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 GAMMA = Knob("gamma", 0.1, 1.0, log=True, maximum=1, help="weight of this batch in the moving average")
 FIRST_VISIT = Choice("first_visit", ("sample", "zero"), help="what an average starts from: its first batch, or 0")
 
@@ -156,8 +157,13 @@ def isogclr(
 
 def _rows(index: Tensor, z: Tensor, size: int) -> Tensor:
     """`index` (B,) as checked rows of a state of `size` samples."""
-    if not isinstance(index, Tensor) or index.is_floating_point() or index.dtype == torch.bool:
-        raise TypeError(f"index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}")
+    if not isinstance(z, Tensor):
+        raise TypeError(f"z must be a torch.Tensor, got {type(z).__name__}")
+    if z.ndim != 3:
+        raise ValueError(f"z must be (B, 2, D), got shape {tuple(z.shape)}")
+    kind = type(index).__name__ if not isinstance(index, Tensor) else index.dtype
+    if kind not in WHOLE or index.layout != torch.strided:
+        raise TypeError(f"index must be a tensor of integers, got {kind if kind not in WHOLE else index.layout}")
     if index.shape != (len(z),):
         raise ValueError(f"index must have shape (B,) with B = {len(z)}, got {tuple(index.shape)}")
     if values_are_at_hand(index) and (int(index.min()) < 0 or int(index.max()) >= size):
@@ -166,7 +172,7 @@ def _rows(index: Tensor, z: Tensor, size: int) -> Tensor:
 
 
 def _reduced(each: Tensor, reduction: str) -> Tensor:
-    if reduction not in ("mean", "none"):
+    if not isinstance(reduction, str) or reduction not in ("mean", "none"):
         raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
     return each.mean() if reduction == "mean" else each
 

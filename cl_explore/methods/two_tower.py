@@ -12,6 +12,7 @@ from cl_explore import losses
 from cl_explore.data.batch import Samples
 from cl_explore.methods.method import Augment, Embedded, Step, of_views
 from cl_explore.methods.skeleton import Skeleton, title
+from cl_explore.names import unknown
 from cl_explore.takes import Count, takes
 from cl_explore.views.draw import draw_views
 
@@ -79,8 +80,11 @@ class TwoTower(Skeleton):
         """The embedding z (N, D) of the first modality."""
         return next(iter(self.head.values()))(h)
 
+    @takes
     def tower(self, name: str) -> "Tower":
-        """One modality's networks, to be probed like a method of its own."""
+        """One modality's networks, to be probed like a method of its own; ValueError for an unknown name."""
+        if name not in self.encoder:
+            raise unknown("modality name", name, self.encoder)
         return Tower(name, self.encoder[name], self.head[name])
 
     def draw_views(self, x: Samples, generator: torch.Generator) -> Samples:

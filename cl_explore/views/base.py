@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from cl_explore.losses.catalogue import without_autocast
-from cl_explore.takes import settle
+from cl_explore.takes import Count, Reader, plain, reader_of, settle
 
 Drawn = TypeVar("Drawn")
+COUNT = cast(Reader, reader_of(Count))
 FULL_SCALE = {torch.uint8: 255, torch.int16: 32768}
 """What stands for 1 where numbers in [0, 1] or [-1, 1] are stored as integers."""
 
@@ -62,8 +63,7 @@ class Views(ABC, Generic[Drawn]):
         Random numbers are drawn on the generator's device, which may be another: one generator state, one result.
         Raises TypeError if x is no tensor of the right type or the generator none, ValueError for other bad input.
         """
-        if n_views < 1:
-            raise ValueError(f"n_views must be at least 1, got {n_views}")
+        n_views = plain("n_views", n_views, COUNT)
         x = self._ready(x, generator)
         rows = x.repeat_interleave(n_views, dim=0)
         return self.apply(rows, self._draw(rows, generator)).unflatten(0, (len(x), n_views))
@@ -94,6 +94,8 @@ class Views(ABC, Generic[Drawn]):
             raise TypeError(f"x must be {need}, got {found}{also}")
         if not isinstance(generator, torch.Generator):
             raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+        if x.layout != torch.strided or x.ndim == 0:
+            raise TypeError(f"x must be a dense tensor of samples (B, ...), got {x.layout} of shape {tuple(x.shape)}")
         x = self._numbers(x)
         self._check(x)
         if self.bounds and x.device.type == "cpu":

@@ -4,11 +4,13 @@ import copy
 import pickle
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from cl_explore.data import Batch, Dataset
+from cl_explore.data import Batch, Dataset, load
 
 
 def small(x: Tensor | None = None, **changes: object) -> Dataset:
@@ -163,3 +165,26 @@ def test_a_batch_can_be_copied_and_sent() -> None:
     assert plain.factors == {}
     assert torch.equal(pickle.loads(pickle.dumps(plain)).index, plain.index)
     assert copy.deepcopy(graph().batch(torch.arange(3))).edges.tolist() == [[0, 1], [1, 2]]
+
+
+def test_rows_in_any_form_and_none_that_are_not_there() -> None:
+    digits = load("digits").subset(torch.arange(6))
+    mask = [True, False, True, False, False, False]
+    forms = ([0, 2], (0, 2), np.array([0, 2], np.uint8), pd.Series([0, 2]), range(0, 3, 2), mask, np.array(mask))
+    for rows in forms:
+        assert torch.equal(digits.subset(rows).index, digits.index[[0, 2]]), rows
+        assert torch.equal(digits.batch(rows).labels, digits.labels[[0, 2]])
+    small = torch.tensor([1, 1, 0, 1, 0, 1], dtype=torch.uint8)  # which torch itself reads as a mask
+    assert torch.equal(digits.subset(small).index, digits.index[small.long()])
+    for rows, message in (([0, 6], "from 0 to 5"), ([-1], "from 0 to 5"), (mask[:5], r"as a mask must be \(6,\)")):
+        with pytest.raises(ValueError, match=f"rows .*{message}"):
+            digits.subset(rows)
+    with pytest.raises(ValueError, match="rows must choose at least one of the 6 samples"):
+        digits.subset(torch.zeros(6, dtype=torch.bool))
+
+
+def test_a_node_of_a_graph_is_chosen_once() -> None:
+    graph = Dataset("g", torch.eye(3), torch.zeros(3).long(), torch.arange(3), ("a",), edges=torch.tensor([[0], [2]]))
+    assert graph.subset([2, 0]).edges.tolist() == [[1], [0]]
+    with pytest.raises(ValueError, match="rows must be each once"):
+        graph.subset([0, 0, 2])

@@ -185,6 +185,12 @@ def test_bad_input_is_refused() -> None:
         sample(3, seeded(), colour=1)
     with pytest.raises(ValueError, match=r"shape must be in \[0, 8\), got 8 to 8"):
         sample(3, seeded(), shape=8)
+    with pytest.raises(ValueError, match=r"shape must be whole numbers, got 2\.5"):
+        sample(3, seeded(), shape=2.5)
+    with pytest.raises(ValueError, match="hue must be finite, got nan"):
+        sample(3, seeded(), hue=float("nan"))
+    with pytest.raises(ValueError, match="f must hold every factor, but shape is missing"):
+        vary({name: value for name, value in f.items() if name != "shape"}, seeded(), keep=["x"])
     with pytest.raises(ValueError, match=r"hue must be one number or \(3,\), got shape \(2,\)"):
         sample(3, seeded(), hue=torch.zeros(2))
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
