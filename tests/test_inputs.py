@@ -174,10 +174,20 @@ METHODS: dict[str, Any] = {
     "views.VectorViews": (views.VectorViews(), ["__call__", "parameters"]),
     "views.ImageViews": (views.ImageViews, ["weak", "simclr"]),
     "methods.TwoTower": (methods.TwoTower(two(4, 3), two(3, 2), "clip", FACES), ["tower"]),
-    "widgets.EmbeddingPanel": (widgets.EmbeddingPanel(RUN), ["choose", "select", "take"]),
+    "widgets.EmbeddingPanel": (widgets.EmbeddingPanel(RUN), ["choose", "select"]),
 }
 """An instance of each class with methods that readers call, and these."""
-BETWEEN = {"methods", "nn", "train", "losses.Loss", "losses.Knob", "losses.Choice", "losses.PaCo", "widgets.SweepPanel"}
+BETWEEN = {
+    "methods",
+    "nn",
+    "train",
+    "losses.Loss",
+    "losses.Knob",
+    "losses.Choice",
+    "losses.PaCo",
+    "widgets.SweepPanel",
+    "widgets.EmbeddingPanel",
+}
 """Rooms and classes whose further methods are called by loops, by networks and by their subclasses."""
 LEFT_OUT = {"data.Modality": "takes nothing; see its methods"}
 
