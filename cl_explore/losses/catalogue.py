@@ -172,7 +172,7 @@ class Loss:
             raise TypeError(f"normalize must be True or False, got {type(normalize).__name__}")
         named = dict(zip(self.arguments, args, strict=False))
         given = self._defaults | named | kwargs  # as inspect would bind them, in a tenth of the time
-        if len(args) > len(named) or given.keys() != self._names or not named.keys().isdisjoint(kwargs):
+        if len(args) > len(named) or given.keys() != self._names or any(name in named for name in kwargs):
             raise misuse(self.name, self._signature, self.arguments, args, kwargs)
         normalize = not self.raw if normalize is None else normalize
         if "normalize" in self._signature.parameters:

@@ -222,6 +222,15 @@ def test_a_second_derivative_by_the_temperature_of_a_global_contrast_is_refused(
             second(lambda number: loss(z.detach(), temperature=number))(temperature.detach())
 
 
+@pytest.mark.parametrize(
+    "loss", [losses.sogclr, losses.isogclr, losses.listwise_wasserstein], ids=lambda loss: loss.name
+)
+def test_what_counts_derivatives_compiles_in_one_graph(loss: Loss) -> None:
+    call = Call(loss)
+    compiled = torch.compile(call.function, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*call.values), call.function(*call.values))
+
+
 def test_held_weights_hold_the_knobs_that_shape_them() -> None:
     z, beta = batch(0)[0], torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.grad(losses.hard(z, beta=beta), beta)[0] != 0
