@@ -44,7 +44,7 @@ def test_the_tally_counts_each_question_once(shown: list[dict[str, Any]]) -> Non
     tally()
     texts = [each["text/plain"] for each in shown]
     assert texts[0] == "In this run nobody has bet. Which would you have won?"
-    assert [text for text in texts if "won" in text] == ["You won 0 of 1 bets.", "You won 1 of 2 bets."]
+    assert [text for text in texts if "You won" in text] == ["You won 0 of 1 bets.", "You won 1 of 2 bets."]
 
 
 def test_options_are_listed_where_no_kernel_draws_them(
