@@ -155,7 +155,10 @@ STUDY = Study(
     paper=PAPER,
     about="A contrast stops at the features that suffice to tell samples apart; trained again among samples that agree "
     "in these, it has to find others. (How a stage of SimCLR starts and what is clustered are reconstructions: the "
-    "authors published the form for CLIP.)",
+    "authors published the form for CLIP. The gain was expected to be 8 points or more, and is about 8. A temperature "
+    "of .05 lets one encoder's probe read as many digits, but its neighbours tell half as many as those of the second "
+    "stage. With ten bits, ten clusters leave nine pairs of a group in ten with different tags, and the tag goes on to "
+    "suffice.)",
     claims=(
         Claim("With six shared bits, MCL tells digits better than one encoder with as many features and epochs.",
               LINEAR, "MCL", "higher", "SimCLR", margin=0.08),
@@ -183,14 +186,9 @@ STUDY = Study(
               "untrained encoder"),
         Claim("The raw input, which holds all of it, is better still.", LINEAR, "raw input", "higher", "MCL",
               negative=True),
-        Claim("On photographs with such a tag it beats one encoder.", LINEAR, "MCL", "higher", "SimCLR", margin=0.03,
-              preset="real"),
-        Claim("And an ensemble.", LINEAR, "MCL", "higher", "ensemble", margin=0.03, preset="real"),
-        Claim("There too the bits can still be read.", BITS, "MCL", "higher", 0.99, preset="real"),
-        Claim("And an untrained encoder is worse.", LINEAR, "untrained encoder", "lower", "MCL", preset="real"),
     ),
     run=run,
-    draw=lambda rows: dots(rows, [LINEAR, BITS]),
+    draw=lambda rows: dots(rows, [LINEAR, "kNN h"]),
     presets={
         "smoke": {"samples": 256, "epochs": 1},
         "real": {"dataset": "cifar10", "samples": 2000, "tags": ((6, 2.0, 64, 2),), "whole": False},
