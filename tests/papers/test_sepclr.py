@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from cl_explore import data, losses
 from cl_explore.data import Dataset, mnist
 from cl_explore.methods import JointEmbedding
-from cl_explore.papers.sepclr import method, study, world
+from cl_explore.papers.sepclr import method, panel, study, world
 from cl_explore.train import fit
 from cl_explore.views import VectorViews
 
@@ -195,3 +196,44 @@ def test_projectors_are_read_too() -> None:
     found = study.leaks(entries["with projectors"].build(train, 0), train, test)
     assert list(found) == [*study.LEAKS, *(leak + study.AFTER for leak in study.LEAKS)]
     assert study.leaks(entries["raw input"].build(train, 0), train, test)["c→common"] > 0.8
+
+
+def course() -> panel.Course:
+    accuracy = np.array([[[0.9, 0.9], [0.9, 0.9]], [[0.9, 0.3], [0.1, 1.0]]], np.float32).repeat(2, 0)
+    return panel.Course(accuracy, np.ones((4, 10, 2), np.float32), np.arange(10) % 5)
+
+
+def test_the_panel_shows_accuracies_above_chance() -> None:
+    picture = panel.leak_picture({"step": panel.SHOTS[-1]}, course())
+    (heat,) = picture.charts[0].marks
+    np.testing.assert_allclose(heat.values, [0.9 - 1 / 8, 0.05, 0, 0.75], atol=1e-6)
+    assert dict(picture.readout)["c tells the salient class"] == "30% (chance 25%)"
+    assert dict(picture.readout)["s tells the common class"] == "10% (chance 12%)"
+    assert len(picture.alt) <= 200
+
+
+def test_in_the_panel_the_weights_turn_the_leaks_diagonal_and_press_background_onto_0(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(panel, "SHOTS", (0, 60))
+    apart, mixed = panel.learn(10.0, 300.0), panel.learn(0.0, 1.0)
+    np.testing.assert_array_equal(apart.accuracy[0], mixed.accuracy[0])
+    assert apart.accuracy[1, 0, 1] < mixed.accuracy[1, 0, 1] - 0.1
+    assert apart.accuracy[1, 1, 0] < mixed.accuracy[1, 1, 0] - 0.1
+    bare = apart.group == panel.SALIENT
+    assert bare.sum() == panel.SHOWN // 2
+    assert np.square(apart.s[1, bare]).mean() < 0.1 * np.square(apart.s[1, ~bare]).mean()
+
+
+def test_the_panel_trains_anew_only_for_other_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(panel, "learn", lambda **weights: made.append(tuple(weights.values())) or course())
+    shown = panel.LeakPanel()
+    shown.knobs["step"].value = 0
+    assert made == [(10.0, 300.0)]
+    assert dict(shown.picture.readout)["c tells the salient class"] == "90% (chance 25%)"
+    shown.knobs["joint"].value = 0.0
+    shown.wait()
+    assert made == [(10.0, 300.0), (0.0, 300.0)]
+    with pytest.raises(ValueError, match=r"joint must be between 0\.0 and 30\.0, got 40\.0"):
+        panel.LeakPanel(joint=40.0)

@@ -125,7 +125,11 @@ STUDY = Study(
     "is pressed onto the salient code's origin, and the joint entropy of both codes pushes out of the common one what "
     "the salient one says already. (Codes are the encoders' own; there are no projectors but where a row says so. "
     "Probes are linear, of targets alone: for them the raw vectors are easy, and the point is what a code does not "
-    "tell. For gratings and clothes the paper's card gives no margins: these were chosen after a trial on seed 100.)",
+    "tell. For gratings and clothes the paper's card gives no margins: these are our own. How much of the salient "
+    "class 25 epochs leave in the common code differs widely between seeds, for joint entropy is not done by then: "
+    "trained for 60, on four other seeds, the common code tells it in .24 to .31 of the cases instead of .34 to .98, "
+    "while the salient code tells more of the common class, .37 instead of .23. Digits on clothes are scikit-learn's, "
+    "enlarged.)",
     claims=(
         Claim("Joint entropy pushes the salient class out of the common code.", "c→salient", "SepCLR", "lower",
               "no joint entropy", margin=0.4),
@@ -169,6 +173,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, LEAKS),
     presets={
         "smoke": {"samples": 200, "epochs": 1, "batch_size": 50},
-        "real": {"worlds": ("clothes",), "samples": 2000, "epochs": 20, "batch_size": 100},
+        "real": {"worlds": ("clothes",), "samples": 2000, "epochs": 10, "batch_size": 100},
     },
 )  # fmt: skip
