@@ -18,7 +18,7 @@ from cl_explore.plots.layouts import pca
 from cl_explore.plots.style import class_look
 from cl_explore.takes import takes
 from cl_explore.views import HardViews
-from cl_explore.widgets.controls import counter, dial, stepper
+from cl_explore.widgets.controls import counter, stepper
 from cl_explore.widgets.marks import Bars, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
@@ -26,7 +26,7 @@ from cl_explore.widgets.picture import Axis, Chart, Picture
 SAMPLES, EPOCHS, BATCH, LR = 640, 10, 64, 2e-3
 SHOWN = 240  # digits on a map
 AMPLITUDE = 2.0
-CLUSTERS = (2, 4, 8, 16, 32, 64)
+CLUSTERS, TEMPERATURES = (2, 4, 8, 16, 32, 64), (0.05, 0.1, 0.2, 0.5, 1.0)
 VIEWS = SharedTag(HardViews(shift=1, erased=0, intensity=0.2))
 ARMS = ("wide", "ensemble", "stage 1", "stage 2", "MCL")
 CONTROL, STAGE, MCL = "#797186", "#0072B2", "#D55E00"
@@ -176,8 +176,8 @@ class SuppressionPanel(KnobPanel):
     Every view of a sample shows the same tag, so a contrast needs nothing else. The second stage meets negatives of its
     own group alone: where K is as large as the number of tags, they share the tag, and only the digit is left. The
     controls have as many features and epochs as both stages; everything is trained in the background, which takes a few
-    seconds. Raises ValueError for bits outside 1 to 8, clusters that are no power of two from 2 to 64, a temperature
-    outside .05 to 1.
+    seconds. Raises ValueError for bits outside 1 to 8, and for clusters or a temperature where the slider
+    does not stop.
     """
 
     @takes
@@ -185,8 +185,7 @@ class SuppressionPanel(KnobPanel):
         knobs = {
             "bits": counter(Knob("bits", 1, 8, help="that all views of a sample share"), bits, "shared bits b"),
             "clusters": stepper("clusters", CLUSTERS, clusters, "clusters K", "groups of the second stage"),
-            "temperature": dial(Knob("temperature", 0.05, 1.0, log=True, help="of all that is trained"), temperature,
-                                "temperature τ", step=0.1),
+            "temperature": stepper("temperature", TEMPERATURES, temperature, "temperature τ", "of all that is trained"),
         }  # fmt: skip
         super().__init__(
             knobs, suppression_picture, experiment=learned, decides=("bits", "clusters", "temperature"),
