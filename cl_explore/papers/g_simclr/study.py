@@ -155,7 +155,8 @@ STUDY = Study(
     paper=PAPER,
     about="In a batch of few categories many negatives are of the anchor's own; clusters of an auto-encoder's "
     "features, one sample of each in a batch, leave fewer of them. (To mask pairs of a cluster in random batches, to "
-    "drop the tail or to fill it up is not in the paper. A ResNet-20 is replaced by smaller networks.)",
+    "drop the tail or to fill it up is not in the paper. A ResNet-20 is replaced by smaller networks, and "
+    "photographs were read after JPEG at quality 95.)",
     claims=(
         Claim("At B = k = 8, fewer pairs in a batch are false negatives.", FALSE, "G-SimCLR, B=8", "lower",
               "SimCLR, B=8", margin=0.015),
@@ -201,6 +202,7 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [LINEAR, FALSE]),
     presets={
         "smoke": {"samples": 256, "epochs": 1, "pretraining": 1},
-        "real": {"dataset": "cifar10", "samples": 2000, "batch_sizes": (64, 8), "epochs": 10, "whole": False},
+        "real": {"dataset": "cifar10", "samples": 2000, "batch_sizes": (64, 8), "epochs": 5, "pretraining": 5,
+                 "whole": False},
     },
 )  # fmt: skip
