@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2024,
     theme="feature suppression",
     losses=("mcl",),
+    lesson="lost_or_hidden",
 )

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2024,
     theme="what is hidden: common and salient codes",
     losses=("sepclr", "attribute_alignment"),
+    lesson="lost_or_hidden",
 )
