@@ -4,8 +4,8 @@
 
 All contenders take turns in one process, in changing order, and what counts is the time that the processor worked for
 them, so that ratios hold on a machine that does other work: each is the median of the ratios of neighbouring
-measurements. `bare` is the formula of the loss alone, on unit vectors and tensor knobs, with no checks: what a call
-costs more is its overhead. `compiled` is the textbook under torch.compile.
+measurements. `bare` is the formula of the loss alone, on tensor knobs, with no checks: what a call costs more is its
+overhead. `compiled` is the textbook under torch.compile.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from machine import setting
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.losses.unit import unit
 
 NAMES, SIZES = ("nt_xent", "supcon", "clip"), (32, 64, 128, 256, 512)
 
@@ -33,9 +32,7 @@ def bare(name: str) -> Function:
     loss, temperature = losses.get(name), torch.tensor(TEMPERATURE)
 
     def arithmetic(z: Tensor, labels: Tensor) -> Tensor:
-        tensors = loss.from_views(z, labels)
-        given = {key: unit(x) if x.is_floating_point() else x for key, x in tensors.items()}
-        return losses.means(loss.__wrapped__(**given, temperature=temperature))["loss"]
+        return losses.means(loss.__wrapped__(**loss.from_views(z, labels), temperature=temperature))["loss"]
 
     return arithmetic
 

@@ -214,7 +214,7 @@ def prepare(
             if values_are_at_hand(ids) and ids.min().item() < 0:
                 raise ValueError(f"{name} must be 0 or larger, got {int(ids.min())}")
         elif kind == "embeddings":
-            x = tensor.to(widest)
+            x = tensor if tensor.dtype == widest else tensor.to(widest)
             prepared[name] = unit(x) if normalize else x
         else:
             if name == "targets" and values_are_at_hand(tensor) and not tensor.isfinite().all():

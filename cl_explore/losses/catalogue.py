@@ -31,14 +31,14 @@ def means(parts: Parts) -> Parts:
     """Each part of a loss averaged to a scalar: those of shape (N,) over the anchors that count, others over all."""
     if not isinstance(parts, dict) or not all(isinstance(part, Tensor) for part in parts.values()):
         raise TypeError(f"parts must be tensors by name, got {parts!r:.60}")
-    if (weight := parts.get("anchor_weight")) is None:
-        return {name: part.mean(dtype=torch.promote_types(part.dtype, torch.float32)) for name, part in parts.items()}
-    total = weight.sum().clamp(min=1)
-    return {
-        name: part.dot(weight) / total if part.shape == weight.shape else part.mean(dtype=weight.dtype)
-        for name, part in parts.items()
-        if name != "anchor_weight"
-    }
+    weight = parts.get("anchor_weight")
+    return {name: _mean(part, weight) for name, part in parts.items() if name != "anchor_weight"}
+
+
+def _mean(part: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None or part.shape != weight.shape:
+        return part.mean(dtype=torch.promote_types(part.dtype, torch.float32))
+    return part.dot(weight) / weight.sum().clamp(min=1)
 
 
 class Loss:
@@ -84,7 +84,7 @@ class Loss:
             inspect.Parameter("normalize", inspect.Parameter.KEYWORD_ONLY, default=not raw, annotation=bool),
         )
         self.__signature__ = inspect.Signature([*parameters, *shared], return_annotation=Tensor)
-        self._names = {each.name for each in parameters}
+        self._names, self._normalizes = {each.name for each in parameters}, "normalize" in p
         self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
         if strange := [
             each.name for each in knobs if isinstance(each, Knob) and p[each.name].annotation not in READERS
@@ -158,9 +158,7 @@ class Loss:
         if not isinstance(reduction, str) or reduction not in ("mean", "none"):
             raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
         parts = self.parts(*args, normalize=normalize, **kwargs)
-        if reduction == "none":
-            return parts["loss"]
-        return means({name: parts[name] for name in ("loss", "anchor_weight") if name in parts})["loss"]
+        return parts["loss"] if reduction == "none" else _mean(parts["loss"], parts.get("anchor_weight"))
 
     def parts(self, *args: Any, normalize: bool | None = None, **kwargs: Any) -> Parts:
         """The anatomy of the loss: `"loss"` (N,) per anchor, and whatever else its formula is made of.
@@ -170,13 +168,13 @@ class Loss:
         """
         if not (normalize is None or isinstance(normalize, bool)):
             raise TypeError(f"normalize must be True or False, got {type(normalize).__name__}")
-        named = dict(zip(self.arguments, args, strict=False))
+        named = dict(zip(self.arguments, args, strict=False)) if args else {}
         given = self._defaults | named | kwargs  # as inspect would bind them, in a tenth of the time
         if len(args) > len(named) or given.keys() != self._names or any(name in named for name in kwargs):
             raise misuse(self.name, self._signature, self.arguments, args, kwargs)
         normalize = not self.raw if normalize is None else normalize
-        if "normalize" in self._signature.parameters:
-            given["normalize"] = normalize
+        if self._normalizes:
+            given["normalize"], normalize = normalize, False
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
             normalize=normalize,
@@ -254,7 +252,7 @@ def loss(
     - `float` or `int` (rounded): a Python number. A tensor is refused.
     - `str`: an option of a `Choice`.
 
-    A parameter `normalize: bool = True` is no knob: it says whether embeddings were brought to unit length.
+    A parameter `normalize: bool = True` is no knob: the function gets embeddings as they come and normalizes them.
 
     The docstring is one sentence, then one field a line (`Loss.fields`), then an example.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.knob import Knob, Scalar
 from cl_explore.losses.similarity import as_products, other_views, row_lse
+from cl_explore.losses.unit import unit
 
 ALPHA = Knob("alpha", 1.0, 4.0, minimum=1, help="exponent of the distance between positives")
 KERNEL = Knob("t", 0.5, 8.0, log=True, help="sharpness of the kernel: large = only near neighbours repel")
@@ -76,7 +77,7 @@ def uniformity(z: Tensor, *, t: Scalar = 2.0, normalize: bool = True) -> Parts:
     >>> round(float(uniformity(torch.eye(5))), 4)
     -4.0
     """
-    return _uniformity(z, t, normalize)
+    return _uniformity(unit(z) if normalize else z, t, normalize)
 
 
 @loss(
@@ -101,6 +102,7 @@ def align_uniform(
     >>> round(float(align_uniform(torch.ones(4, 2, 3))), 4) + 0.0
     0.0
     """
+    z = unit(z) if normalize else z
     pull, spread = _alignment(z, alpha), _uniformity(z, t, normalize)["loss"]
     return {"loss": pull + weight * spread, "alignment": pull, "uniformity": spread}
 

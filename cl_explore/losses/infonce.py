@@ -91,7 +91,7 @@ def cpc(context: Tensor, key: Tensor, critic: Tensor | None = None, *, temperatu
     knobs=[TEMPERATURE],
     min_views=2,
 )
-def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
+def nt_xent(z: Tensor, *, temperature: Scalar = 0.5, normalize: bool = True) -> Parts:
     """Normalised temperature-scaled cross-entropy: find your other view among all other points of the batch.
 
     z: (B, V, D) with V >= 2; each of the N = B V points is an anchor against the N - 1 others
@@ -104,5 +104,5 @@ def nt_xent(z: Tensor, *, temperature: Scalar = 0.5) -> Parts:
     >>> nt_xent(torch.ones(8, 2, 3)).exp().round()
     tensor(15.)
     """
-    each, positive = view_contrast(z, temperature)
+    each, positive = view_contrast(z, temperature, normalize)
     return {"loss": each, "positive": positive}

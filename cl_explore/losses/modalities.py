@@ -26,7 +26,7 @@ ABSENT = -1e18
     r" - \tfrac12 \log \frac{e^{s_{ii}/\tau}}{\sum_j e^{s_{ji}/\tau}}",
     knobs=[TEMPERATURE],
 )
-def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07) -> Parts:
+def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07, normalize: bool = True) -> Parts:
     """CLIP: InfoNCE in both directions, each image among the texts and each text among the images.
 
     query: (N, D)
@@ -44,7 +44,7 @@ def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07) -> Parts:
     True
     """
     require_in_batch_negatives("key", key)
-    there, back, positive = both_ways(query, key, temperature)
+    there, back, positive = both_ways(query, key, temperature, normalize)
     return {"loss": (there + back) / 2, "query_to_key": there, "key_to_query": back, "positive": positive}
 
 

@@ -10,6 +10,7 @@ from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import cross_entropy
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import as_products, group_sums, points, row_lse
+from cl_explore.losses.unit import unit
 from cl_explore.takes import Positive, takes
 
 SHARP = Knob(
@@ -159,7 +160,8 @@ def arcface(
     tensor([0.5000, 0.5000])
     """
     require_unit_length("arcface", normalize)
-    x, y = _sides(z, labels, prototypes)
+    prototypes = unit(prototypes)
+    x, y = _sides(unit(z), labels, prototypes)
     own, m = prototypes.index_select(0, y), margin
     cosine = (x * own).sum(1)
     sine = torch.linalg.vector_norm(x - cosine[:, None] * own, dim=1)
@@ -208,7 +210,8 @@ def cosface(
     tensor([0.7500, 0.7500])
     """
     require_unit_length("cosface", normalize)
-    x, y = _sides(z, labels, prototypes)
+    prototypes = unit(prototypes)
+    x, y = _sides(unit(z), labels, prototypes)
     positive = (x * prototypes.index_select(0, y)).sum(1)
     target = positive - margin
     each = _cross_entropy(x, y, prototypes, target, temperature)

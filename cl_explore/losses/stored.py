@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_explore.losses.unit import transformed
+from cl_explore.losses.unit import to_raw, transformed, unit, unit_and_norm
 
 
 class _Rows(torch.autograd.Function):
@@ -72,7 +72,7 @@ def rows(a: Tensor, b: Tensor, scale: Tensor, own: bool, left_out: Tensor | None
 def _contrast(
     a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The results of `contrast` and the logits (R, M)."""
+    """The results of `contrast` where nothing is normalized, and the log-softmax of the rows (R, M)."""
     products = a @ (a if b is None else b).T
     if both:
         products = torch.cat([products, products.T])
@@ -80,8 +80,10 @@ def _contrast(
     if b is None:
         # Half the least number there is: no share of its logarithm is infinite.
         logits.fill_diagonal_(torch.finfo(a.dtype).min / 2)
-    positive = (share * products).sum(1) if share.is_floating_point() else products.gather(1, share[:, None])[:, 0]
-    return F.cross_entropy(logits, share, reduction="none"), positive, logits
+    log_p = logits.log_softmax(1)
+    if share.is_floating_point():
+        return -(share * log_p).sum(1), (share * products).sum(1), log_p
+    return F.nll_loss(log_p, share, reduction="none"), -F.nll_loss(products, share, reduction="none"), log_p
 
 
 def _added(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
@@ -91,38 +93,56 @@ def _added(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
     return table.scatter_add(1, share[:, None], weight)
 
 
+def _plain(
+    a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool, normalize: bool
+) -> tuple[Tensor, Tensor]:
+    """`contrast` by formulas that autograd and every transform know."""
+    if normalize:
+        a, b = unit(a), None if b is None else unit(b)
+    return _contrast(a, b, temperature, share, both)[:2]
+
+
+def _again(ctx: Any, gradients: tuple[Tensor | None, ...], *inputs: Any) -> tuple[Tensor | None, ...]:
+    """What the backward pass of `_Contrast` returns, taken from `_plain` so that it can be differentiated itself."""
+    # Of views: where an input depends on another one, that is no part of these derivatives.
+    views = [x.view_as(x) if need else x for x, need in zip(inputs, ctx.needs_input_grad, strict=True)]
+    results = _plain(*views)
+    weights = [torch.zeros_like(y) if g is None else g for y, g in zip(results, gradients, strict=True)]
+    wanted = [x for x, need in zip(views, ctx.needs_input_grad, strict=True) if need]
+    found = iter(torch.autograd.grad(results, wanted, weights, create_graph=True))
+    return tuple(next(found) if need else None for need in ctx.needs_input_grad)
+
+
 class _Contrast(torch.autograd.Function):
-    """`_contrast`, where the rows of share sum to 1."""
+    """`_plain`, where the rows of share sum to 1: each pass in as few operations as can be."""
 
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        each, positive, logits = _contrast(a, b, temperature, share, both)
-        ctx.save_for_backward(a, b, temperature, share, logits)
-        ctx.both = both
-        ctx.set_materialize_grads(False)  # that of the logits is 0 unless the derivative is itself differentiated
-        return each, positive, logits
+        ctx: Any, a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool, normalize: bool
+    ) -> tuple[Tensor, Tensor]:
+        x = a if b is None else torch.cat([a, b])
+        x, norm = unit_and_norm(x) if normalize else (x, None)
+        of_a, of_b = (x, None) if b is None else (x[: len(a)], x[len(a) :])
+        each, positive, log_p = _contrast(of_a, of_b, temperature, share, both)
+        ctx.save_for_backward(a, b, temperature, share, x, norm, log_p)
+        ctx.both, ctx.normalize = both, normalize
+        ctx.set_materialize_grads(False)
+        return each, positive
 
     @staticmethod
-    def backward(
-        ctx: Any, to_each: Tensor | None, to_positive: Tensor | None, to_logits: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        a, b, temperature, share, logits = ctx.saved_tensors
-        to_b, to_temperature = None, None
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        a, b, temperature, share, x, norm, log_p = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _again(ctx, gradients, a, b, temperature, share, ctx.both, ctx.normalize)
+        to_each, to_positive = gradients
+        to_temperature = None
         if to_each is None:
-            table = torch.zeros_like(logits)
+            table = torch.zeros_like(log_p)
         else:
             weight = (to_each / temperature)[:, None]
-            table = _added(logits.softmax(1) * weight, share, -weight)
-        if to_logits is not None:
-            table = table + to_logits / temperature[..., None]
+            table = _added(log_p.exp() * weight, share, -weight)
         if ctx.needs_input_grad[2]:
-            # What stands for j = i is too great a number to be multiplied by itself, as in a third derivative.
-            known = (
-                logits if b is not None else logits.masked_fill(torch.eye(len(a), dtype=torch.bool, device=a.device), 0)
-            )
-            along = (table * known).sum(1)
+            along = (table * log_p).sum(1)  # as of the logits: what a row of them lacks meets a sum of 0
             to_temperature = -along if temperature.ndim else -along.sum()
         if to_positive is not None:
             table = _added(table, share, to_positive[:, None])
@@ -130,21 +150,28 @@ class _Contrast(torch.autograd.Function):
             there, back = table.chunk(2)
             table = there + back.T
         if b is None:
-            return (table + table.T) @ a, None, to_temperature, None, None
-        if ctx.needs_input_grad[1]:
-            to_b = table.T @ a
-        return table @ b, to_b, to_temperature, None, None
+            found = (table + table.T) @ x
+        else:
+            of_a, of_b = x[: len(a)], x[len(a) :]
+            to_a = table @ of_b if ctx.needs_input_grad[0] else torch.zeros_like(of_a)
+            to_b = table.T @ of_a if ctx.needs_input_grad[1] else torch.zeros_like(of_b)
+            found = torch.cat([to_a, to_b])
+        if norm is not None:
+            found = to_raw(found, x, norm)
+        sides = (found, None) if b is None else (found[: len(a)], found[len(a) :])
+        return *sides, to_temperature, None, None, None
 
 
 def contrast(
-    a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool = False
+    a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool = False, normalize: bool = False
 ) -> tuple[Tensor, Tensor]:
     """For each row i of `a`, -sum_j share_ij log softmax_j(a_i . b_j / temperature_i) and sum_j share_ij a_i . b_j.
 
     a (N, D), b (M, D), temperature of no dimension or (N,), share (N, M) without a gradient, whose rows sum to 1 (where
     they do not, gradients are undefined), or (N,) int64, the one j that has it all. With b None it is a, and j = i is
     left out. With `both`, where N = M and the temperature has no dimension, the rows of b among those of a come, too,
-    in the second half of the results and of share (2N, ...). Differentiable as often as wished.
+    in the second half of the results and of share (2N, ...). With `normalize` the rows of a and b are brought to unit
+    length first. Differentiable as often as wished.
     """
-    function = _contrast if transformed() else _Contrast.apply
-    return function(a, b, temperature, share, both)[:2]
+    function = _plain if transformed() else _Contrast.apply
+    return function(a, b, temperature, share, both, normalize)

@@ -20,7 +20,7 @@ A_POSITIVE = "a positive (another sample of its class, or a second view)"
     formula=r"\frac{-1}{|P(i)|} \sum_{p \in P(i)} \log \frac{e^{s_{ip}/\tau}}{\sum_{a \ne i} e^{s_{ia}/\tau}}",
     knobs=[TEMPERATURE],
 )
-def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
+def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1, normalize: bool = True) -> Parts:
     """Supervised contrastive loss L_out: the mean log-probability of all positives, against all other points.
 
     z: (B, V, D) or (B, D)
@@ -39,7 +39,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     True
     """
     x, y = points(z, labels)
-    each, positive, number = contrast(x, y, temperature)
+    each, positive, number = contrast(x, y, temperature, normalize)
     require_anchor(number, A_POSITIVE)
     counted = number.clamp(max=1)
     return {"loss": each * counted, "positive": positive, "anchor_weight": counted}

@@ -35,19 +35,28 @@ def _ordinary(norm: Tensor) -> bool:
     return shortest.item() > LEAST and longest.item() < torch.inf
 
 
+def unit_and_norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x / |x| and |x| (..., 1), along the last axis, to be differentiated by `to_raw`."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    if _ordinary(norm):
+        return x / norm, norm
+    shrunk, largest = _shrunk(x)
+    norm = torch.linalg.vector_norm(shrunk, dim=-1, keepdim=True).clamp_(min=1)
+    return shrunk.div_(norm), norm.mul_(largest)
+
+
+def to_raw(gradient: Tensor, unit: Tensor, norm: Tensor) -> Tensor:
+    """The gradient by x of what has this gradient by x / |x|."""
+    along = (unit * gradient).sum(-1, keepdim=True)
+    return torch.addcmul(gradient, unit, along, value=-1).div_(norm)
+
+
 class _Unit(torch.autograd.Function):
-    """x / |x| and |x|, along the last axis."""
+    """`unit_and_norm`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        if _ordinary(norm):
-            unit = x / norm
-        else:
-            unit, largest = _shrunk(x)
-            norm = torch.linalg.vector_norm(unit, dim=-1, keepdim=True).clamp_(min=1)
-            unit.div_(norm)
-            norm.mul_(largest)
+        unit, norm = unit_and_norm(x)
         ctx.save_for_backward(unit, norm)
         ctx.set_materialize_grads(False)  # that of the length is 0 unless the derivative is itself differentiated
         return unit, norm
@@ -55,11 +64,8 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, to_unit: Tensor | None, to_norm: Tensor | None) -> Tensor:
         unit, norm = ctx.saved_tensors
-        to_unit = torch.zeros_like(unit) if to_unit is None else to_unit
-        along = (unit * to_unit).sum(-1, keepdim=True)
-        if to_norm is not None:
-            along = along - norm * to_norm
-        return torch.addcmul(to_unit, unit, along, value=-1).div_(norm)
+        found = torch.zeros_like(unit) if to_unit is None else to_raw(to_unit, unit, norm)
+        return found if to_norm is None else found + unit * to_norm
 
 
 def unit(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Cross-entropies of similarities: against the plain formula, stored and in tiles, and never below 0."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from cl_explore.losses import similarity
 from cl_explore.losses.cross_entropy import both_ways, contrast, cross_entropy, excess, pair_contrast, view_contrast
 from cl_explore.losses.similarity import points, row_lse
+from cl_explore.losses.unit import unit
 
 IDS = torch.tensor([0, 1, 1, 0, 2, 3])
 TEMPERATURES = {"one": torch.tensor(0.25).double(), "of each": torch.linspace(0.2, 1, 6).double()}
@@ -42,10 +44,10 @@ def test_pairs_are_found_among_rows_and_among_columns(temperature: str) -> None:
     torch.testing.assert_close(pair_contrast(a, b, tau), (there, positive))
 
 
-CONTRASTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, ...]]] = {
-    "of classes": lambda z, tau: contrast(*points(z, IDS), tau),
+CONTRASTS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "of classes": lambda z, tau, **rest: contrast(*points(z, IDS), tau, **rest),
     "of views": view_contrast,
-    "of pairs": lambda z, tau: both_ways(z[:, 0], z[:, 1], tau[:6] if tau.ndim else tau),
+    "of pairs": lambda z, tau, **rest: both_ways(z[:, 0], z[:, 1], tau[:6] if tau.ndim else tau, **rest),
 }
 
 
@@ -68,3 +70,21 @@ def test_large_tables_say_what_stored_ones_say(name: str, views: int, monkeypatc
 def test_second_derivatives_of_stored_tables(name: str) -> None:
     z, tau = random(6, 2, 3).requires_grad_(), torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda z, tau: CONTRASTS[name](z, tau)[:2], (z, tau))
+
+
+@pytest.mark.parametrize("limit", [10**9, 0])
+@pytest.mark.parametrize("name", CONTRASTS)
+def test_rows_are_normalized_inside_as_before(name: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any length, with all derivatives, of each result alone as of both."""
+    monkeypatch.setattr(similarity, "_dense_limit", lambda device: limit)
+    for length, part in itertools.product((1e-30, 1.0, 1e30), ("loss", "positive", "both")):
+        results: list[list[Tensor]] = []
+        for inside in (True, False):
+            z = (random(6, 2, 3).clone() * torch.linspace(0.5, 2, 6).double()[:, None, None] * length).requires_grad_()
+            each, positive, *_ = CONTRASTS[name](z if inside else unit(z), TEMPERATURES["one"], normalize=inside)
+            value = {"loss": each.cos(), "positive": positive.exp(), "both": each.cos() * positive.exp()}[part].sum()
+            (slope,) = torch.autograd.grad(value, z, create_graph=limit > 0)
+            results.append([value, slope * length])
+            if limit:
+                results[-1].append(torch.autograd.grad((slope * length).square().sum(), z)[0] * length)
+        torch.testing.assert_close(*results, msg=lambda text, at=(length, part): f"{at}: {text}")

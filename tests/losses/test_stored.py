@@ -43,6 +43,19 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(lambda a, s: stored.rows(a, a, s, True, None), (a, scale))
 
 
+def test_second_derivatives_of_a_contrast_whose_temperature_depends_on_its_rows() -> None:
+    a, own = random(6, 3).requires_grad_(), torch.arange(6) ^ 1
+    for share, normalize in itertools.product((own, torch.eye(6).double()[own]), (True, False)):
+
+        def values(a: Tensor, share: Tensor = share, normalize: bool = normalize) -> tuple[Tensor, Tensor]:
+            return stored.contrast(a, None, a.square().mean(), share, normalize=normalize)
+
+        once, again = (torch.autograd.grad(values(a)[0].sum(), a, create_graph=further)[0] for further in (False, True))
+        torch.testing.assert_close(once, again)
+        assert torch.autograd.gradcheck(values, a)
+        assert torch.autograd.gradgradcheck(values, a)
+
+
 def test_a_row_without_a_pair_is_minus_infinity_without_a_gradient() -> None:
     a, lonely = random(6, 3).requires_grad_(), torch.tensor([0, 1, 1, 2, 2, 2])
     value = stored.rows(a, a, torch.tensor(2.0).double(), True, lonely[:, None] != lonely)
