@@ -1,6 +1,6 @@
 """Arrays as people have them, brought to tensors: all that is unambiguous is taken, the rest refused by name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -42,6 +42,29 @@ def require_finite(name: str, rows: Tensor) -> None:
     if not (good := rows.isfinite()).all():
         bad = len(rows) - int(good.view(len(rows), -1).all(1).sum())
         raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} rows with NaN or infinity")
+
+
+def features(network: str, made: Any) -> Tensor:
+    """What the network of that name made of a batch; TypeError, with the line to write, unless it is a tensor."""
+    if isinstance(made, Tensor):
+        return made
+    rows = ".last_hidden_state[:, 0]" if hasattr(made, "last_hidden_state") else "[0]"
+    raise TypeError(
+        f"{network} must give a tensor (N, features), got {_kind(made)}: wrap it in a module whose forward says which "
+        f"of its results is meant, such as `return self.{network}(x){rows}`"
+    )
+
+
+def require_float32(method: torch.nn.Module) -> None:
+    """Raise TypeError, naming a weight, if the networks of a method compute in another type than its samples."""
+    named: Callable[[], list[torch.nn.Module]] = getattr(method, "networks", lambda: [method])
+    computing = {id(weight) for network in named() for weight in network.parameters()}
+    for name, weight in method.named_parameters():
+        if id(weight) in computing and weight.is_floating_point() and weight.dtype != torch.float32:
+            found = f"{str(weight.dtype).removeprefix('torch.')} in {name}"
+            raise TypeError(
+                f"method must have weights in float32, as its samples are, got {found}: call method.float() first"
+            )
 
 
 def integers(x: Array, name: str) -> Tensor:

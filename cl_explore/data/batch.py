@@ -41,5 +41,9 @@ class Batch(NamedTuple):
         return Batch(each(change, self.x), change(self.labels), change(self.index), factors, edges)
 
     def as_numbers(self) -> "Batch":
-        """The batch with bytes and 16-bit integers as floats."""
-        return self._replace(x=each(as_numbers, self.x))
+        """The batch with bytes, 16-bit integers and floats of other sizes as float32."""
+        return self._replace(x=each(_ready, self.x))
+
+
+def _ready(part: Tensor) -> Tensor:
+    return part.float() if part.is_floating_point() else as_numbers(part)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch, Dataset
+from cl_explore.given import features, require_float32
 from cl_explore.takes import Count, Seed, takes
 
 
@@ -23,22 +24,24 @@ class Embedding:
 
 
 @takes
-def embed(method: nn.Module, dataset: Dataset, batch_size: Count = 1024) -> Embedding:
+def embed(method: nn.Module, dataset: Dataset, batch_size: Count = 1024, *, argument: str = "dataset") -> Embedding:
     """Embed every sample as it is, without views and in evaluation mode, on the device that holds the method.
 
     method: a module that maps x to h and whose `project` maps h to z, as every `cl_explore.methods.Method` does. Where
         its `augment` makes pictures of rows of numbers, `augment.plain(x)` makes those that are embedded.
+    argument: what errors call the data set.
     Modes (training or evaluation) are put back as they were. ValueError if batch_size < 1, and for samples that the
-    method cannot read.
+    method cannot read; TypeError for weights that are not in float32, and for networks that give anything but tensors.
     """
+    require_float32(method)
     plain = getattr(getattr(method, "augment", None), "plain", _as_it_is)
     project: Callable[[Tensor], Tensor] = method.project  # type: ignore[assignment]
     hs, zs = [], []
     with frozen(method):
         for batch in batches(dataset, device_of(method), batch_size):
-            h = _read(method, plain(batch.x))
+            h = _read(method, plain(batch.x), argument)
             hs.append(h.float().cpu())
-            zs.append(project(h).float().cpu())
+            zs.append(features("head", project(h)).float().cpu())
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
 
 
@@ -46,14 +49,15 @@ def _as_it_is(x: Any) -> Any:
     return x
 
 
-def _read(method: nn.Module, x: Any) -> Tensor:
+def _read(method: nn.Module, x: Any, argument: str) -> Tensor:
     try:
-        return cast(Tensor, method(x))
+        made = method(x)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
         shapes = {name: tuple(part.shape) for name, part in x.items()} if isinstance(x, dict) else tuple(x.shape)
-        raise ValueError(f"dataset must hold samples that the method can read, got {shapes}: {error}") from error
+        raise ValueError(f"{argument} must hold samples that the method can read, got {shapes}: {error}") from error
+    return features("encoder", made)
 
 
 @takes

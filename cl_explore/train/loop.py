@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
+from cl_explore.evaluate import embed
+from cl_explore.given import require_float32
 from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
 from cl_explore.takes import takes
@@ -124,6 +126,7 @@ class Loop:
         fabric, device, size = self.fabric, self.fabric.device, self.settings.batch_size
         self.dataset, self.film.dataset = settle(self.dataset, device), settle(self.film.dataset, device)
         if self.step == 0:
+            self._try()
             self._snapshot()
         self.method.train()
         try:
@@ -135,6 +138,14 @@ class Loop:
                     yield self._advance(batch)
         finally:
             self.method.eval()
+
+    def _try(self) -> None:
+        """Embed a batch of each data set, so that samples which the method cannot read are named before any step."""
+        eager = _eager() if self.settings.compile else nullcontext()
+        with self._randomness.lent(), torch.random.fork_rng(devices=[]), eager:
+            for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset}.items():
+                rows = torch.arange(min(len(dataset), self.settings.batch_size), device=dataset.device)
+                embed(self.method, dataset.subset(rows), argument=name)
 
     def _rows(self, generator: torch.Generator) -> Tensor:
         """An epoch's rows, whole batches, in the order that the method draws."""
@@ -234,14 +245,11 @@ class Loop:
 
 
 def _require_learners(method: Method) -> None:
-    """ValueError for a method that cannot learn, TypeError for weights in float64 or a knob that would not learn."""
+    """ValueError for a method that cannot learn, TypeError for weights not in float32 or a knob never learned."""
     weights = list(method.parameters())
     if not any(weight.requires_grad for weight in weights):
         raise ValueError("method must have weights that learn (parameters that require a gradient), got none")
-    if any(weight.dtype == torch.float64 for network in method.networks() for weight in network.parameters()):
-        raise TypeError(
-            "method must have weights in float32, as its samples are, got float64: call method.float() first"
-        )
+    require_float32(method)
     for name, knob in method.knobs.items():
         if isinstance(knob, Tensor) and knob.requires_grad and not any(knob is weight for weight in weights):
             raise TypeError(

@@ -1,5 +1,5 @@
 import inspect
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from functools import partial
 
 import numpy as np
@@ -394,8 +394,48 @@ def test_apples_gpus_are_sent_no_float64(monkeypatch):
     assert sent.count(torch.float32) == 2
 
 
-def test_weights_in_float64_are_refused_before_any_work():
-    method = JointEmbedding(nn.MLP([6, 8]).double(), nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1))
-    with pytest.raises(TypeError, match=r"method must have weights in float32, .* got float64: call method\.float\(\)"):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_another_type_are_refused_before_any_work(dtype):
+    method = JointEmbedding(nn.MLP([6, 8]).to(dtype), nn.projection_head(8, 8, 4), "nt_xent", VectorViews(noise=0.1))
+    kind = str(dtype).removeprefix("torch.")
+    message = rf"method must have weights in float32, .* got {kind} in encoder\..*: call method\.float\(\)"
+    with pytest.raises(TypeError, match=message):
         train.fit(method, toy(), store=False, progress=False, **SETTINGS)
+    with pytest.raises(TypeError, match=message):
+        embed(method, toy())
     train.fit(method.float(), toy(), store=False, progress=False, **SETTINGS)
+
+
+@pytest.mark.parametrize("snapshots", [0, 3])
+def test_samples_that_the_method_cannot_read_are_named_before_the_first_step(snapshots):
+    narrow = replace(toy(), x=toy().x[:, :5].contiguous())
+    plan = SETTINGS | {"snapshots": snapshots}
+    for wrong, others in (("dataset", (narrow, toy())), ("snapshot_data", (toy(), narrow))):
+        dataset, shown = others
+        with pytest.raises(ValueError, match=rf"^{wrong} must hold samples that the method can read, got \(\d+, 5\)"):
+            train.fit(build(), dataset, snapshot_data=shown, store=False, progress=False, **plan)
+
+
+class Doubled(data.Modality):
+    """Rows of numbers in float64."""
+
+    name, axes, dtypes = "doubled", "N, F", (torch.float64,)
+
+    def encoder(self, x):
+        return nn.MLP([x.shape[1], 8])
+
+    def weak(self, x):
+        return VectorViews(noise=0.1)
+
+    hard = weak
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_samples_and_views_of_other_types_are_trained_on_in_float32(dtype):
+    def augment(x, generator, n_views):
+        return torch.stack([x] * n_views, dim=1).to(dtype)
+
+    method = JointEmbedding(nn.MLP([6, 8]), nn.projection_head(8, 8, 4), "nt_xent", augment)
+    doubled = replace(toy(), x=toy().x.double(), kind=Doubled())
+    run = train.fit(method, doubled, store=False, progress=False, **SETTINGS)
+    assert run.snapshots.z.isfinite().all()

@@ -1,5 +1,8 @@
 """What any augmentation may return, and what is said of one that returns something else."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
@@ -126,6 +129,50 @@ def test_the_linear_probe_asks_for_one_view() -> None:
         evaluate.linear_probe(
             method, digits, digits, augment=lambda x, generator, n: right(x, generator, 2), epochs=1, progress=False
         )
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_views_that_are_no_numbers_of_the_samples_kind_are_refused(kind: torch.dtype) -> None:
+    def wrong(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
+        return right(x, generator, n_views).to(kind)
+
+    with pytest.raises(TypeError, match=rf"augment must return views .* of floating-point numbers, got {kind}"):
+        draw_views(wrong, torch.rand(SAMPLES, 6), torch.Generator(), VIEWS)
+    tokens = torch.arange(SAMPLES * 6).view(SAMPLES, 6)
+    if kind in (torch.bool, torch.complex64):
+        with pytest.raises(TypeError, match=rf"of floating-point numbers or integers, got {kind}"):
+            draw_views(wrong, tokens, torch.Generator(), VIEWS)
+    else:
+        assert torch.equal(draw_views(wrong, tokens, torch.Generator(), VIEWS), right(tokens, torch.Generator(), VIEWS))
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (lambda x: (x, x), "`return self.encoder(x)[0]`"),
+        (lambda x: SimpleNamespace(last_hidden_state=x), "`return self.encoder(x).last_hidden_state[:, 0]`"),
+    ],
+)
+def test_networks_that_give_several_tensors_are_named_with_the_line_to_write(made, line) -> None:  # type: ignore[no-untyped-def]
+    class Net(torch.nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return made(super().forward(x))  # type: ignore[no-any-return]
+
+    def plain(width: int) -> torch.nn.Module:
+        return torch.nn.Linear(width, 64)
+
+    digits, need = data.load("digits").subset(range(8)), "must give a tensor"
+    batch = digits.batch(torch.arange(8))
+    for name in ("encoder", "head"):
+        parts = [torch.nn.Sequential(torch.nn.Flatten(), Net(64, 64)), plain(64)]
+        if name == "head":
+            parts = [torch.nn.Sequential(torch.nn.Flatten(), plain(64)), Net(64, 64)]
+        method = methods.JointEmbedding(*parts, "nt_xent", right)
+        message = f"{name} {need}.*" + re.escape(line.replace("encoder", name))
+        with pytest.raises(TypeError, match=message):
+            method.step(batch, torch.Generator())
+        with pytest.raises(TypeError, match=message):
+            evaluate.embed(method, digits)
 
 
 @pytest.mark.parametrize(
