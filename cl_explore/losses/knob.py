@@ -48,7 +48,8 @@ class Knob:
             "help": str,
             "per_anchor": bool,
         }.items():
-            object.__setattr__(self, field, plain(field, getattr(self, field), PLAIN[kind]))
+            read = plain(field, given := getattr(self, field), PLAIN[kind])
+            object.__setattr__(self, field, given if isinstance(given, int) else read)  # whole limits read as such
         for field in ("minimum", "maximum"):  # which may be infinite
             if not isinstance(limit := getattr(self, field), Real) or isinstance(limit, bool) or math.isnan(limit):
                 raise TypeError(f"{field} must be a number, got {type(limit).__name__}")

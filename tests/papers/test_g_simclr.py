@@ -225,5 +225,5 @@ def test_the_panel_of_a_few_large_batches_and_of_wrong_places() -> None:
     assert "Batch 18 of 18" in made.picture.charts[0].title
     assert len(made.canvas.data) + len(made.canvas.spec) < 40_000
     assert len(made.picture.charts[1].marks[0].y) == 18
-    with pytest.raises(ValueError, match=r"k must be between 2.* and 64.*, got 65"):
+    with pytest.raises(ValueError, match="k must be between 2 and 64, got 65"):
         panel.FalseNegativesPanel(k=65)
