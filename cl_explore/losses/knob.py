@@ -53,8 +53,8 @@ class Knob:
         for field in ("minimum", "maximum"):  # which may be infinite
             if not isinstance(limit := getattr(self, field), Real) or isinstance(limit, bool) or math.isnan(limit):
                 raise TypeError(f"{field} must be a number, got {type(limit).__name__}")
-        if not self.low < self.high:
-            raise ValueError(f"high must be above low, {self.low:g}, got {self.high:g}")
+        if not self.low <= self.high:
+            raise ValueError(f"high must be at least low, {self.low:g}, got {self.high:g}")
 
     @property
     def range(self) -> str:
