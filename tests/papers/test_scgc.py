@@ -103,6 +103,7 @@ def test_digits_are_joined_with_the_three_nearest() -> None:
 
 
 def test_citations_are_read_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(world.COUNT, "cora", (3, 4))
     monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
     (tmp_path / "cora").mkdir()
     content = "31\t1\t0\tTheory\n8\t0\t1\tAgents\nx9\t1\t1\tTheory\n"
@@ -119,6 +120,7 @@ def test_citations_are_read_as_published(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_usps_is_read_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "USPS_COUNT", (2, 1))
     monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
     for file, digits in (("zip.train.gz", (6, 5)), ("zip.test.gz", (9,))):
         lines = [f"{digit}.0000 {' '.join(f'{level:.3f}' for level in np.linspace(-1, 1, 256))}\n" for digit in digits]
@@ -254,13 +256,26 @@ def test_the_panel_trains_anew_only_for_another_graph(monkeypatch: pytest.Monkey
         panel.InfluencePanel(order=20)
 
 
-def test_damaged_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["content", "cites"])
+def test_damaged_citations_are_named(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
     (tmp_path / "cora.content").write_text("p1\t1\t0\tA\np2\t0\t1\tB\np3\t1\t1\tA\n")
     (tmp_path / "cora.cites").write_text("p1\tp2\np2\tp3\n")
-    cited = Form(tmp_path / "cora.content", lambda: world.CITATIONS["cora"].load("all").fingerprint())
+    monkeypatch.setitem(world.COUNT, "cora", (3, 2))
+    cited = Form(tmp_path / f"cora.{part}", lambda: world.CITATIONS["cora"].load("all").fingerprint())
     assert complaints(cited, tmp_path) == []
+    (tmp_path / f"cora.{part}").write_text("")
+    with pytest.raises(ValueError, match=rf"cora\.{part} must have \d lines, got 0: it is half written"):
+        cited.read()
+
+
+def test_damaged_digits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    monkeypatch.setattr(world, "USPS_COUNT", (3, 3))
     for file in world.USPS_FILES:
         (tmp_path / file).write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 3, mtime=0))
     posted = Form(tmp_path / world.USPS_FILES[0], lambda: world.USPS.load("all").fingerprint(), 4)
     assert complaints(posted, tmp_path) == []
+    posted.file.write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 2, mtime=0))
+    with pytest.raises(ValueError, match=r"zip\.train\.gz must have 3 lines, got 2: get it again"):
+        posted.read()

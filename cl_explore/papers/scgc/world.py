@@ -88,30 +88,43 @@ def usps() -> Dataset:
 
 def _read_citations(folder: Path, split: str, name: str) -> Dataset:
     content, cites = (folder / f"{name}.{part}" for part in ("content", "cites"))
-    papers = [line.split() for line in content.read_text(encoding="utf-8").splitlines()]
-    width = len(papers[0])
-    for number, paper in enumerate(papers, start=1):
-        if len(paper) != width or width < 3:
-            raise ValueError(f"{content}, line {number}, must have {width} columns, got {len(paper)}: get it again")
+    papers, pairs = (_table(file, count) for file, count in zip((content, cites), COUNT[name], strict=True))
+    _require_columns(content, papers, max(len(papers[0]), 3))
+    _require_columns(cites, pairs, 2)
     row = {paper[0]: place for place, paper in enumerate(papers)}
     fields = sorted({paper[-1] for paper in papers})
-    pairs = [line.split() for line in cites.read_text(encoding="utf-8").splitlines()]
     edges = [(row[a], row[b]) for a, b in pairs if a in row and b in row and a != b]
     x = torch.from_numpy(np.array([paper[1:-1] for paper in papers]).astype(np.float32))
     labels = torch.tensor([fields.index(paper[-1]) for paper in papers])
     return Dataset(name, x, labels, torch.arange(len(x)), tuple(fields), edges=torch.tensor(edges).T)
 
 
+def _table(file: Path, least: int) -> list[list[str]]:
+    """The words of each line of a file that is published with so many lines, or more in a later version."""
+    rows = [line.split() for line in file.read_text(encoding="utf-8").split("\n")[:-1]]  # a line without its end is cut
+    if len(rows) < max(least, 1):
+        raise ValueError(f"{file} must have {least} lines, got {len(rows)}: it is half written, get it again")
+    return rows
+
+
+def _require_columns(file: Path, rows: list[list[str]], width: int) -> None:
+    for number, row in enumerate(rows, start=1):
+        if len(row) != width:
+            raise ValueError(f"{file}, line {number}, must have {width} columns, got {len(row)}: get it again")
+
+
 def _read_usps(folder: Path, split: str) -> Dataset:
     """Lines of a digit and its 256 grey levels in [-1, 1]."""
     parts = []
-    for file in USPS_FILES:
+    for file, count in zip(USPS_FILES, USPS_COUNT, strict=True):
         try:
             parts.append(np.loadtxt(folder / file, dtype=np.float32, ndmin=2))
         except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{folder / file} is damaged, get it again: {error}") from error
         if parts[-1].shape[1] != 257:
             raise ValueError(f"{folder / file} must have 257 numbers a line, got {parts[-1].shape[1]}: get it again")
+        if len(parts[-1]) != count:
+            raise ValueError(f"{folder / file} must have {count} lines, got {len(parts[-1])}: get it again")
     table = torch.from_numpy(np.concatenate(parts))
     x = ((table[:, 1:] + 1) / 2).view(-1, 1, 16, 16)
     return Dataset("USPS", x, table[:, 0].long(), torch.arange(len(x)), tuple("0123456789"))
@@ -127,6 +140,9 @@ def _published(name: str) -> Published:
 
 
 CITATIONS = {name: _published(name) for name in ("cora", "citeseer")}
+COUNT = {"cora": (2708, 5429), "citeseer": (3312, 4732)}
+"""Papers, and citations with those of papers without words, in the published files."""
+USPS_COUNT = (7291, 2007)
 USPS_FILES = ("zip.train.gz", "zip.test.gz")
 USPS = Published(
     "usps",
