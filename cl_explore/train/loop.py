@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
-from cl_explore.evaluate import embed
+from cl_explore.evaluate import embed, embed_views
 from cl_explore.given import require_float32
 from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
@@ -140,12 +140,27 @@ class Loop:
             self.method.eval()
 
     def _try(self) -> None:
-        """Embed a batch of each data set, so that samples which the method cannot read are named before any step."""
+        """Embed a batch of each data set, so that samples which the method cannot read are named before any step.
+
+        Where no snapshots are asked for, samples may be such that only views of them can be read.
+        """
         eager = _eager() if self.settings.compile else nullcontext()
         with self._randomness.lent(), torch.random.fork_rng(devices=[]), eager:
             for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset}.items():
                 rows = torch.arange(min(len(dataset), self.settings.batch_size), device=dataset.device)
-                embed(self.method, dataset.subset(rows), argument=name)
+                part = dataset.subset(rows)
+                try:
+                    embed(self.method, part, argument=name)
+                except ValueError:
+                    if self._moments or not self._reads_views(part):
+                        raise
+
+    def _reads_views(self, dataset: Dataset) -> bool:
+        try:
+            embed_views(self.method, dataset)
+        except (RuntimeError, ValueError, IndexError):
+            return False
+        return True
 
     def _rows(self, generator: torch.Generator) -> Tensor:
         """An epoch's rows, whole batches, in the order that the method draws."""

@@ -416,6 +416,18 @@ def test_samples_that_the_method_cannot_read_are_named_before_the_first_step(sna
             train.fit(build(), dataset, snapshot_data=shown, store=False, progress=False, **plan)
 
 
+def test_samples_of_which_only_views_can_be_read_are_trained_on_without_snapshots():
+    def wide(x, generator, n_views):
+        return torch.randn(len(x), n_views, 6, generator=generator) + x.mean(1)[:, None, None]
+
+    method = JointEmbedding(nn.MLP([6, 8]), nn.projection_head(8, 8, 4), "nt_xent", wide)
+    narrow = replace(toy(), x=toy().x[:, :5].contiguous())
+    plan = {"store": False, "progress": False, **SETTINGS}
+    assert len(train.fit(method, narrow, **plan | {"snapshots": 0}).history) > 0
+    with pytest.raises(ValueError, match="dataset must hold samples that the method can read"):
+        train.fit(method, narrow, **plan | {"snapshots": 2})
+
+
 class Doubled(data.Modality):
     """Rows of numbers in float64."""
 
