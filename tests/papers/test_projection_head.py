@@ -112,7 +112,7 @@ def test_the_fixed_head_is_none_at_kappa_1_and_may_fall_by_width() -> None:
     h = torch.randn(4, 512, generator=torch.Generator().manual_seed(0))
     assert torch.equal(FixedHead(512, 1.0)(h), h)
     assert not list(FixedHead(512).parameters())
-    assert (FixedHead(512, 1.5)(h)[:, 300:] == 0).all(), "as the card warns"
+    assert (FixedHead(512, 1.5)(h)[:, 300:] == 0).all(), "a float32 is too small for 1.5 to the -511"
     scaled = FixedHead(512, 1.5, over=64)(torch.ones(1, 512))[0]
     assert scaled[256].item() == pytest.approx(1.5**-32)
     with pytest.raises(ValueError, match=r"kappa must be at least 1, got 0\.9"):
