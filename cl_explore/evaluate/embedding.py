@@ -54,7 +54,7 @@ def _read(method: nn.Module, x: Any, argument: str) -> Tensor:
         made = method(x)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         shapes = {name: tuple(part.shape) for name, part in x.items()} if isinstance(x, dict) else tuple(x.shape)
         raise ValueError(f"{argument} must hold samples that the method can read, got {shapes}: {error}") from error
     return features("encoder", made)

@@ -158,7 +158,7 @@ class Loop:
     def _reads_views(self, dataset: Dataset) -> bool:
         try:
             embed_views(self.method, dataset)
-        except (RuntimeError, ValueError, IndexError):
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
             return False
         return True
 

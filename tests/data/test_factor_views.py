@@ -52,7 +52,7 @@ def test_samples_that_the_encoder_cannot_read_are_named() -> None:
     method = methods.JointEmbedding(
         encoder, nn.projection_head(8, 8, 4), "nt_xent", lambda x, g, n: FactorViews(())(x, g, n)
     )
-    with pytest.raises(ValueError, match=r"dataset must hold samples that the method can read, got \(20, 13\)"):
+    with pytest.raises(ValueError, match=r"dataset must hold samples that the method can read, got \(10, 13\)"):
         train.fit(method, rows, epochs=1, batch_size=10, snapshots=2, store=False, progress=False)
 
 

@@ -190,7 +190,7 @@ STUDY = Study(
     run=run,
     draw=lambda rows: dots(rows, [LINEAR, "kNN h"]),
     presets={
-        "smoke": {"samples": 256, "epochs": 1},
+        "smoke": {"samples": 640, "epochs": 1},
         "real": {"dataset": "cifar10", "samples": 2000, "tags": ((6, 2.0, 64, 2),), "whole": False},
     },
 )  # fmt: skip

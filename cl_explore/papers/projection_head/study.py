@@ -257,12 +257,12 @@ STUDY = Study(
               "MLP head", margin=0.05),
         Claim("A probe that standardises undoes the fixed head: behind it nothing is lost.", gap(DIGIT),
               "fixed head 1.3", "equal", 0.0, margin=0.01, negative=True),
-        *(Claim(f"{kind} on superclasses: the classes within are read better before the MLP head.", gap(CLASS),
+        *(Claim(f"On superclasses, with {kind}, the classes within are read better before the MLP head.", gap(CLASS),
                 f"{kind}, MLP head", "higher", 0.0, margin=0.02, preset="real")
           for kind in ("SupCon", "cross-entropy")),
         Claim("SimCLR: they are read better before the MLP head, too.", gap(CLASS), "SimCLR, MLP head", "higher", 0.0,
               margin=0.02, preset="real"),
-        *(Claim(f"{kind}: the fixed head does about as well as the MLP.", f"{CLASS}, h", f"{kind}, fixed head",
+        *(Claim(f"With {kind}, the fixed head does about as well as the MLP.", f"{CLASS}, h", f"{kind}, fixed head",
                 "equal", f"{kind}, MLP head", margin=0.03, preset="real")
           for kind in ("SimCLR", "SupCon", "cross-entropy")),
         Claim("With an MLP head, SupCon's encoder keeps more of the classes than without a head.", f"{CLASS}, h",
