@@ -34,6 +34,8 @@ def test_pages_fit_and_follow_the_reader(
 ) -> None:
     page = opened(browser, written / "index.html", width, scheme)
     for file in sorted(written.rglob("*.html")):
+        if 'http-equiv="refresh"' in file.read_text(encoding="utf-8"):
+            continue  # it leads on to another page
         page.goto(file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
         assert page.evaluate(DARKER) == (scheme == "dark"), file.name

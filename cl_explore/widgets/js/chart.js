@@ -200,7 +200,8 @@ export function makeChart(home, { again, say, send, sheet }) {
     const all = items(), now = all.findIndex((item) => item.target === over?.target && item.i === over.i);
     if (!all.length) return;
     point(all[(Math.max(now, -1) + dx + dy + all.length + (now < 0 && dx + dy < 0 ? 1 : 0)) % all.length]);
-    say(tip.textContent.replaceAll("\n", ", ") + (movable(over) ? " (Shift and arrow keys move it)" : ""));
+    const words = tip.textContent.replaceAll("\n", ", ") || knobsOf(over);
+    say(words + (movable(over) ? " (Shift and arrow keys move it)" : ""));
   };
 
   return {
