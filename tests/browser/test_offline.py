@@ -40,9 +40,7 @@ def offline(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
 
 def test_exported_panels_move_without_a_kernel_and_a_network(exported: Path, offline: tuple[Page, list[str]]) -> None:
     page, wrong = offline
-    for file in sorted(exported.glob("*.html")):
-        if file.stem == "index":
-            continue
+    for file in sorted(notebook.with_suffix(".html") for notebook in exported.glob("*.ipynb")):
         page.goto(file.as_uri())
         panels = page.locator(PANEL).all()
         assert panels, f"{file.name} shows no panel"
