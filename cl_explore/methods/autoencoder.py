@@ -1,28 +1,12 @@
 """Auto-encoders: what a network keeps of samples so that another can restore them; no sample is compared."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch
 from cl_explore.methods.gather import gather
 from cl_explore.methods.method import Method, Step
-from cl_explore.views.base import normal
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """Views of samples of any shape to which Gaussian noise is added; without noise the samples as they are.
-
-    noise: its standard deviation
-    """
-
-    noise: float = 0.0
-
-    def __call__(self, x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
-        views = x[:, None].expand(-1, n_views, *x.shape[1:])
-        return views + self.noise * normal(generator, views) if self.noise else views
+from cl_explore.views.noisy import Noisy
 
 
 class AutoEncoder(Method):

@@ -6,25 +6,16 @@ from torch import nn
 
 from cl_explore import evaluate
 from cl_explore.data import load
-from cl_explore.methods.autoencoder import AutoEncoder, Noisy
+from cl_explore.methods.autoencoder import AutoEncoder
 from cl_explore.nn import MLP
 from cl_explore.train import fit
+from cl_explore.views.noisy import Noisy
 
 
 def built(noise: float = 0.0) -> AutoEncoder:
     torch.manual_seed(0)
     head = nn.Linear(16, 4)
     return AutoEncoder(MLP([64, 64, 16]), head, nn.Sequential(MLP([16, 64]), nn.Unflatten(1, (1, 8, 8))), noise)
-
-
-def test_noisy_views_differ_by_the_noise_and_without_it_are_the_samples() -> None:
-    x = torch.rand(500, 1, 8, 8)
-    state = (generator := torch.Generator().manual_seed(0)).get_state()
-    assert torch.equal(Noisy()(x, generator, 2), torch.stack([x, x], dim=1))
-    assert torch.equal(generator.get_state(), state), "nothing is drawn for no noise"
-    added = Noisy(0.2)(x, generator, 2) - x[:, None]
-    assert float(added.std()) == pytest.approx(0.2, abs=0.01)
-    assert not torch.equal(added[:, 0], added[:, 1])
 
 
 def test_the_loss_is_the_error_against_the_clean_samples_and_the_head_is_left_alone() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cl_explore import losses
 from cl_explore.papers.scgc import method, panel, study, world
 from cl_explore.train import fit
+from cl_explore.views.noisy import Noisy
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "scgc.json").read_text())["cases"]
 GRAPHS = [case for case in CASES if "edges" in case["inputs"]]
@@ -148,7 +149,7 @@ def built(seed: int = 0, **options: object) -> tuple[method.SCGC, world.Dataset]
     encoder, _ = method.networks(graph, 16)
     options = {"order": 2, **options}
     centres = torch.randn(4, method.DIMENSIONS)
-    scgc = method.SCGC(encoder, nn.Identity(), "scgc", method.as_it_is, graph=graph, centres=centres, **options)
+    scgc = method.SCGC(encoder, nn.Identity(), "scgc", Noisy(), graph=graph, centres=centres, **options)
     return scgc, graph
 
 

@@ -19,6 +19,7 @@ from cl_explore.data.factor_world import SHAPES, STYLES, Factors, alpha, render,
 from cl_explore.methods import Method, Step
 from cl_explore.papers.genview.method import foreground_share, noise_level
 from cl_explore.views import Views
+from cl_explore.views.noisy import Noisy
 
 CLASSES, LATENT, FEATURES = 10, 12, 48
 GROUND, POSE, OBJECT = ("style", "bhue", "freq", "phase", "bang"), ("x", "y", "rot"), ("shape", "hue", "bright")
@@ -197,11 +198,6 @@ class OneGenerated:
         return {"seen": seen, "tokens": tokens + self.noise * noise}
 
 
-def as_it_is(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
-    """A picture as its only view."""
-    return x[:, None]
-
-
 class Reader(Method):
     """A small network that learns to read pictures from labels, to be frozen: a stand-in for CLIP."""
 
@@ -210,7 +206,7 @@ class Reader(Method):
         for stride in strides:
             layers += [nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             channels, width = width, 64
-        super().__init__(nn.Sequential(*layers), nn.Conv2d(channels, outputs, 1), as_it_is, n_views=1)
+        super().__init__(nn.Sequential(*layers), nn.Conv2d(channels, outputs, 1), Noisy(), n_views=1)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """Cross-entropy of the label, from the mean over all cells."""

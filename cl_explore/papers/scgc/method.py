@@ -63,11 +63,6 @@ def cluster_divergence(q: Tensor) -> Tensor:
     return F.kl_div(q.log(), target(q), reduction="batchmean")
 
 
-def as_it_is(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
-    """Nothing is changed: the view of a node is the node."""
-    return x[:, None].expand(-1, n_views, *x.shape[1:])
-
-
 class SCGC(JointEmbedding):
     """Contrast with the weights of a graph, and clusters that sharpen themselves; a decoder may hold the features.
 

@@ -16,9 +16,10 @@ from cl_explore.data import Dataset
 from cl_explore.methods import Method
 from cl_explore.methods.autoencoder import AutoEncoder
 from cl_explore.papers.scgc import PAPER
-from cl_explore.papers.scgc.method import SCGC, as_it_is, influence, networks, start
+from cl_explore.papers.scgc.method import SCGC, influence, networks, start
 from cl_explore.papers.scgc.world import world
 from cl_explore.train import fit
+from cl_explore.views.noisy import Noisy
 
 ORDERS = (2, 4, 8, 16)
 FORMS = {"SCGC*": True, "SCGC": False}
@@ -51,7 +52,7 @@ def scgc_plan(graph: Dataset, pretrained: AutoEncoder, tau: float, epochs: int, 
     settings = {"epochs": epochs, "batch_size": len(graph), "lr": LR}
     common: dict[str, Any] = {
         "networks": lambda _: (copy.deepcopy(pretrained.encoder), nn.Identity()),
-        "augment": as_it_is,
+        "augment": Noisy(),
     }
 
     def entry(order: int, tau: float = tau, about: Mapping[str, Any] | None = None, **options: Any) -> Entry:
@@ -85,7 +86,7 @@ def on_graph(
     run = fit(
         autoencoder, graph, epochs=pretraining, batch_size=batch_size, lr=LR, seed=seed, snapshots=0, progress=False
     )
-    entries = baselines(networks=lambda graph: (networks(graph, width)[0], nn.Identity()), augment=as_it_is)
+    entries = baselines(networks=lambda graph: (networks(graph, width)[0], nn.Identity()), augment=Noisy())
     entries |= scgc_plan(graph, autoencoder, tau, epochs, forms)
     found = compare(entries, graph, unseen, (clusters,), seed=seed)
     next(row for row in found.rows if row["method"] == "AE")["seconds"] = float(run.history["seconds"].iloc[-1])
