@@ -44,7 +44,7 @@ def require_finite(name: str, rows: Tensor) -> None:
         raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} rows with NaN or infinity")
 
 
-def features(network: str, made: Any) -> Tensor:
+def result_of(network: str, made: Any) -> Tensor:
     """What the network of that name made of a batch; TypeError, with the line to write, unless it is a tensor."""
     if isinstance(made, Tensor):
         return made

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Batch, Dataset
-from cl_explore.given import features, require_float32
+from cl_explore.given import require_float32, result_of
 from cl_explore.takes import Count, Seed, takes
 
 
@@ -21,6 +21,10 @@ class Embedding:
     z: Tensor  # (n, D) float32, embeddings after the head, not normalised
     labels: Tensor  # (n,) int64
     index: Tensor  # (n,) int64
+
+
+MISFIT = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What networks raise for samples that they were not made for."""
 
 
 @takes
@@ -41,7 +45,7 @@ def embed(method: nn.Module, dataset: Dataset, batch_size: Count = 1024, *, argu
         for batch in batches(dataset, device_of(method), batch_size):
             h = _read(method, plain(batch.x), argument)
             hs.append(h.float().cpu())
-            zs.append(features("head", project(h)).float().cpu())
+            zs.append(result_of("head", project(h)).float().cpu())
     return Embedding(torch.cat(hs), torch.cat(zs), dataset.labels.cpu(), dataset.index.cpu())
 
 
@@ -54,10 +58,10 @@ def _read(method: nn.Module, x: Any, argument: str) -> Tensor:
         made = method(x)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except MISFIT as error:
         shapes = {name: tuple(part.shape) for name, part in x.items()} if isinstance(x, dict) else tuple(x.shape)
         raise ValueError(f"{argument} must hold samples that the method can read, got {shapes}: {error}") from error
-    return features("encoder", made)
+    return result_of("encoder", made)
 
 
 @takes

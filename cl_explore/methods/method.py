@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cl_explore.data import Batch, Dataset
 from cl_explore.data.batch import Samples, each
-from cl_explore.given import features
+from cl_explore.given import result_of
 from cl_explore.methods.gather import gather
 from cl_explore.takes import Count, takes
 from cl_explore.views.draw import draw_views
@@ -92,8 +92,8 @@ class Method(nn.Module):
 
     def encode(self, x: Samples) -> tuple[Tensor, Tensor]:
         """h (N, H) and z (N, D) of x (N, ...)."""
-        h = features("encoder", self(x))
-        return h, features("head", self.project(h))
+        h = result_of("encoder", self(x))
+        return h, result_of("head", self.project(h))
 
     def embed_views(self, batch: Batch, generator: torch.Generator) -> Embedded:
         """Views of a batch, drawn with `generator`, and their embeddings; z carries the gradient.

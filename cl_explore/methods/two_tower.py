@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cl_explore import losses
 from cl_explore.data.batch import Samples
-from cl_explore.given import features
+from cl_explore.given import result_of
 from cl_explore.methods.method import Augment, Embedded, Step, of_views
 from cl_explore.methods.skeleton import Skeleton, title
 from cl_explore.names import unknown
@@ -101,9 +101,9 @@ class TwoTower(Skeleton):
         assert isinstance(views, dict)
         h, z = {}, []
         for name, part in views.items():
-            rows = features(f"encoder[{name!r}]", self.encoder[name](part.flatten(0, 1)))
+            rows = result_of(f"encoder[{name!r}]", self.encoder[name](part.flatten(0, 1)))
             h[name] = of_views(f"encoder[{name!r}]", rows, part.shape[:2])
-            made = features(f"head[{name!r}]", self.head[name](rows))
+            made = result_of(f"head[{name!r}]", self.head[name](rows))
             z.append(of_views(f"head[{name!r}]", made, part.shape[:2]))
         return h, torch.cat(z, dim=1)
 

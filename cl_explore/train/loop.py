@@ -14,6 +14,7 @@ from torch.nn.utils import get_total_norm
 
 from cl_explore.data import Batch, Dataset
 from cl_explore.evaluate import embed, embed_views
+from cl_explore.evaluate.embedding import MISFIT
 from cl_explore.given import require_float32
 from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
@@ -158,7 +159,7 @@ class Loop:
     def _reads_views(self, dataset: Dataset) -> bool:
         try:
             embed_views(self.method, dataset)
-        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        except MISFIT:
             return False
         return True
 
