@@ -63,6 +63,13 @@ def group_batches(
     return found
 
 
+def alike(groups: Tensor, code: Tensor) -> float:
+    """Of the pairs of samples within a group (N,), the share that has the same code (N,)."""
+    together = (torch.stack(keys).unique(dim=1, return_counts=True)[1] for keys in ((groups,), (groups, code)))
+    pairs, same = ((sizes * (sizes - 1)).sum().item() for sizes in together)
+    return same / pairs
+
+
 class Grouped(JointEmbedding):
     """A contrast whose batches are filled group by group; the groups are the labels of what it is trained on."""
 

@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 
 from cl_explore import evaluate
 from cl_explore.data import Dataset
+from cl_explore.data.groups import in_groups
 from cl_explore.losses import Knob
 from cl_explore.methods import JointEmbedding, Method
-from cl_explore.papers.mcl_feature_suppression.method import Grouped, in_groups
+from cl_explore.papers.mcl_feature_suppression.method import Grouped, alike
 from cl_explore.papers.mcl_feature_suppression.world import FEATURES, SharedTag, networks, tagged
 from cl_explore.plots.layouts import pca
 from cl_explore.plots.style import class_look
@@ -110,12 +111,10 @@ def learned(bits: int, clusters: int, temperature: float) -> Stages:
         neighbours.append(evaluate.knn_accuracy(*given))
     tags = [(each.x["tag"] > 0).long().T for each in world(bits)]
     read = [evaluate.linear_accuracy(both.train, a, both.test, b) for a, b in zip(*tags, strict=True)]
-    same = groups[:, None] == groups
-    pairs = same.sum() - len(groups)
-    code = part.factors["code"]
-    alike = (same & (code[:, None] == code)).sum() - len(groups)
     maps = np.stack([pca(seen.test[None, :SHOWN]).points[0] for seen in (first, found)])
-    return Stages(linear, neighbours, sum(read) / bits, float(alike / pairs), maps, unseen.labels[:SHOWN])
+    return Stages(
+        linear, neighbours, sum(read) / bits, alike(groups, part.factors["code"]), maps, unseen.labels[:SHOWN]
+    )
 
 
 def shares(values: list[float], title: str, note: str) -> Chart:

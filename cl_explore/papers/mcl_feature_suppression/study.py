@@ -19,6 +19,7 @@ from cl_explore.papers.mcl_feature_suppression import PAPER
 from cl_explore.papers.mcl_feature_suppression.method import (
     Grouped,
     SideBySide,
+    alike,
     group_batches,
     learn_in_stages,
 )
@@ -46,9 +47,7 @@ def probe(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
 
 def grouping(groups: Tensor, code: Tensor) -> dict[str, float]:
     """How many groups there are, and how many of the pairs within one have the same tag."""
-    together = [torch.stack(keys).unique(dim=1, return_counts=True)[1] for keys in ((groups,), (groups, code))]
-    pairs, alike = ((sizes * (sizes - 1)).sum().item() for sizes in together)
-    return {"groups": len(together[0]), ALIKE: alike / pairs}
+    return {"groups": len(groups.unique()), ALIKE: alike(groups, code)}
 
 
 class Bench:
