@@ -29,6 +29,15 @@ def _sides(z: Tensor, labels: Tensor, prototypes: Tensor) -> tuple[Tensor, Tenso
     return points(z, labels)
 
 
+def _of_angles(
+    name: str, normalize: bool, z: Tensor, labels: Tensor, prototypes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_sides`, with the prototypes, all of unit length; ValueError for a loss of angles called without."""
+    require_unit_length(name, normalize)
+    prototypes = unit(prototypes)
+    return *_sides(unit(z), labels, prototypes), prototypes
+
+
 def _others(x: Tensor, y: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
     """Log-sum-exp of each point's similarities with all prototypes but its own, (N,)."""
     classes = torch.arange(len(prototypes), device=x.device)
@@ -159,9 +168,7 @@ def arcface(
     >>> arcface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=torch.pi / 3)["target"]
     tensor([0.5000, 0.5000])
     """
-    require_unit_length("arcface", normalize)
-    prototypes = unit(prototypes)
-    x, y = _sides(unit(z), labels, prototypes)
+    x, y, prototypes = _of_angles("arcface", normalize, z, labels, prototypes)
     own, m = prototypes.index_select(0, y), margin
     cosine = (x * own).sum(1)
     sine = torch.linalg.vector_norm(x - cosine[:, None] * own, dim=1)
@@ -209,9 +216,7 @@ def cosface(
     >>> cosface.parts(torch.eye(2), torch.arange(2), torch.eye(2), margin=0.25)["target"]
     tensor([0.7500, 0.7500])
     """
-    require_unit_length("cosface", normalize)
-    prototypes = unit(prototypes)
-    x, y = _sides(unit(z), labels, prototypes)
+    x, y, prototypes = _of_angles("cosface", normalize, z, labels, prototypes)
     positive = (x * prototypes.index_select(0, y)).sum(1)
     target = positive - margin
     each = _cross_entropy(x, y, prototypes, target, temperature)
