@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
-from jinja2 import Environment
 from nbformat import NotebookNode
 
 from cl_explore.app import cells, layout, markdown, pipeline, symbols
-from cl_explore.app.cells import LOADER, OPENING
+from cl_explore.app.cells import LOADER, OPENING, TEMPLATES
 from cl_explore.app.symbols import Symbol
-
-TEMPLATES = Environment(loader=LOADER, autoescape=True, trim_blocks=True)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import nbformat
-from jinja2 import PackageLoader
+from jinja2 import Environment, PackageLoader
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from plotly import io as plotly_io
@@ -15,6 +15,7 @@ from cl_explore.app import markdown
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 LOADER = PackageLoader("cl_explore.app")
+TEMPLATES = Environment(loader=LOADER, autoescape=True, trim_blocks=True)
 OPENING = re.compile(r"# (?:(?P<number>\d\d) · )?(?P<title>.+)(?:\n\n\*\*(?P<question>.+\?)\*\*)?\s*")
 LOCAL_LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(?:#[^)\s]*)?\)")
 SETTING_UP = {"install", "parameters", "injected-parameters"}

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import cache
 from typing import Any
 
 from cl_explore import papers
@@ -32,6 +33,7 @@ def seeds(slug: str) -> str:
     return " or ".join(map(str, sorted({claim["seeds"] for claim in _claims(slug)})))
 
 
+@cache
 def _claims(slug: str) -> list[dict[str, Any]]:
     records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.rglob(f"{slug}.json")))
     return [claim for record in records for claim in record["verdicts"]]

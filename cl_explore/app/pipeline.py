@@ -2,8 +2,7 @@
 
 from collections.abc import Collection
 
-from jinja2 import Environment, PackageLoader
-
+from cl_explore.app.cells import TEMPLATES
 from cl_explore.names import unknown
 
 PARTS = ("views", "encoder", "head", "loss", "probe")
@@ -25,6 +24,3 @@ def drawing(lit: Collection[str] = ()) -> str:
         f"a probe reads h. Lit up: {', '.join(part for part in PARTS if part in lit) or 'nothing'}."
     )
     return TEMPLATES.get_template("pipeline.svg.j2").render(lit=lit, alt=alt)
-
-
-TEMPLATES = Environment(loader=PackageLoader("cl_explore.app"), autoescape=True)
