@@ -11,7 +11,7 @@ import re
 import runpy
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -75,9 +75,9 @@ def pages(folder: Path) -> dict[Path, Page]:
     return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
 
 
-def dangling(folder: Path) -> list[tuple[Path, str]]:
+def dangling(found: Mapping[Path, Page]) -> list[tuple[Path, str]]:
     """The pages of a folder with each target that leads to no file or to no place in it."""
-    found, wrong = pages(folder), []
+    wrong = []
     for path, page in found.items():
         for target, file, place in page.local():
             end = (path.parent / file).resolve() if file else path.resolve()
@@ -88,9 +88,10 @@ def dangling(folder: Path) -> list[tuple[Path, str]]:
 
 def broken(folder: Path) -> list[str]:
     """What is wrong with a written folder: links within it that lead nowhere, and pictures without alt text."""
-    return [f"{path.relative_to(folder)}: there is no {target}" for path, target in dangling(folder)] + [
+    found = pages(folder)
+    return [f"{path.relative_to(folder)}: there is no {target}" for path, target in dangling(found)] + [
         f"{path.relative_to(folder)}: {page.without_alt} pictures without alt text"
-        for path, page in pages(folder).items()
+        for path, page in found.items()
         if page.without_alt
     ]
 
@@ -149,7 +150,9 @@ def interface(out: Path, modules: Iterable[str]) -> None:
     pdoc.render.configure(docformat="markdown", template_directory=ROOT / "docs" / "api")
     pdoc.render.env.filters["fields"] = fields
     pdoc.pdoc(*modules, output_directory=out)
-    for path, target in dangling(out):  # members that pdoc mentions and does not show, such as those of a private base
+    for path, target in dangling(
+        pages(out)
+    ):  # members that pdoc mentions and does not show, such as those of a private base
         if "#" in target:
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(f'href="{target}"', ""), encoding="utf-8")
@@ -229,9 +232,8 @@ def main() -> int:
         return 1
     build(options.course, folder / "pages" / "unexecuted.ipynb", options.out)
     wrong = broken(options.out)
-    print(
-        "\n".join([*wrong, f"{len(pages(options.out))} pages in {options.out}/index.html, {len(wrong)} links broken"])
-    )
+    written = len(list(options.out.rglob("*.html")))
+    print("\n".join([*wrong, f"{written} pages in {options.out}/index.html, {len(wrong)} links broken"]))
     return min(1, len(wrong))
 
 
