@@ -53,7 +53,8 @@ class Environment:
         (site,) = folder.glob("lib/python*/site-packages")
         (site / "packages.pth").write_text(str(packages))
         kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "CL_EXPLORE_DATA")}
-        self.variables = kept | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        own = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "CL_EXPLORE_RUNS": str(folder / "runs")}
+        self.variables = kept | own
 
     def run(self, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         command = [str(self.python), *map(str, arguments)]
