@@ -81,8 +81,8 @@ def run(
     samples: of the training part, at most; None takes all there are, of the curve 300.
     """
     rows: list[Row] = []
-    for name in worlds:
-        train, test = world(name, seed, samples=samples)
+    drawn = {name: world(name, seed, samples=samples) for name in worlds}  # all at once: what is missing is said first
+    for name, (train, test) in drawn.items():
         found = compare(plan(train, epochs, batch_size, lr), train, test, (read,), seed=seed).rows
         rows += [row if name == "curve" else {**row, "method": f"{row['method']}, {name}"} for row in found]
     return rows
