@@ -1,6 +1,6 @@
 """Points made harder by mixing: the hardest pair of each anchor, and the mixtures some losses are fed with."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,8 @@ from torch import Tensor
 from cl_explore.losses.arguments import require, require_known, values_are_at_hand
 from cl_explore.losses.unit import unit
 from cl_explore.takes import Count, Positive, Share, takes
+
+Mining = Literal["masked", "authors"]
 
 
 class HardPairs(NamedTuple):
@@ -50,11 +52,14 @@ def mix(points: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     return torch.lerp(points[second], points[first], share.to(points)[:, None])
 
 
-def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+@takes
+def hardest_pairs(features: Tensor, labels: Tensor, *, mining: Mining = "masked") -> tuple[Tensor, Tensor]:
     """The least similar row of the own class and the most similar row of another class, by cosine.
 
     features (N, D), labels (N,); returns two index tensors (N,). A row without a positive, or without a negative, is
-    its own.
+    its own. mining "authors": as Core-tuning's code finds them, with a zero in place of every cosine that is not asked
+    for; after a ReLU, where none is below 0, such a zero is the least, and the row that is found is the row itself or
+    one of another class.
 
     >>> hardest_pairs(torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]]), torch.tensor([0, 0, 0, 1]))
     (tensor([2, 2, 0, 3]), tensor([3, 3, 3, 1]))
@@ -65,11 +70,13 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(len(x), device=x.device)
     same = labels[:, None] == labels
     positive = same & (rows[:, None] != rows)
-    hardest = (
+    if mining == "authors":
+        least = (cosine * positive).argmin(1)
+        return torch.where(least == 0, rows, least), (cosine * ~same).argmax(1)
+    return (
         torch.where(positive.any(1), cosine.masked_fill(~positive, torch.inf).argmin(1), rows),
         torch.where(same.all(1), rows, cosine.masked_fill(same, -torch.inf).argmax(1)),
     )
-    return hardest
 
 
 @takes
@@ -80,15 +87,15 @@ def hard_pairs(
     num_classes: Count,
     alpha: Positive = 1.0,
     least: Share = 0.8,
+    mining: Mining = "masked",
     generator: torch.Generator,
 ) -> HardPairs:
     """Core-tuning's mixtures of features (before classifier and projection head), with gradient to the features.
 
     features (N, D), labels (N,) in [0, num_classes). Hard positive of a row: a Beta(alpha, alpha) mixture of its
     hardest positive with its hardest negative. Hard negative: a random other row, of which at least `least` is kept,
-    mixed with the row itself. Give `focal_supcon` both after projection, and cross-entropy their soft labels. Source:
-    Zhang et al. 2021 (2102.06605). In the authors' code the hardest positive is looked for among zeros as well, so
-    that with features after a ReLU it is the row itself or an arbitrary one; here it is what its name says.
+    mixed with the row itself. Give `focal_supcon` both after projection, and cross-entropy their soft labels. mining:
+    see `hardest_pairs`. Source: Zhang et al. 2021 (2102.06605).
 
     >>> features, labels = torch.randn(6, 4), torch.arange(6) % 2
     >>> pairs = hard_pairs(features, labels, num_classes=2, generator=torch.Generator().manual_seed(0))
@@ -99,7 +106,7 @@ def hard_pairs(
     require_known(labels, num_classes, "num_classes")
     rows = torch.arange(len(features), device=features.device)
     targets = F.one_hot(labels, num_classes).to(features.dtype)
-    positive, negative = hardest_pairs(features, labels)
+    positive, negative = hardest_pairs(features, labels, mining=mining)
     partner = torch.randperm(len(features), generator=generator, device=generator.device).to(features.device)
     pull = beta(len(features), a=alpha, b=alpha, generator=generator)
     keep = beta(len(features), a=alpha, b=alpha, generator=generator).clamp(min=least)

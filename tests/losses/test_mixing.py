@@ -25,6 +25,17 @@ def test_hardest_pairs_against_a_loop() -> None:
         assert negative[i] == max(other, key=lambda j: float(x[i] @ x[j]))
 
 
+def test_after_a_relu_the_search_of_the_authors_finds_no_positive() -> None:
+    features = torch.randn(20, 5, generator=generator()).relu()
+    labels = torch.arange(20) % 4
+    positive, negative = hardest_pairs(features, labels, mining="authors")
+    assert torch.equal(negative, hardest_pairs(features, labels)[1])
+    own = positive == torch.arange(20)
+    assert (own | (labels[positive] != labels)).all()
+    with pytest.raises(ValueError, match=r"mining must be .masked. or .authors., got 'hard'"):
+        hardest_pairs(features, labels, mining="hard")  # type: ignore[arg-type]
+
+
 def test_one_class_has_no_negatives() -> None:
     _, negative = hardest_pairs(torch.randn(5, 3, generator=generator()), torch.zeros(5, dtype=torch.long))
     assert negative.tolist() == list(range(5))
@@ -91,11 +102,7 @@ def test_mixtures_of_core_tuning(case: Case) -> None:
     i, x = case["inputs"], leaves(case)
     features, labels, order = x["features"], torch.tensor(i["labels"]), torch.tensor(i["order"])
     rows = torch.arange(len(labels))
-    unit = F.normalize(features.detach(), dim=1)
-    cosine, same = unit @ unit.T, (labels[:, None] == labels).double()
-    positive = (cosine * (same - torch.eye(len(labels)))).argmin(1)
-    positive = torch.where(positive == 0, rows, positive)
-    negative = (cosine * (1 - same)).argmax(1)
+    positive, negative = hardest_pairs(features, labels, mining="authors")
     keep = torch.tensor(i["lam_neg"], dtype=torch.float64).clamp(min=case["params"]["clip_lam_neg_min"])
     pull = torch.tensor(i["lam_pos"], dtype=torch.float64)
     one_hot = F.one_hot(labels, i["num_classes"]).double()
