@@ -111,7 +111,7 @@ def test_wrong_uses_are_named() -> None:
         CoreTuning(MLP([5, 6]), MLP([6, 4]), "supcon", as_it_is, n_views=1, num_classes=2)
     with pytest.raises(ValueError, match="detach_clean must be False without mixtures"):
         made(mixtures=False, detach_clean=True)
-    with pytest.raises(ValueError, match="eta must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"eta must be at least 0 and finite, got -1\.0"):
         made(eta=-1.0)
     with pytest.raises(ValueError, match=r"mining must be .masked. or .authors., got 'hard'"):
         made(mining="hard")

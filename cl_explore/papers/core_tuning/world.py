@@ -16,13 +16,15 @@ from cl_explore.views import HardViews, ImageViews
 class World(NamedTuple):
     """given: samples to train with, of whose labels nobody makes use. test: unseen ones. views: of these, two of each.
 
-    augment: what draws views, also for training.
+    augment: what draws views for the contrast without labels.
+    tuning: what draws those that are fine-tuned on: digits as they are, photographs cut out and mirrored.
     """
 
     given: Dataset
     test: Dataset
     views: tuple[Dataset, Dataset]
     augment: Augment
+    tuning: Augment
 
 
 def world(seed: int, dataset: str, samples: int, unseen: int) -> World:
@@ -35,9 +37,12 @@ def world(seed: int, dataset: str, samples: int, unseen: int) -> World:
         test = replace(test, **{name: torch.cat([getattr(test, name), getattr(left, name)])
                                 for name in ("x", "labels", "index")}, factors={})  # fmt: skip
     x: Tensor = test.batch(torch.arange(len(test))).x  # type: ignore[assignment]
-    augment = ImageViews.simclr(strength=0.5) if x.shape[1] == 3 else HardViews(shift=1, erased=0, intensity=0.2)
+    augment: Augment = HardViews(shift=1, erased=0, intensity=0.2)
+    tuning: Augment = HardViews(strength=0)
+    if x.shape[1] == 3:
+        augment, tuning = ImageViews.simclr(strength=0.5), ImageViews(crop_area=0.5, crop_ratio=4 / 3, flip=0.5)
     seen = augment(x, generator, 2)
-    return World(given, test, (replace(test, x=seen[:, 0]), replace(test, x=seen[:, 1])), augment)
+    return World(given, test, (replace(test, x=seen[:, 0]), replace(test, x=seen[:, 1])), augment, tuning)
 
 
 def labelled(given: Dataset, shots: int) -> Dataset:
