@@ -122,7 +122,7 @@ def test_a_class_of_one_counts_by_its_mixture_alone(batch: Batch) -> None:
     assert step(made(), lonely).loss.isfinite()
     alone = batch._replace(labels=torch.arange(9))
     assert step(made(num_classes=9), alone).loss.isfinite()
-    with pytest.raises(ValueError, match="no anchor has a positive"):
+    with pytest.raises(ValueError, match="at least one anchor needs a positive"):
         step(made(num_classes=9, mixtures=False), alone)
 
 
@@ -152,3 +152,40 @@ def test_all_arms_start_from_one_encoder_and_are_measured() -> None:
     assert by["Core-tuning"][study.WON] == by["Core-tuning"][study.ACCURACY] - by["CE + mixtures"][study.ACCURACY]
     assert 0 <= by["CE, even or odd"][study.CLASS] <= 1
     assert by["search of the code"][study.FOUND] == 0
+
+
+@pytest.fixture(scope="module")
+def found() -> panel.Tuned:
+    return panel.learn(steps=20)
+
+
+def test_the_panel_shows_every_weight_with_and_without_mixtures(found: panel.Tuned) -> None:
+    assert found.ratio.shape == found.accuracy.shape == found.maps.shape[:2] == (2, len(panel.ETAS))
+    assert (found.accuracy > 0.3).all()
+    assert found.ratio[0, 3] < found.ratio[0, 0], "without mixtures, the contrast gathers"
+    assert set(found.labels.tolist()) == set(panel.SHOWN)
+
+
+def test_mixtures_lie_between_what_they_are_mixed_of(found: panel.Tuned) -> None:
+    def four(share: float) -> tuple[Tensor, Tensor, list[float]]:
+        state = {"eta": 1.0, "mixtures": panel.ARMS[1], "share": share}
+        marks = panel.core_picture(state, found).charts[1].marks
+        points, mixed = (torch.stack([torch.tensor(mark.x), torch.tensor(mark.y)], 1)
+                         for mark in marks if isinstance(mark, panel.Points))  # fmt: skip
+        arrows = [mark for mark in marks if isinstance(mark, panel.Arrows)]
+        return points, mixed, [float(arrow.dx[0]) for arrow in arrows]
+
+    for share, kept in ((1.0, 1.0), (0.0, 0.8), (0.5, 0.8)):
+        (anchor, positive, negative, other), (hard, harder), _ = four(share)
+        torch.testing.assert_close(hard, share * positive + (1 - share) * negative)
+        torch.testing.assert_close(harder, kept * other + (1 - kept) * anchor)
+    _, _, pulls = four(0.5)
+    assert all(pull < 0 for pull in pulls), "to the hardest positive, on the left"
+
+
+def test_a_panel_refuses_what_its_sliders_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "learn", lambda: pytest.fail("no work before the check"))
+    with pytest.raises(ValueError, match=r"eta must be one of 0, 0\.1, 0\.3, 1, 3, got 0\.2"):
+        panel.CoreTuningPanel(eta=0.2)
+    with pytest.raises(ValueError, match="share must be between 0 and 1, got 2"):
+        panel.CoreTuningPanel(share=2.0)
