@@ -5,7 +5,17 @@
 ['digits', 'factor_world', 'factor_world_features', 'gaussians', 'hierarchical_gaussians']
 """
 
-from cl_explore.data import cifar, digits, factor_world, gaussians, imagenet, kinds, mnist, stl10  # registers them
+from cl_explore.data import (  # registers them
+    cifar,
+    digits,
+    factor_world,
+    gaussians,
+    imagenet,
+    kinds,
+    mnist,
+    spoken_digits,
+    stl10,
+)
 from cl_explore.data.arrays import from_arrays
 from cl_explore.data.batch import Batch, Samples
 from cl_explore.data.dataset import Dataset
@@ -28,6 +38,7 @@ PUBLISHED: dict[str, Published] = {
         imagenet.TINY_IMAGENET,
         mnist.FASHION_MNIST,
         mnist.MNIST,
+        spoken_digits.SPOKEN_DIGITS,
         stl10.STL10,
     )
 }

@@ -2,13 +2,12 @@
 
 import json
 import math
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+import recordings
 import torch
-from damage import Form, complaints
 from torch import Tensor, nn
 
 from cl_explore import losses
@@ -225,45 +224,20 @@ def test_frames_together_are_as_noisy_as_one_vector() -> None:
 
 
 @pytest.fixture
-def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two takes for training and one for the test of each digit, as they are published: each a constant of its own."""
-    folder = tmp_path / "free-spoken-digit-dataset" / "recordings"
-    folder.mkdir(parents=True)
-    for digit in range(10):
-        for speaker, take in (("theo", 0), ("jackson", 5), ("theo", 49)):
-            with wave.open(str(folder / f"{digit}_{speaker}_{take}.wav"), "wb") as sound:
-                sound.setparams((1, 2, 8000, 0, "NONE", ""))
-                sound.writeframes((b"%c\0" % (digit + 1)) * (1000 + 500 * digit))
+def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings.write(tmp_path)
     monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    return folder
 
 
-def test_spoken_digits_stand_beside_images_and_words_of_the_same_digit(recordings: Path) -> None:
+@pytest.mark.usefixtures("spoken")
+def test_spoken_digits_stand_beside_images_and_words_of_the_same_digit() -> None:
     train, test = world.spoken_digits(0, candidates=3)
     assert (len(train), len(test)) == (20, 10)
-    assert train.x["audio"].shape == (20, 1, world.SAMPLES)
     assert torch.equal(train.x["audio"][:, 0, 0].long(), train.labels + 1)
-    short = train.x["audio"][train.labels == 0][0, 0]
-    assert short[:1000].eq(1).all()
-    assert short[1000:].eq(0).all()
-    assert train.factors["speaker"].unique().tolist() == [0, 1]
     assert torch.equal(told(train).x["text"][:, 0, 0] - world.FIRST, train.labels)
     assert torch.equal(test.x["text"][:, 0] - world.FIRST, test.labels)
     again = world.spoken_digits(0, candidates=3).train
     assert again.fingerprint() == train.fingerprint()
-
-
-def test_recordings_that_are_missing_or_spoilt_are_named(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with wave.open(str(recordings / "0_theo_0.wav"), "wb") as sound:
-        sound.setparams((1, 2, 16000, 0, "NONE", ""))
-    with pytest.raises(ValueError, match=r"0_theo_0\.wav must be 16-bit mono at 8 kHz"):
-        world.spoken_digits(0)
-    (recordings / "noise.wav").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"noise\.wav must be named DIGIT_SPEAKER_TAKE\.wav"):
-        world.spoken_digits(0)
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(recordings))
-    with pytest.raises(FileNotFoundError, match=r"(?s)free-spoken-digit-dataset.*git clone https://github\.com"):
-        world.spoken_digits(0)
 
 
 @pytest.fixture(scope="module")
@@ -308,15 +282,3 @@ def test_the_panel_frames_own_captions_and_those_that_fit(course: panels.Course)
 def test_knobs_out_of_range_are_named(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         panels.BagPanel(**wrong)
-
-
-def test_damaged_recordings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    (tmp_path / "fsdd/recordings").mkdir(parents=True)
-    for take in range(6):
-        with wave.open(str(tmp_path / f"fsdd/recordings/7_jackson_{take}.wav"), "wb") as sound:
-            sound.setparams((1, 2, 8000, 0, "NONE", ""))
-            sound.writeframes(np.arange(900, dtype="<i2").tobytes())
-    file = tmp_path / "fsdd/recordings/7_jackson_0.wav"
-    spoken = Form(file, lambda: world.RECORDINGS.load("test").fingerprint(), one=True)
-    assert complaints(spoken, tmp_path) == []

@@ -3,28 +3,20 @@
 The spoken digits are real: recordings beside images and words of the same digit.
 """
 
-import re
-import wave
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from cl_explore import data
 from cl_explore.data import Dataset
 from cl_explore.data.kinds import Tokens
-from cl_explore.data.published import Layout, Published
 
 ACTIONS, COLOURS, FILLERS, FEATURES = 12, 8, 20, 40
 NOISE = 0.6
 FIRST = 2  # token 0 fills rows up, 1 is the mask
 VOCABULARY = FIRST + ACTIONS + COLOURS + FILLERS
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SAMPLES = 4096  # of a recording: half a second, which three of four last no longer than
 
 
 class Bags(Tokens):
@@ -116,7 +108,7 @@ def spoken_digits(seed: int, *, clips: int | None = None, candidates: int = 5, f
     generator = torch.Generator().manual_seed(seed)
 
     def part(split: str) -> Dataset:
-        heard = RECORDINGS.load(split)
+        heard = data.load("spoken_digits", split)
         chosen = torch.randperm(len(heard), generator=generator)[:clips]
         heard, images = heard.subset(chosen), data.load("digits", split)
         rows = torch.empty(len(heard), dtype=torch.int64)
@@ -129,55 +121,6 @@ def spoken_digits(seed: int, *, clips: int | None = None, candidates: int = 5, f
         x = {"video": images.x[rows], "audio": heard.x, "text": text if split == "train" else own[:, 0]}
         kind = {"audio": "waveform", "text": Bags() if split == "train" else "tokens"}
         factors = {**heard.factors, "action": heard.labels, "place": place}
-        return Dataset("spoken digits", x, heard.labels, heard.index, DIGITS, factors, kind)
+        return Dataset("spoken digits", x, heard.labels, heard.index, heard.class_names, factors, kind)
 
     return World(part("train"), part("test"))
-
-
-def read_recordings(folder: Path, split: str) -> Dataset:
-    """Recordings (N, 1, SAMPLES), int16 at 8 kHz, cut or filled with silence, of `recordings/DIGIT_SPEAKER_TAKE.wav`.
-
-    Takes 0 to 4 are the test part; the factor `speaker` numbers the names in their order. ValueError names a file of
-    another form.
-    """
-    files = sorted((folder / "recordings").glob("*.wav"))
-    for file in files:
-        if not (re.fullmatch(r"\d_[^_]+_\d+", file.stem) and file.is_file()):
-            raise ValueError(f"{file} must be named DIGIT_SPEAKER_TAKE.wav and a file, such as 7_jackson_32.wav")
-    digits, speakers, takes = zip(*(file.stem.split("_") for file in files), strict=True) if files else ((), (), ())
-    rows = [row for row, take in enumerate(takes) if (int(take) < 5) == (split == "test")]
-    if not rows:
-        raise ValueError(f"{folder / 'recordings'} must hold recordings for {split}, got {len(files)} files")
-    x = torch.zeros(len(rows), 1, SAMPLES, dtype=torch.int16)
-    for place, row in enumerate(rows):
-        heard = _heard(files[row])
-        x[place, 0, : len(heard)] = torch.from_numpy(heard)
-    names = sorted(set(speakers))
-    labels = torch.tensor([int(digits[row]) for row in rows])
-    speaker = torch.tensor([names.index(speakers[row]) for row in rows])
-    return Dataset("spoken digits", x, labels, torch.tensor(rows), DIGITS, {"speaker": speaker}, "waveform")
-
-
-def _heard(file: Path) -> NDArray[np.int16]:
-    """The first SAMPLES of a recording, or all if it is shorter."""
-    try:
-        with wave.open(str(file)) as sound:
-            form = (sound.getframerate(), sound.getnchannels(), sound.getsampwidth())
-            heard = np.frombuffer(sound.readframes(SAMPLES), dtype="<i2").astype(np.int16)
-            whole = len(heard) == min(SAMPLES, sound.getnframes())
-    except (EOFError, ValueError, wave.Error) as error:
-        raise ValueError(f"{file} is no recording, or damaged ({error}): get it again") from error
-    if form != (8000, 1, 2):
-        raise ValueError(f"{file} must be 16-bit mono at 8 kHz")
-    if not whole:
-        raise ValueError(f"{file} is half written: get it again")
-    return heard
-
-
-RECORDINGS = Published(
-    "free-spoken-digit-dataset",
-    (Layout(read_recordings, {"train": ("recordings",), "test": ("recordings",)}),),
-    folders=("free-spoken-digit-dataset", "fsdd"),
-    advice="git clone https://github.com/Jakobovski/free-spoken-digit-dataset there (12 MB)",
-    licence="CC BY-SA 4.0",
-)
