@@ -7,16 +7,16 @@ from torch import Tensor
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import excess
 from cl_explore.losses.knob import Choice, Scalar
-from cl_explore.losses.similarity import class_sums, row_lse
+from cl_explore.losses.similarity import Rule, class_sums, row_lse
 
 
 def _replay(z: Tensor, labels: Tensor, teacher: Tensor, rehearsal: Tensor | None) -> tuple[Tensor, ...]:
-    """Student and teacher points, which are replayed, and which teacher points are positives of which anchor."""
+    """Points of student and teacher, classes, which are replayed, and which teacher points are whose positives."""
     x = z.flatten(0, 1)
     t = teacher.reshape(len(z), -1, z.shape[2]).expand_as(z).flatten(0, 1).detach()
     y = labels.repeat_interleave(z.shape[1])
     old = torch.ones_like(y, dtype=torch.bool) if rehearsal is None else rehearsal.repeat_interleave(z.shape[1]) > 0
-    return x, t, old, (y[:, None] == y) & old
+    return x, t, y, old, (y[:, None] == y) & old
 
 
 @loss(
@@ -29,8 +29,8 @@ def _replay(z: Tensor, labels: Tensor, teacher: Tensor, rehearsal: Tensor | None
         TEMPERATURE,
         Choice(
             "denominator",
-            ("clean", "no_positive", "literal"),
-            help="negatives and the positive; negatives only; negatives and the anchor itself",
+            ("clean", "other_classes", "no_positive", "literal"),
+            help="negatives and positive; with those of other classes alone; negatives only; they and the anchor",
         ),
     ],
 )
@@ -55,19 +55,20 @@ def nspt(
     Perfect: log(1 + (N-1) exp(-N/((N-1) tau))) for one replayed sample of each class, N points on a simplex
     Note: Anchors are the replayed points; positives P(k) are the teacher's points of replayed samples of the class, the
         anchor's own among them; negatives are all other points of the student, whatever their class. "clean" keeps the
-        ratio below 1, "no_positive" decouples it, "literal" holds exp(1/tau) of the anchor itself instead of the
-        positive. A batch without a replayed point gives 0.
+        ratio below 1, "other_classes" leaves out points of the anchor's class, "no_positive" decouples it, "literal"
+        holds exp(1/tau) of the anchor itself instead of the positive. A batch without a replayed point gives 0.
 
     >>> z, labels = torch.randn(6, 8), torch.arange(6) // 2
     >>> torch.allclose(nspt(z, labels, z, denominator="literal"), ntpt(z, labels, z))
     True
     """
-    x, t, old, positives = _replay(z, labels, teacher, rehearsal)
+    x, t, y, old, positives = _replay(z, labels, teacher, rehearsal)
     scale = 1 / temperature
     cosine, number = x @ t.T, positives.sum(1).clamp(min=1)
-    negative = row_lse(x, x, scale, exclude=() if denominator == "literal" else ["self"])
+    left_out: dict[str, list[Rule]] = {"literal": [], "other_classes": ["same"]}
+    negative = row_lse(x, x, scale, exclude=left_out.get(denominator, ["self"]), a_ids=y, b_ids=y)
     gap = negative[:, None] - cosine * scale[..., None]
-    each = -F.logsigmoid(-gap) if denominator == "clean" else gap
+    each = -F.logsigmoid(-gap) if denominator in ("clean", "other_classes") else gap
     return {
         "loss": (each * positives).sum(1) / number * old,
         "positive": (cosine * positives).sum(1) / number * old,
@@ -107,7 +108,7 @@ def ntpt(
     >>> ntpt(torch.ones(4, 2, 3), torch.tensor([0, 0, 1, 1]), torch.ones(4, 2, 3)).exp().round()
     tensor(8.)
     """
-    x, t, old, positives = _replay(z, labels, teacher, rehearsal)
+    x, t, _, old, positives = _replay(z, labels, teacher, rehearsal)
     scale = 1 / temperature
     positive = (x @ t.T * positives).sum(1) / positives.sum(1).clamp(min=1)
     each = excess(row_lse(x, t, scale), scale * positive)

@@ -47,6 +47,7 @@ def loop_replay(x: Inputs, denominator: str, fed: bool = True) -> list[float]:
             out.append(0.0)
             continue
         negatives = [math.exp(dot(z[k], z[i]) / 0.3) for i in range(len(z)) if i != k]
+        others = [math.exp(dot(z[k], z[i]) / 0.3) for i in range(len(z)) if y[i] != y[k]]
         own = math.exp(dot(z[k], z[k]) / 0.3)
         teacher = [math.exp(dot(z[k], t[i]) / 0.3) for i in range(len(z))]
         each = []
@@ -54,6 +55,7 @@ def loop_replay(x: Inputs, denominator: str, fed: bool = True) -> list[float]:
             if y[p] == y[k] and old[p]:
                 total = {
                     "clean": sum(negatives) + teacher[p],
+                    "other_classes": sum(others) + teacher[p],
                     "no_positive": sum(negatives),
                     "literal": sum(negatives) + own,
                     "teacher": sum(teacher),
@@ -78,6 +80,7 @@ def loop_multimodal(x: Inputs) -> list[float]:
 T, OLD = {"temperature": 0.3}, ("rehearsal",)
 REFERENCES = [
     Reference(nspt, T, lambda x: loop_replay(x, "clean"), fed=OLD),
+    Reference(nspt, T | {"denominator": "other_classes"}, lambda x: loop_replay(x, "other_classes"), fed=OLD),
     Reference(nspt, T | {"denominator": "no_positive"}, lambda x: loop_replay(x, "no_positive"), views=1, fed=OLD),
     Reference(nspt, T | {"denominator": "literal"}, lambda x: loop_replay(x, "literal"), fed=OLD),
     Reference(ntpt, T, lambda x: loop_replay(x, "teacher"), fed=OLD),
