@@ -1,0 +1,233 @@
+"""SyCL on graded lists: whether order inside the classes of binary labels is learned, and what the loss never asks."""
+
+import copy
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from scipy import stats
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cl_explore import evaluate
+from cl_explore.claims.bench import Entry, baselines, compare
+from cl_explore.claims.figures import dots
+from cl_explore.claims.study import Row, Study
+from cl_explore.claims.verdict import Claim
+from cl_explore.data import Dataset
+from cl_explore.methods import JointEmbedding, Method
+from cl_explore.nn import MLP, BagOfTokens
+from cl_explore.papers.listwise_wasserstein import PAPER
+from cl_explore.papers.listwise_wasserstein import world as worlds
+from cl_explore.papers.listwise_wasserstein.method import BinaryLists, GradedLists
+from cl_explore.papers.listwise_wasserstein.world import FEATURES, PASSAGES, WORDS, Looks, World
+
+WITHIN, RELATED, NDCG = "order within classes", "2 above 1", "nDCG@10"
+SICK, STS, FOUND = "SICK, rank correlation", "STS, rank correlation", "caption found, R@10"
+TAU = 0.2
+Networks = tuple[nn.Module, nn.Module]
+
+
+def order(scores: Tensor, levels: Tensor, high: int, low: int) -> float:
+    """Of the pairs of a passage of one level and one of a lower, how many the scores order so: the mean over queries.
+
+    scores, levels: (N, M), of each query and passage; a level below 0 is none
+    Raises: ValueError if no query has both
+    """
+    shares = [
+        (score[level == high][:, None] > score[level == low]).double().mean()
+        for score, level in zip(scores, levels, strict=True)
+        if (level == high).any() and (level == low).any()
+    ]
+    if not shares:
+        raise ValueError(f"levels must hold {high} and {low} for some query")
+    return torch.stack(shares).mean().item()
+
+
+def orders(scores: Tensor, levels: Tensor) -> dict[str, float]:
+    """The order across the border of binary labels, and the mean of both within their classes."""
+    top, bottom = order(scores, levels, 3, 2), order(scores, levels, 1, 0)
+    return {WITHIN: (top + bottom) / 2, "3 above 2": top, RELATED: order(scores, levels, 2, 1), "1 above 0": bottom}
+
+
+def retrieval(method: Method, train: Dataset, test: Dataset, *, relevance: Tensor) -> dict[str, float]:
+    """How the passages of all unseen lists are ranked for each unseen query; gains are 2^level - 1."""
+    z = evaluate.embed_views(method, test)
+    query, passages = z[:, 0], z[:, 1:].flatten(0, 1)
+    scores = F.normalize(query, dim=1) @ F.normalize(passages, dim=1).T
+    return orders(scores, relevance) | {NDCG: evaluate.ndcg(query, passages, 2**relevance - 1, 10)}
+
+
+def networks(_: Dataset) -> Networks:
+    """32-64-32 and no head."""
+    return MLP([FEATURES, 64, 32], batch_norm=False), nn.Identity()
+
+
+def started(method: Method) -> Networks:
+    """Copies of what a method has learned."""
+    return copy.deepcopy(method.encoder), copy.deepcopy(method.head)
+
+
+def plan(settings: Mapping[str, Any], **common: Any) -> dict[str, Entry]:
+    """InfoNCE on binary labels, and both list-wise losses on the levels.
+
+    common: of each entry.
+    """
+    common |= {"settings": settings, "passages": PASSAGES, "temperature": TAU}
+    return {
+        "InfoNCE": Entry("info_nce", form=BinaryLists, **common),
+        "Wasserstein": Entry("listwise_wasserstein", form=GradedLists, **common),
+        "KL": Entry("listwise_kl", form=GradedLists, **common),
+    }
+
+
+def small(seed: int, lists: int, epochs: int, batch_size: int) -> list[Row]:
+    """All on lists of two attributes, some with queries at the wrong list; then on lists of plain similarity."""
+    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 3e-3}
+    half = {**settings, "epochs": max(epochs // 2, 1)}
+    common: dict[str, Any] = {"networks": networks, "augment": Looks(seed)}
+
+    def rows(made: World, entries: Mapping[str, Entry]) -> tuple[list[Row], dict[str, Method]]:
+        measure = partial(retrieval, relevance=made.relevance)
+        found = compare(entries, made.train, made.test, (measure,), seed=seed)
+        return found.rows, found.methods
+
+    two = worlds.attributes(seed, lists)
+    untrained = baselines(**common)
+    for entry in untrained.values():
+        entry.options["n_views"] = 1 + PASSAGES
+    shifted = plan(settings, shift=1, **common)
+    entries = {
+        **untrained,
+        **plan(settings, **common),
+        "Wasserstein, wrong lists": shifted["Wasserstein"],
+        "KL, wrong lists": shifted["KL"],
+    }
+    found, _ = rows(two, entries)
+    start, methods = rows(two, {"InfoNCE, half": plan(half, **common)["InfoNCE"]})
+    common["networks"] = lambda _: started(methods["InfoNCE, half"])
+    warm, _ = rows(two, {"InfoNCE, then Wasserstein": plan(half, **common)["Wasserstein"]})
+    common["networks"] = networks
+    plain, _ = rows(worlds.similarity(seed, lists), plan(settings, **common))
+    return found + start + warm + [{**row, "method": f"{row['method']}, plain similarity"} for row in plain]
+
+
+def as_they_are(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
+    """The sides of a list (B, 1 + K, L) as its views."""
+    return x
+
+
+def two_captions(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
+    """Some captions (B, V, L) of the five of each image (B, 5, L)."""
+    chance = torch.rand(x.shape[:2], generator=generator, device=generator.device).to(x.device)
+    places = chance.argsort(1)[:, :n_views]
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
+
+
+def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Dataset, sets: Dataset) -> dict[str, float]:
+    """How cosines agree with what people said of SICK's and STS's pairs, and whether captions find their image's.
+
+    test: SICK's pairs. sets: those of STS. captions: five of each image; the first is to find the second.
+    """
+
+    def cosines(x: Tensor) -> Tensor:
+        device = next((one.device for one in method.parameters()), torch.device("cpu"))
+        z = torch.cat(
+            [embedded(part.flatten(0, 1).to(device)).cpu().unflatten(0, part.shape[:2]) for part in x.split(4096)]
+        )
+        return F.normalize(z, dim=2)
+
+    @torch.no_grad()
+    def embedded(rows: Tensor) -> Tensor:
+        return method.encode(rows)[1]
+
+    pairs = cosines(test.x)
+    query, listed, levels = worlds.partners(test)
+    scores = torch.einsum("qd,qpd->qp", cosines(query[:, None])[:, 0], cosines(listed))
+    judged = cosines(sets.x).prod(1).sum(1)
+    of_sets = [
+        stats.spearmanr(judged[sets.labels == place], sets.factors["score"][sets.labels == place]).statistic
+        for place in range(sets.num_classes)
+    ]
+    first, second = cosines(captions.x[:, :2]).unbind(1)
+    return {
+        **orders(scores, levels),
+        SICK: float(stats.spearmanr(pairs.prod(1).sum(1), test.factors["score"]).statistic),
+        STS: float(sum(of_sets) / len(of_sets)),
+        FOUND: evaluate.recall(first, second, 10),
+    }
+
+
+def bag(_: Dataset, features: int = 128) -> Networks:
+    """The mean of a vector for each word, and no head."""
+    return BagOfTokens(2 + WORDS, features), nn.Identity()
+
+
+def sentences(seed: int, epochs: int, batch_size: int) -> list[Row]:
+    """A retriever learns from captions without a grade, then each loss goes on from it, on SICK's graded lists."""
+    pairs, images = worlds.SICK.load("test"), worlds.MULTI30K.load("train")
+    measure = partial(agreement, captions=worlds.MULTI30K.load("test"), sets=worlds.STS.load("test"))
+    before: dict[str, Any] = {"augment": two_captions, "temperature": 0.05, "form": JointEmbedding, "data": images}
+    entries = {
+        "raw words": Entry("info_nce", settings=None, networks=partial(bag, features=1024), **before),
+        "untrained encoder": Entry("info_nce", settings=None, networks=bag, **before),
+        "retriever": Entry("info_nce", settings={"epochs": 3, "batch_size": 256, "lr": 3e-3}, networks=bag, **before),
+    }
+    found = compare(entries, images, pairs, (measure,), seed=seed)
+    start = found.methods["retriever"]
+    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 1e-3}
+    graded = plan(settings, networks=lambda _: started(start), augment=as_they_are, data=worlds.judged(seed))
+    return found.rows + compare(graded, images, pairs, (measure,), seed=seed).rows
+
+
+def run(seed: int, *, text: bool = False, lists: int = 400, epochs: int = 14, batch_size: int = 8) -> list[Row]:
+    """The losses on generated lists, or with `text` on sentences whose likeness people graded."""
+    return sentences(seed, epochs, batch_size) if text else small(seed, lists, epochs, batch_size)
+
+
+STUDY = Study(
+    paper=PAPER,
+    about="A list of passages of several levels says more than which of them is relevant: the shares that a batch of "
+    "queries gives to passages are brought near those of the levels, both seen as Gaussians. (Real lists are made of "
+    "pairs that people graded, not of documents that a language model wrote. Levels are SICK's scores in four equal "
+    "steps, captions of other images fill lists up, and a mean of word vectors, trained on captions first, stands for "
+    "Contriever: reconstructions.)",
+    claims=(
+        Claim("Within the classes of binary labels, Wasserstein orders passages better than InfoNCE.", WITHIN,
+              "Wasserstein", "higher", "InfoNCE", margin=0.1),
+        Claim("It ranks all passages better.", NDCG, "Wasserstein", "higher", "InfoNCE"),
+        Claim("InfoNCE orders better what its binary labels tell apart: level 2 above level 1.", RELATED, "InfoNCE",
+              "higher", "Wasserstein", margin=0.1, negative=True),
+        Claim("On the same levels, row by row, KL orders within classes as well.", WITHIN, "KL", "equal",
+              "Wasserstein", margin=0.05, negative=True),
+        Claim("KL ranks all passages as well.", NDCG, "KL", "equal", "Wasserstein", margin=0.02, negative=True),
+        Claim("It is never told whose list is whose: with queries at wrong lists of the batch it learns as much.",
+              WITHIN, "Wasserstein, wrong lists", "equal", "Wasserstein", margin=0.03),
+        Claim("KL learns to rank only from the right lists.", NDCG, "KL, wrong lists", "lower", "KL", margin=0.2),
+        Claim("From a random start it is weak: after a start by InfoNCE it ranks better.", NDCG,
+              "InfoNCE, then Wasserstein", "higher", "Wasserstein"),
+        Claim("Where relevance is plain similarity, it ranks worse than InfoNCE.", NDCG,
+              "Wasserstein, plain similarity", "lower", "InfoNCE, plain similarity", negative=True),
+        Claim("It orders within classes better than an untrained encoder.", WITHIN, "Wasserstein", "higher",
+              "untrained encoder", margin=0.1),
+        Claim("Sentences: within the classes of binary labels it orders better than InfoNCE.", WITHIN, "Wasserstein",
+              "higher", "InfoNCE", margin=0.02, preset="real"),
+        Claim("It agrees with people about SICK's pairs more than InfoNCE does.", SICK, "Wasserstein", "higher",
+              "InfoNCE", preset="real"),
+        Claim("It agrees with them more than the retriever that it starts from.", SICK, "Wasserstein", "higher",
+              "retriever", margin=0.02, preset="real"),
+        Claim("Row by row, KL agrees with them as well.", SICK, "KL", "equal", "Wasserstein", margin=0.02,
+              negative=True, preset="real"),
+        Claim("On STS, of which it has seen nothing, it agrees more than InfoNCE, too.", STS, "Wasserstein", "higher",
+              "InfoNCE", preset="real"),
+        Claim("A caption finds another of its image more often than by the retriever.", FOUND, "Wasserstein",
+              "higher", "retriever", preset="real"),
+    ),
+    run=run,
+    draw=lambda rows: dots(rows, [WITHIN, SICK] if SICK in rows else [WITHIN, RELATED, NDCG]),
+    presets={
+        "smoke": {"lists": 64, "epochs": 1},
+        "real": {"text": True, "epochs": 4},
+    },
+)  # fmt: skip
