@@ -94,12 +94,9 @@ def small(seed: int, lists: int, epochs: int, batch_size: int) -> list[Row]:
         return found.rows, found.methods
 
     two = worlds.attributes(seed, lists)
-    untrained = baselines(**common)
-    for entry in untrained.values():
-        entry.options["n_views"] = 1 + PASSAGES
     shifted = plan(settings, shift=1, **common)
     entries = {
-        **untrained,
+        **baselines(n_views=1 + PASSAGES, **common),
         **plan(settings, **common),
         "Wasserstein, wrong lists": shifted["Wasserstein"],
         "KL, wrong lists": shifted["KL"],
