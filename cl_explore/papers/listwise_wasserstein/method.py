@@ -37,7 +37,7 @@ class GradedLists(Skeleton):
         passages: K, of a list.
         shift: by how many places queries move on among the lists of a batch; unless 0, none meets its own list.
         """
-        super().__init__(*parts, n_views=1 + passages, **options)
+        super().__init__(*parts, **options | {"n_views": 1 + passages})
         self.shift = shift
 
     def provide(self, need: str, embedded: Embedded) -> Tensor | None:

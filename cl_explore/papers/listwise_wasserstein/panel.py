@@ -51,9 +51,9 @@ def compared(queries: int, label_scale: float, temperature: float, shift: int) -
     levels.diagonal().copy_(label_scale * relevance.T)
     # scores become inner products with the coordinate axes
     axes = torch.eye(scores.shape[1], dtype=torch.float64).unflatten(0, (queries, PASSAGES))
-    given, knobs = (scores, axes, relevance), {"temperature": temperature, "label_scale": label_scale}
     wasserstein, kl = (
-        float(loss(*given, normalize=False, **knobs)) for loss in (losses.listwise_wasserstein, losses.listwise_kl)
+        float(loss(scores, axes, relevance, temperature=temperature, label_scale=label_scale, normalize=False))
+        for loss in (losses.listwise_wasserstein, losses.listwise_kl)
     )
     return Compared((scores / temperature).softmax(1), levels.flatten(1).softmax(1), wasserstein, kl)
 
@@ -88,20 +88,20 @@ def bars(found: Compared) -> Chart:
     )  # fmt: skip
 
 
-def losses_chart(now: Compared, own: Compared) -> Chart:
-    """Both losses as multiples of what they are where each query meets its own list."""
+def losses_chart(now: Compared, own: Compared, away: Compared) -> Chart:
+    """Both losses as multiples of what they are where each query meets its own list; the axis ends beyond `away`."""
     ratios = [now.wasserstein / own.wasserstein, now.kl / own.kl]
     return Chart(
         [Bars([0, 1], ratios, colour=(WASSERSTEIN, KL), group=[0, 1], width=0.6), Rule(y=1.0, dash="dashed")],
         "Losses, where 1 is with own lists",
         Axis(ticks=[0, 1], names=["Wasserstein", "KL"]),
-        Axis(range=(0, max(5.0, ceiling(max(ratios)))), grid=True), height=210, note="Dashed: each query at its list.",
+        Axis(range=(0, ceiling(away.kl / own.kl)), grid=True), height=210, note="Dashed: each query at its list.",
     )  # fmt: skip
 
 
 def lists_picture(state: State) -> Picture:
     """What the knobs `queries`, `label_scale`, `temperature` and `shift` make of the panel."""
-    own, now = (compared(**{**state, "shift": shift}) for shift in (0, state["shift"]))
+    own, away, now = (compared(**{**state, "shift": shift}) for shift in (0, 1, state["shift"]))
     whose = "each at its own list" if state["shift"] % state["queries"] == 0 else "all at another's list"
     return Picture(
         "List-wise training: a batch's scores against its levels, as two clouds",
@@ -112,7 +112,7 @@ def lists_picture(state: State) -> Picture:
                 heat(now.target, "Shares of the levels, T", "What is asked: bright is a large share."),
                 heat(now.prediction, "Shares of the scores, P", "What a retriever gives."),
             ],
-            [bars(now), losses_chart(now, own)],
+            [bars(now), losses_chart(now, own, away)],
         ],
         [
             ("queries", whose),

@@ -156,7 +156,7 @@ def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Datase
     }
 
 
-def bag(_: Dataset, features: int = 128) -> Networks:
+def bag(_: Dataset, features: int = 64) -> Networks:
     """The mean of a vector for each word, and no head."""
     return BagOfTokens(2 + WORDS, features), nn.Identity()
 
@@ -225,6 +225,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [WITHIN, SICK] if SICK in rows else [WITHIN, RELATED, NDCG]),
     presets={
         "smoke": {"lists": 64, "epochs": 1},
-        "real": {"text": True, "epochs": 4},
+        "real": {"text": True, "epochs": 4, "batch_size": 16},
     },
 )  # fmt: skip
