@@ -64,6 +64,7 @@ from cl_explore.losses.structure import attribute_alignment as attribute_alignme
 from cl_explore.losses.supervised import (
     focal_supcon as focal_supcon,
     soft_nn as soft_nn,
+    soft_supcon as soft_supcon,
     supcon as supcon,
     supcon_in as supcon_in,
 )

@@ -65,10 +65,13 @@ def values_are_at_hand(*tensors: Tensor) -> bool:
     return not torch.compiler.is_compiling() and all(tensor.device.type == "cpu" for tensor in tensors)
 
 
-def require_anchor(counts: Tensor, need: str) -> None:
-    """Raise `ValueError` when no anchor counts: `counts` (N,) is 0 for those that do not, `need` what they lack."""
+def require_anchor(counts: Tensor, need: str, name: str = "labels") -> None:
+    """Raise `ValueError` when no anchor counts: `counts` (N,) is 0 for those that do not, `need` what they lack.
+
+    name: the argument that leaves them without.
+    """
     if values_are_at_hand(counts) and not counts.any():
-        raise ValueError(f"labels leave nothing to compare: at least one anchor needs {need}, got none in this batch")
+        raise ValueError(f"{name} leave nothing to compare: at least one anchor needs {need}, got none in this batch")
 
 
 def require_unit_length(name: str, normalize: bool) -> None:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import values_are_at_hand
+from cl_explore.losses.arguments import require_anchor
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
+from cl_explore.losses.similarity import point_weights
 
 FLOOR = 1e-8
 """Added to a probability before its logarithm, as the authors do: no anchor costs more than 18.4."""
@@ -44,19 +45,12 @@ def scgc(
     >>> torch.allclose(pairs, nt_xent(z, temperature=0.2), atol=1e-4)
     True
     """
-    samples, views, _ = z.shape
-    x = z.flatten(0, 1)
-    if weights is None:
-        weights = torch.eye(samples, dtype=x.dtype, device=x.device)
-    elif values_are_at_hand(weights) and not weights.min() >= 0:
-        raise ValueError(f"weights must be 0 or larger, got {float(weights.min()):g}")
-    gamma = weights.to(x.dtype).repeat_interleave(views, 0).repeat_interleave(views, 1)
+    x, gamma = z.flatten(0, 1), point_weights(z, weights)
     own = torch.eye(len(x), dtype=torch.bool, device=x.device)
     logits = (inv_temperature * (x @ x.T)).masked_fill(own, 0)
     if self_pairs == "drop":
         logits, gamma = logits.masked_fill(own, -torch.inf), gamma.masked_fill(own, 0)
     counts = gamma.sum(1) > 0
-    if values_are_at_hand(counts) and not counts.any():
-        raise ValueError("weights leave nothing to compare: at least one anchor needs a positive, got none")
+    require_anchor(counts, "a positive", "weights")
     share = (gamma * logits.softmax(1)).sum(1)
     return {"loss": -(share + FLOOR).log() * counts, "share": share, "anchor_weight": counts.to(x.dtype)}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore.losses import stored, tiles
-from cl_explore.losses.arguments import require
+from cl_explore.losses.arguments import require, values_are_at_hand
 from cl_explore.losses.tiles import Rule, Rules
 
 
@@ -122,6 +122,19 @@ def row_softplus(a: Tensor, b: Tensor) -> Tensor:
 def points(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The points (N, D) of z (B, V, D) and the label of each (N,), sample after sample."""
     return z.flatten(0, 1), labels.repeat_interleave(z.shape[1])
+
+
+def point_weights(z: Tensor, weights: Tensor | None) -> Tensor:
+    """How much each point of z (B, V, D) is a positive of each other one, (N, N), itself included.
+
+    weights: (B, B), of the samples; None: each sample is its own positive alone
+    Raises: ValueError if one is negative
+    """
+    if weights is None:
+        weights = torch.eye(len(z), dtype=z.dtype, device=z.device)
+    elif values_are_at_hand(weights) and not weights.min() >= 0:
+        raise ValueError(f"weights must be 0 or larger, got {float(weights.min()):g}")
+    return weights.to(z.dtype).repeat_interleave(z.shape[1], 0).repeat_interleave(z.shape[1], 1)
 
 
 def samples(z: Tensor) -> Tensor:

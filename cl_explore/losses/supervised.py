@@ -1,4 +1,4 @@
-"""Supervised contrastive losses: every sample of the same class is a positive."""
+"""Supervised contrastive losses: samples of the same class are positives, or all, by how much they have in common."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from cl_explore.losses.arguments import require_anchor
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.cross_entropy import contrast, cross_entropy, excess
 from cl_explore.losses.knob import Choice, Knob, Scalar
-from cl_explore.losses.similarity import as_products, class_members, points, row_lse
+from cl_explore.losses.similarity import as_products, class_members, point_weights, points, row_lse
 
 A_POSITIVE = "a positive (another sample of its class, or a second view)"
 
@@ -196,4 +196,49 @@ def focal_supcon(
         "loss": total / (number.clamp(min=1) if divide == "positives" else positive.shape[1]),
         "focus": focus.sum(1) / number.clamp(min=1),
         "anchor_weight": (number > 0).to(x.dtype),
+    }
+
+
+@loss(
+    title="Soft SupCon (SPACE-2)",
+    paper="2209.06638",
+    family="supervised",
+    formula=r"-\sum_{j \ne i} \frac{f_{ij}}{\sum_{k \ne i} f_{ik}}"
+    r" \log \frac{e^{s_{ij}/\tau}}{\sum_{a \ne i} e^{s_{ia}/\tau}}",
+    knobs=[TEMPERATURE],
+)
+def soft_supcon(z: Tensor, weights: Tensor | None = None, *, temperature: Scalar = 0.07) -> Parts:
+    """Supervised contrastive loss with degrees: each sample is a positive by its weight, against all other points.
+
+    z: (B, V, D) or (B, D)
+    weights: (B, B), at least 0, how much sample j is a positive of sample i, the diagonal for the other views of a
+        sample; without them only each sample of itself
+    Parts: `loss` (N,), `positive` (N,) the mean cosine with the positives, `entropy` (N,) of their shares, below which
+        no embedding brings the loss, `anchor_weight` (N,) 0 for one without a positive
+    Source: He et al. 2022, the authors' code; no hidden factor tau / 0.07
+    Collapsed: log(N - 1)
+    Perfect: `entropy`, where cosines are tau log f_ij but for a constant of each anchor
+    Raises: `ValueError` if a weight is negative or no anchor has a positive
+    Note: The weights of an anchor are made to sum to 1, so one with weak kin alone counts in full. It is the
+        cross-entropy to these shares: linear in them, hence not in the weights.
+
+    >>> z, labels = torch.randn(6, 2, 8), torch.tensor([0, 0, 1, 1, 2, 2])
+    >>> same = (labels[:, None] == labels).float()
+    >>> torch.allclose(soft_supcon(z, same), supcon(z, labels, temperature=0.07), atol=1e-5)
+    True
+    """
+    x = z.flatten(0, 1)
+    own = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    f = point_weights(z, weights).masked_fill(own, 0)
+    total = f.sum(1)
+    counts = total > 0
+    require_anchor(counts, "a positive", "weights")
+    share = f / torch.where(counts, total, 1)[:, None]
+    cosine = x @ x.T
+    log_p = (cosine / temperature[..., None]).masked_fill(own, -torch.inf).log_softmax(1).masked_fill(own, 0)
+    return {
+        "loss": -(share * log_p).sum(1),
+        "positive": (share * cosine).sum(1),
+        "entropy": torch.special.entr(share.detach()).sum(1),
+        "anchor_weight": counts.to(x.dtype),
     }

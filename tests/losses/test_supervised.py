@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loops import Inputs, dot, inputs, one, points, random, repeated, simplex, square
-from proofs import Case, Golden, Reference, cases, check, close, golden, labels_of, leaves, loops
+from proofs import Case, Golden, Reference, cases, check, close, golden, labels_of, leaves, loops, tensor
 from roles import batch
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.losses import Loss, focal_supcon, soft_nn, supcon, supcon_in
+from cl_explore.losses import Loss, focal_supcon, soft_nn, soft_supcon, supcon, supcon_in
 
 
 def supcon_call(x: Inputs, case: Case) -> Tensor:
@@ -73,6 +73,15 @@ def test_core_tuning_variants() -> None:
             check(value, x, {"grad": {}} | expected, case["name"])
 
 
+@pytest.mark.parametrize("case", [c for c in cases("space-2") if "features" in c["inputs"]], ids=lambda c: c["name"])
+def test_soft_supcon_is_that_of_the_authors(case: Case) -> None:
+    p, mask = case["params"], case["inputs"]["mask"]
+    x = {"features": tensor(case["inputs"]["features"]).requires_grad_()}
+    weights = None if mask is None else tensor(mask)
+    value = soft_supcon(x["features"], weights, temperature=p["temperature"], normalize=False)
+    check(value * p["temperature"] / p["base_temperature"], x, case)
+
+
 def loop_softmax(x: Inputs, tau: float, mean: str) -> list[float]:
     """-log softmax of the positives over all other points, averaged outside or inside the logarithm; 0 without any."""
     z, y = points(x), repeated(x)
@@ -111,6 +120,17 @@ def loop_focal(x: Inputs, gamma: float, fed: bool) -> list[float]:
     return out
 
 
+def loop_soft_supcon(x: Inputs, tau: float) -> list[float]:
+    z, sample = points(x), [b for b in range(len(x["z"])) for _ in range(x["z"].shape[1])]
+    out = []
+    for i in range(len(z)):
+        near = {a: math.exp(dot(z[i], z[a]) / tau) for a in range(len(z)) if a != i}
+        f = {a: float(x["weights"][sample[i], sample[a]]) for a in near}
+        terms = (f[a] * math.log(near[a] / sum(near.values())) for a in near)
+        out.append(-sum(terms) / (sum(f.values()) or 1))
+    return out
+
+
 REFERENCES = [
     Reference(supcon, {"temperature": 0.2}, lambda x: loop_softmax(x, 0.2, "out"), views=1),
     Reference(supcon, {"temperature": 0.1}, lambda x: loop_softmax(x, 0.1, "out"), views=3),
@@ -125,6 +145,8 @@ REFERENCES = [
         lambda x: loop_focal(x, 0.5, fed=True),
         fed=("positives", "negatives"),
     ),
+    Reference(soft_supcon, {"temperature": 0.2}, lambda x: loop_soft_supcon(x, 0.2), views=3, fed=("weights",)),
+    Reference(soft_supcon, {"temperature": 0.5}, lambda x: loop_soft_supcon(x, 0.5), views=1, fed=("weights",)),
 ]
 test_loop = loops(REFERENCES)
 
@@ -204,3 +226,27 @@ def test_bounds() -> None:
     assert perfect == pytest.approx(math.log(7 + 24 * math.exp(-4 / 3 / 0.3)))
     assert soft_nn.bounds(samples=16, classes=4)[0] == pytest.approx(math.log(31 / 7))
     assert focal_supcon.bounds(samples=16, classes=4)[0] == pytest.approx(30 / 31 * math.log(31))
+
+
+def test_soft_supcon_is_least_where_softmax_and_shares_agree() -> None:
+    """Three points on a line of their own each, one pair nearer by tau log 3: shares of 3 to 1."""
+    weights = torch.tensor([[1.0, 3, 1], [3, 1, 1], [1, 1, 1]], dtype=torch.float64)
+    near = 0.5 * math.log(3)
+    gram = torch.tensor([[1, near, 0], [near, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    z = torch.linalg.cholesky(gram)
+    parts = soft_supcon.parts(z, weights, temperature=0.5)
+    torch.testing.assert_close(parts["loss"], parts["entropy"])
+    close(parts["entropy"][0], math.log(4) - 0.75 * math.log(3))
+    moved = soft_supcon.parts(z + 0.1 * random(3, 3), weights, temperature=0.5)
+    assert (moved["loss"] > parts["loss"]).all()
+
+
+def test_an_anchor_with_weak_kin_alone_counts_in_full_and_one_without_any_not_at_all() -> None:
+    z = random(4, 3)
+    weights = torch.eye(4, dtype=torch.float64)
+    weights[0, 1] = 1e-3
+    parts = soft_supcon.parts(z, weights)
+    assert parts["anchor_weight"].tolist() == [1, 0, 0, 0]
+    weights[0, 1] = 1.0
+    torch.testing.assert_close(parts["loss"], soft_supcon.parts(z, weights)["loss"])
+    torch.testing.assert_close(soft_supcon(z, weights), parts["loss"][0])

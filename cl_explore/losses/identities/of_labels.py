@@ -9,7 +9,7 @@ from cl_explore.losses.graph import FLOOR, scgc
 from cl_explore.losses.identities.web import Sides, identity, points, strangers
 from cl_explore.losses.longtail import bcl, logit_adjusted, paco
 from cl_explore.losses.prototypes import arcface, cosface, normalized_softmax, proto_nce, proxy_nca
-from cl_explore.losses.supervised import focal_supcon, soft_nn
+from cl_explore.losses.supervised import focal_supcon, soft_nn, soft_supcon
 
 
 def prototypes(z: Tensor) -> Tensor:
@@ -40,6 +40,29 @@ def scgc_of_classes_is_soft_nn_but_for_a_floor(z: Tensor, y: Tensor, tau: float)
     weights = (y[:, None] == y).to(z.dtype)
     value = scgc(z, weights, inv_temperature=1 / tau, self_pairs="drop", reduction="none")
     return value, -(neighbours + FLOOR).log()
+
+
+@identity
+def soft_supcon_of_labels_is_supcon(z: Tensor, y: Tensor, tau: float) -> Sides:
+    """Whatever the weight of a class."""
+    weights = (y[:, None] == y) * (1.0 + y)
+    return soft_supcon(z, weights, temperature=tau), losses.supcon(z, y, temperature=tau)
+
+
+@identity
+def soft_supcon_without_weights_is_nt_xent(z: Tensor, y: Tensor, tau: float) -> Sides:
+    left = soft_supcon(z, temperature=tau, reduction="none")
+    return left, losses.nt_xent(z, temperature=tau, reduction="none")
+
+
+@identity
+def soft_supcon_is_linear_in_the_shares_of_positives(z: Tensor, y: Tensor, tau: float) -> Sides:
+    """Of tables whose rows have one sum, the weights are the shares."""
+    x, n = z[:, 0], len(z)
+    tables = [torch.eye(n, dtype=z.dtype).roll(k, 1) + torch.eye(n, dtype=z.dtype).roll(-k, 1) for k in (1, 2)]
+    left = soft_supcon(x, 0.3 * tables[0] + 0.7 * tables[1], temperature=tau)
+    one, two = (soft_supcon(x, table, temperature=tau) for table in tables)
+    return left, 0.3 * one + 0.7 * two
 
 
 @identity
