@@ -9,7 +9,7 @@ from torch import nn
 
 from cl_explore import losses
 from cl_explore.data import Batch, Dataset
-from cl_explore.papers.space_2 import world
+from cl_explore.papers.space_2 import panel, world
 from cl_explore.papers.space_2.method import VIEWS, SemiSupervised, SubSpaces, TreeContrast, elements, tree_scores
 from cl_explore.views import VectorViews
 
@@ -141,3 +141,23 @@ def test_an_unlabelled_batch_is_contrasted_by_its_views_alone(drawn: world.Dialo
     z = method.embed_views(batch, torch.Generator().manual_seed(1)).z
     torch.testing.assert_close(method.step(batch, torch.Generator().manual_seed(1)).loss,
                                losses.nt_xent(z, temperature=0.07))  # fmt: skip
+
+
+def test_the_panel_draws_degrees_and_the_shares_they_make() -> None:
+    shown = panel.TreePanel()
+    parts, shares, table = shown.picture.charts
+    assert parts.marks[0].height.tolist() == [1, 1, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert parts.marks[1].y == pytest.approx(0.4)
+    degrees = table.marks[0].values.reshape(6, 11)[::-1, -1]
+    torch.testing.assert_close(shares.marks[0].height.tolist(), (degrees / degrees.sum()).tolist())
+    assert degrees[0] == 1
+    shown.knobs["part"].value = "DISV"
+    assert shown.picture.charts[1].marks[0].height.tolist() == [1, 0, 0, 0, 0, 0]
+    for level in panel.LABELS:
+        shown.knobs[f"{level}_b"].value = shown.knobs[f"{level}_a"].value
+    assert shown.picture.charts[0].marks[0].height.tolist() == 10 * [1]
+    assert dict(shown.picture.readout)["share of B"] == "50%"
+    shown.knobs["slot_b"].value = panel.NONE
+    assert shown.picture.charts[0].marks[0].height.tolist() == [1, 1, 0, 0, 1, 0, 0, 0, 0, 0]
+    with pytest.raises(ValueError, match=r"temperature must be between 0\.03 and 1\.0, got 2"):
+        panel.TreePanel(temperature=2.0)
