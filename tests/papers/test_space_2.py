@@ -93,8 +93,10 @@ def test_scores_must_fit_the_head(drawn: world.Dialogs) -> None:
     parts = *world.networks(drawn.data, spaces=10, size=8), "soft_supcon", VIEWED
     with pytest.raises(ValueError, match=r"scores must have shape \(N, N, S\), got \(24, 24\)"):
         TreeContrast(*parts, scores=torch.eye(24))
-    with pytest.raises(ValueError, match="scores must be of as many spaces as the head has, got 3 for 80 features"):
+    with pytest.raises(ValueError, match="scores must be of 10 spaces as the head has, got 3"):
         TreeContrast(*parts, scores=torch.ones(24, 24, 3))
+    with pytest.raises(ValueError, match="TreeContrast is for losses that take weights, not nt_xent"):
+        TreeContrast(*parts[:2], "nt_xent", VIEWED, scores=torch.ones(24, 24, 10))
 
 
 def test_labelled_and_unlabelled_halves_are_no_negatives_of_each_other(drawn: world.Dialogs) -> None:

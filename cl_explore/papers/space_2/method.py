@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_explore.data import Dataset
-from cl_explore.losses import means
 from cl_explore.methods import JointEmbedding
 from cl_explore.methods.method import Embedded, Step
-from cl_explore.methods.skeleton import width
 
 LEVELS = "DISV"
 VIEWS = ("D", "I", "S", "V", "DI", "IS", "SV", "DIS", "ISV", "DISV")
@@ -113,33 +111,35 @@ class SubSpaces(nn.Module):
 class TreeContrast(JointEmbedding):
     """A loss of weighted positives in each of several spaces, which all have a table of weights of their own."""
 
+    serves = JointEmbedding.serves | {"weights"}
+    expects = frozenset({"weights"})
     scores: Tensor
 
     def __init__(self, *parts: Any, scores: Tensor, **options: Any) -> None:
-        """parts, options: see `JointEmbedding`; the loss takes weights, as `soft_supcon` does.
+        """parts, options: see `JointEmbedding`; the loss must take weights, as `soft_supcon` does.
 
         scores: (N, N, S) between the samples by their index, with 1 between a sample and itself: `Scores.each`, or some
             of its views, for as many spaces as the head has; `Scores.combined[..., None]` for a single one.
-        Raises: ValueError if the head's features are not to be divided among S spaces
+        Raises: ValueError unless the head has S spaces, as `SubSpaces`; another one has a single one
         """
         super().__init__(*parts, **options)
         if scores.ndim != 3 or scores.shape[0] != scores.shape[1]:
             raise ValueError(f"scores must have shape (N, N, S), got {tuple(scores.shape)}")
-        if width(self.encoder, self.head) % scores.shape[2]:
-            raise ValueError(
-                f"scores must be of as many spaces as the head has, got {scores.shape[2]} for "
-                f"{width(self.encoder, self.head)} features"
-            )
+        spaces = getattr(self.head, "spaces", 1)
+        if scores.shape[2] != spaces:
+            raise ValueError(f"scores must be of {spaces} spaces as the head has, got {scores.shape[2]}")
         self.register_buffer("scores", scores)
 
     def compare(self, embedded: Embedded) -> Step:
         """The mean loss of the spaces."""
-        index = embedded.index
+        index, contrast = embedded.index, super().compare
         tables = self.scores[index[:, None], index].unbind(2)
         spaces = embedded.z.chunk(len(tables), 2)
-        parts = [means(self.loss.parts(z, weights, **self.knobs)) for z, weights in zip(spaces, tables, strict=True)]
-        found = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
-        return Step(found.pop("loss"), {name: mean.detach() for name, mean in found.items()})
+        steps = [
+            contrast(embedded._replace(z=z, factors={"weights": table}))
+            for z, table in zip(spaces, tables, strict=True)
+        ]
+        return Step(torch.stack([step.loss for step in steps]).mean(), mean_metrics(steps))
 
 
 class SemiSupervised(TreeContrast):
@@ -149,7 +149,7 @@ class SemiSupervised(TreeContrast):
     """
 
     def draw_order(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> Tensor:
-        """An epoch is as long as the larger part, of which the last batch may be incomplete; the other comes again.
+        """An epoch is as long as the larger part, but for an incomplete last batch; the smaller part comes again.
 
         Raises: ValueError for an odd batch size, and for a part that is missing
         """
@@ -177,5 +177,9 @@ class SemiSupervised(TreeContrast):
         halves = [
             contrast(embedded._replace(z=embedded.z[rows], index=embedded.index[rows])) for rows in order.chunk(2)
         ]
-        metrics = {name: (halves[0].metrics[name] + halves[1].metrics[name]) / 2 for name in halves[0].metrics}
-        return Step(halves[0].loss + halves[1].loss, metrics)
+        return Step(halves[0].loss + halves[1].loss, mean_metrics(halves))
+
+
+def mean_metrics(steps: Sequence[Step]) -> dict[str, Tensor]:
+    """The means of what several losses say of themselves."""
+    return {name: torch.stack([step.metrics[name] for step in steps]).mean() for name in steps[0].metrics}

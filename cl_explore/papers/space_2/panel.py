@@ -61,7 +61,7 @@ def tree_picture(state: State) -> Picture:
     f = found[:, ([*VIEWS, WHOLE]).index(state["part"])]
     share, softmax = f / f.sum(), (f / tau).softmax(0)
     entropy, loss = torch.special.entr(share).sum().item(), -(share * softmax.log()).sum().item()
-    ten, places = np.arange(len(VIEWS)), np.arange(len(frames))
+    ten, places = np.arange(len(VIEWS)) + 0.0, np.arange(len(frames)) + 0.0
     names = [f"{name}: {told(frame)}" for name, frame in zip(MEMBERS, frames, strict=True)]
     parts = Chart(
         [
