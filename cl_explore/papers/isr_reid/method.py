@@ -5,7 +5,7 @@ associated by maximum-weight bipartite matching is theirs. How the reliability o
 reconstruction: four weights that do what the abstract asks for, reliable pairs dominate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -214,7 +214,7 @@ class ISR(Method):
         return Step(trusted.loss, {name: share.nan_to_num() for name, share in shares.items()} | {
             "pairs": torch.tensor(float(pairs.shape[1]), device=weight.device)})  # fmt: skip
 
-    def found(self, z: Tensor, labels: Tensor, factors: "dict[str, Tensor]") -> tuple[Tensor, Contrasted, Tensor]:
+    def found(self, z: Tensor, labels: Tensor, factors: Mapping[str, Tensor]) -> tuple[Tensor, Contrasted, Tensor]:
         """Pairs (2, P) among crops z (B, D), what becomes of them, and whether each is one person (P,)."""
         first, second = (torch.nonzero(factors["frame"] == frame)[:, 0] for frame in (0, 1))
         unit = F.normalize(z, dim=1)

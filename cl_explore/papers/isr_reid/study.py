@@ -135,6 +135,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [RANK, TRUSTED]),
     presets={
         "smoke": {"videos": 48, "epochs": 1},
-        "real": {"place": "omniglot", "videos": 1200, "epochs": 10, "whole": False},
+        "real": {"place": "omniglot", "videos": 960, "epochs": 8, "whole": False},
     },
 )  # fmt: skip

@@ -176,4 +176,4 @@ def networks(train: Dataset) -> tuple[nn.Module, nn.Module]:
     """
     if train.x.ndim == 2:
         return MLP([FEATURES, 64, 64, 16], batch_norm=False), nn.Identity()
-    return (encoder := ConvNet(1, 32)), nn.Linear(encoder.out_features, 64)
+    return (encoder := ConvNet(1)), nn.Linear(encoder.out_features, 64)
