@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
 BROWSER := $(VENV)/.browser
 
 .DEFAULT_GOAL := help
@@ -27,10 +28,10 @@ lab: $(INSTALLED)  ## open the course in JupyterLab (installs first)
 course: $(INSTALLED)  ## execute all notebooks and write them as a book of web pages, build/course/index.html
 	@$(BIN)/python -m cl_explore course $(ARGS)
 
-site: course  ## put course, panels, losses, scorecard and interface under one roof, build/site/index.html
+site: course $(DEVELOPED)  ## put course, panels, losses, scorecard and interface under one roof, build/site/index.html
 	@OMP_NUM_THREADS=1 $(BIN)/python docs/site.py
 
-test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
+test: $(DEVELOPED)  ## run the tests, then every notebook in the smoke preset
 	@rm -rf build/test-runs
 	@command -v node >/dev/null || echo "node is not on the PATH: the JavaScript of the panels is not tested"
 	@export CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1; status=0; \
@@ -41,10 +42,10 @@ test: $(INSTALLED)  ## run the tests, then every notebook in the smoke preset
 test-browser: $(BROWSER)  ## work every panel in a real JupyterLab with Chromium, and the exported pages offline
 	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser $(ARGS)
 
-notebooks: $(INSTALLED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="temperature" for one, ARGS=--text to execute nothing)
+notebooks: $(DEVELOPED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="temperature" for one, ARGS=--text to execute nothing)
 	@$(BIN)/python notebooks/build.py $(ARGS)
 
-docs: $(INSTALLED)  ## write the pages of losses and studies, with their pictures
+docs: $(DEVELOPED)  ## write the pages of losses and studies, with their pictures
 	@$(BIN)/python docs/build.py
 
 screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gallery.py
@@ -54,7 +55,7 @@ screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gall
 gpu: $(INSTALLED)  ## measure what only a GPU can tell, in ten minutes (ARGS="--budget 240", ARGS="--smoke --out FILE" without one)
 	@$(BIN)/python benchmarks/gpu.py $(ARGS)
 
-lint: $(INSTALLED)  ## check style, types and which room imports which; the JavaScript too, where there is npm
+lint: $(DEVELOPED)  ## check style, types and which room imports which; the JavaScript too, where there is npm
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --no-package-lock && npm run --silent lint; \
 	else echo "npm is not on the PATH: the JavaScript of the panels is not linted"; fi
 	$(BIN)/ruff check .
@@ -77,9 +78,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing torch into $(VENV) (a minute or two) ..."
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@echo "installing everything else ..."
+	@$(PIP) -e .
+	@touch $@
+
+$(DEVELOPED): $(INSTALLED)
+	@echo "installing what developers need ..."
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-$(BROWSER): $(INSTALLED)
+$(BROWSER): $(DEVELOPED)
 	@$(PIP) -e '.[browser]'
 	@touch $@

@@ -34,7 +34,7 @@ def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
     conda = by_name([entry for entry in listed if isinstance(entry, str)])
     assert conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
     conda.pop("pip")
-    assert from_pip.pop() == "-e .[dev]"
+    assert from_pip.pop() == "-e ."
     assert {CONDA_TO_PIP.get(name, name): wanted for name, wanted in conda.items()} | by_name(from_pip) == BASE
 
 
@@ -42,7 +42,7 @@ def test_binder_finds_its_environment_and_installs_the_clone() -> None:
     """It reads environment.yml unless one of these is there, and copies the clone first if pip installs from it."""
     assert not [name for name in ("binder", ".binder", "Dockerfile") if (ROOT / name).exists()]
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert {"pip": ["lightning-fabric>=2.5", "-e .[dev]"]} in listed
+    assert {"pip": ["lightning-fabric>=2.5", "-e ."]} in listed
     assert {"jupyterlab", "ipykernel", "anywidget"} <= {entry.partition(">")[0] for entry in listed[:-1]}
 
 

@@ -5,6 +5,12 @@
 ['digits', 'factor_world', 'factor_world_features', 'gaussians', 'hierarchical_gaussians']
 """
 
+# ruff: noqa: E402
+
+from cl_explore.needed import needed
+
+needed("cl_explore.data", PIL="pillow", tqdm="tqdm")
+
 from cl_explore.data import (  # registers them
     cifar,
     digits,

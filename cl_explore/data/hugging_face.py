@@ -95,9 +95,7 @@ def _load(name: str, split: str, download: bool, options: dict[str, Any]) -> Any
     try:
         import datasets
     except ImportError as error:
-        raise ImportError(
-            "Hugging Face data sets need the package datasets: pip install -c constraints.txt -e '.[hub]' in the clone"
-        ) from error
+        raise ImportError('Hugging Face data sets need the package datasets: pip install "cl_explore[hub]"') from error
     try:
         with nullcontext() if download else _offline():
             return datasets.load_dataset(name, split=split, **options)

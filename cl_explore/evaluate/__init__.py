@@ -1,5 +1,11 @@
 """Probes of a frozen encoder: what its representation makes easy."""
 
+# ruff: noqa: E402
+
+from cl_explore.needed import needed
+
+needed("cl_explore.evaluate", PIL="pillow", tqdm="tqdm")
+
 from cl_explore.evaluate.clusters import Agreement, agreement, kmeans, ward
 from cl_explore.evaluate.embedding import Embedding, embed, embed_views
 from cl_explore.evaluate.few_labels import FewLabels, few_label_accuracy

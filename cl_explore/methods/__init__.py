@@ -1,5 +1,11 @@
 """Methods: an encoder, a head, a loss and their state, stepping from a batch to a loss."""
 
+# ruff: noqa: E402
+
+from cl_explore.needed import needed
+
+needed("cl_explore.methods", PIL="pillow", tqdm="tqdm")
+
 from cl_explore.methods.gather import gather
 from cl_explore.methods.joint_embedding import JointEmbedding
 from cl_explore.methods.method import Augment, Embedded, Method, Step

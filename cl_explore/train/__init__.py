@@ -1,5 +1,13 @@
 """The one training loop, its history, snapshots and checkpoints, the store of finished runs, and sweeps over many."""
 
+# ruff: noqa: E402
+
+from cl_explore.needed import needed
+
+needed(
+    "cl_explore.train", PIL="pillow", tqdm="tqdm", pandas="pandas", joblib="joblib", lightning_fabric="lightning-fabric"
+)
+
 from cl_explore.train.fit import fit
 from cl_explore.train.health import CollapseWarning
 from cl_explore.train.lars import LARS

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 PACKAGE = "cl_explore"
 ROOMS = ("data", "evaluate", "geometry", "losses", "methods", "nn", "train", "views")
 """What is written here counts module by module; a key follows all other code function by function."""
-BELOW = ("disk", "given", "names", "takes")
+BELOW = ("disk", "given", "names", "needed", "takes")
 """The files that rooms stand on, which count as theirs: followed, they lead to all variables of the environment."""
 
 _ROOT = Path(__file__).parent.parent

@@ -10,6 +10,7 @@ import sysconfig
 import time
 import venv
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from urllib.request import urlopen
 from zipfile import ZipFile
@@ -18,6 +19,7 @@ import lessons
 import nbformat
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://github.com/someone/cl_explore"
@@ -37,14 +39,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Environment:
-    """A virtual environment that has every package of this one, but not cl_explore."""
+    """A virtual environment that has every package of this one, but not cl_explore; or only those wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wanted: set[str] | None = None) -> None:
         venv.create(folder, symlinks=True)
         packages = folder / "packages"
         packages.mkdir()
         for entry in Path(sysconfig.get_path("purelib")).iterdir():
-            if not (entry.name.startswith("cl_explore") or entry.suffix == ".pth"):
+            other = not (entry.name.startswith("cl_explore") or entry.suffix == ".pth")
+            if other and (wanted is None or entry.name in wanted):
                 (packages / entry.name).symlink_to(entry)
         for shared in ("share", "etc"):  # where Jupyter keeps pages and settings of its packages
             if (Path(sys.prefix) / shared).is_dir():
@@ -59,6 +62,19 @@ class Environment:
     def run(self, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         command = [str(self.python), *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, env=self.variables, capture_output=True, text=True, check=False)
+
+
+def files_of(*packages: str) -> set[str]:
+    """The entries of site-packages that belong to these packages and to all that they need."""
+    found, waiting, seen = {"pip", "setuptools"}, list(packages), set[str]()
+    while waiting:
+        package = metadata.distribution(waiting.pop())
+        if package.name not in seen:
+            seen.add(package.name)
+            found |= {path.parts[0] for path in package.files or []}
+            needs = map(Requirement, package.requires or [])
+            waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +212,35 @@ shell.run_cell("from cl_explore import losses; print(losses.__file__)").raise_er
     missing, *pip, first, second, place = done.stdout.splitlines()
     assert (missing, first, second) == ("missing", "ran", "ran")
     assert place.startswith(str(tmp_path / "colab")), (pip, place)
+
+
+def test_losses_need_nothing_but_torch_and_numpy(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "light", files_of("torch", "numpy"))
+    done = environment.run("-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    code = """if True:
+        import torch
+        import cl_explore
+        from cl_explore import geometry, losses, nn, views
+        pictures = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        seen = views.ImageViews.weak()(pictures, torch.Generator().manual_seed(0))
+        z = nn.ConvNet(1, width=8)(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+        losses.nt_xent(z, temperature=0.2).backward()
+        print(geometry.uniformity(z[:, 0].detach()) <= 0)
+        for room in ("data", "methods", "evaluate", "train"):
+            try:
+                getattr(cl_explore, room)
+            except ModuleNotFoundError as error:
+                print(error)
+    """
+    done = environment.run("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    fits, *refused = done.stdout.splitlines()
+    assert fits == "tensor(True)"
+    images = "needs pillow, tqdm beside torch and numpy. Missing here: pip install pillow tqdm"
+    training = "pillow, tqdm, pandas, joblib, lightning-fabric"
+    assert refused == [
+        *(f"cl_explore.{room} {images}" for room in ("data", "methods", "evaluate")),
+        f"cl_explore.train needs {training} beside torch and numpy. "
+        f"Missing here: pip install {training.replace(',', '')}",
+    ]
