@@ -11,8 +11,8 @@ needed(
 from cl_explore.train.fit import fit
 from cl_explore.train.health import CollapseWarning
 from cl_explore.train.lars import LARS
-from cl_explore.train.loop import Loop, Progress
-from cl_explore.train.run import Run, Snapshots, snapshot_steps
+from cl_explore.train.loop import Loop
+from cl_explore.train.run import Progress, Run, Snapshots, snapshot_steps
 from cl_explore.train.sweep import Result, Sweep, sweep
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,3 +35,19 @@ def one_ahead(load: Callable[[Tensor], Batch], chunks: Iterable[Tensor]) -> Iter
             ahead = following
         if ahead is not None:
             yield ahead.result()
+
+
+def sample(dataset: Dataset, most: int) -> Dataset:
+    """Up to `most` samples, the same for every seed: drawn, since data sets are often sorted by class."""
+    rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
+    return dataset.subset(rows.sort().values)
+
+
+def sort(dataset: Dataset) -> str | None:
+    """The name of its kind of samples; None if they have several parts."""
+    return None if isinstance(dataset.x, dict) else dataset.modality.name
+
+
+def outline(dataset: Dataset) -> list[Any]:
+    """What training sees of a data set besides its tensors, which its fingerprint stands for."""
+    return [type(dataset), dataset.class_names, sort(dataset)]

@@ -3,10 +3,12 @@
 import logging
 import signal
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -18,8 +20,9 @@ from cl_explore.train.checkpoints import Checkpoints
 from cl_explore.train.interrupt import held_back
 from cl_explore.train.loop import Loop
 from cl_explore.train.ranks import MEETING, from_all, of_first
-from cl_explore.train.run import Run
-from cl_explore.train.settings import Pair, Precision
+from cl_explore.train.run import Progress, Run
+from cl_explore.train.schedule import Optimizers, Schedule
+from cl_explore.train.settings import RATE, Pair, Precision
 
 
 @takes
@@ -29,13 +32,18 @@ def fit(
     *,
     epochs: Count,
     batch_size: Pair = 256,
-    lr: Positive = 2e-3,
+    lr: Positive = RATE,
     weight_decay: Amount = 0.0,
-    optimizer: Literal["adam", "sgd", "lars"] = "adam",
+    optimizer: Optimizers = "adam",
+    schedule: Schedule = "cosine",
     warmup_epochs: Amount = 0,
     seed: Number = 0,
     snapshots: Number = 12,
     snapshot_data: Dataset | None = None,
+    validation: Dataset | None = None,
+    until: Callable[[pd.DataFrame], object] | None = None,
+    on_step: Callable[[Progress], object] | None = None,
+    logger: Any = None,
     device: str | torch.device = "auto",
     precision: Precision = "32-true",
     compile: bool = False,
@@ -64,6 +72,16 @@ def fit(
     versions of packages. Where that cannot be told for certain, the run is trained anew, not kept, and says why. With
     progress=False the same lines come as records of the logger "cl_explore".
 
+    After every epoch the method is measured on `validation`, if that is given: uniformity and effective rank of z,
+    kNN and linear accuracy of h by up to 5,000 training samples; see `Run.epochs`. `until(epochs)` is asked then, with
+    that table as it is so far (without `validation` it has the mean loss alone), and ends the run where it says True.
+    `on_step` is called with the `Progress` of every step: it may look at anything, or turn the method's knobs. logger:
+    anything with `log_metrics(numbers, step)`, such as the loggers of Lightning Fabric for CSV files, TensorBoard or
+    W&B; it gets loss, learning rate and metrics of every step, some steps late, and what is measured. A run that comes
+    from the store calls neither. optimizer, besides the names: a function of the list of parameters that gives an
+    optimiser, with learning rates of its own. schedule, besides "cosine": a function of step (from 0) and total that
+    gives the factor on the learning rate. Functions are part of what decides a run, with all that they read.
+
     Every `checkpoint_seconds`, and when it is interrupted or asked to end (SIGTERM), the whole state is kept in the
     store: the same call on a method built anew goes on from there, wherever it was stopped, and on the CPU ends in the
     same bits. What a method keeps outside parameters, persistent buffers and knobs is not restored. Without a store
@@ -87,10 +105,15 @@ def fit(
         lr=lr,
         weight_decay=weight_decay,
         optimizer=optimizer,
+        schedule=schedule,
         warmup_epochs=warmup_epochs,
         seed=seed,
         snapshots=snapshots,
         snapshot_data=snapshot_data,
+        validation=validation,
+        until=until,
+        on_step=on_step,
+        logger=logger,
         device=str(device),
         precision=precision,
         compile=compile,

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_explore import geometry
+from cl_explore.given import require_float32
 from cl_explore.methods import Method
 
 SPREAD, RANK = 0.05, 1.5
@@ -55,3 +56,28 @@ def spoiled(what: str, method: Method, row: dict[str, Any]) -> FloatingPointErro
         "spoiled: build the method anew and try a smaller lr, a longer warmup_epochs or a larger temperature, and "
         "check the views"
     )
+
+
+def require_learners(method: Method) -> None:
+    """ValueError for a method that cannot learn, TypeError for weights not in float32 or a knob never learned."""
+    weights = list(method.parameters())
+    if not any(weight.requires_grad for weight in weights):
+        raise ValueError("method must have weights that learn (parameters that require a gradient), got none")
+    require_float32(method)
+    for name, knob in method.knobs.items():
+        if isinstance(knob, Tensor) and knob.requires_grad and not any(knob is weight for weight in weights):
+            raise TypeError(
+                f"knob {name} must be a number or a parameter of the method, got a tensor that requires a gradient and "
+                f"would never be learned: make the method with {name}=torch.nn.Parameter(torch.tensor(...))"
+            )
+
+
+def require_finite(method: Method, last: dict[str, Any]) -> None:
+    """FloatingPointError for weights that are not finite or buffers that are NaN (averages start at infinity).
+
+    last: the newest row of the history
+    """
+    learned = dict(method.named_parameters())
+    for name, value in {**learned, **dict(method.named_buffers())}.items():
+        if (~value.isfinite() if name in learned else value.isnan()).any():
+            raise spoiled(f"{name} is no longer finite", method, last)

@@ -18,9 +18,14 @@ COLUMNS = ("step", "epoch", "loss", "lr", "seconds", "gradient")
 class Log:
     """One row per step. Numbers stay on the device until `read`, since each look at one would stop the device."""
 
-    def __init__(self, method: Method, patience: int = 1) -> None:
-        """patience: for so many steps in a row the gradient may not be finite, less one: they were not taken."""
-        self._method, self._patience, self._left_out = method, patience, 0
+    def __init__(self, method: Method, patience: int = 1, logger: Any = None) -> None:
+        """patience: for so many steps in a row the gradient may not be finite, less one: they were not taken.
+
+        logger: also told of every number that is read, by `log_metrics(numbers, step)`.
+        """
+        if logger is not None and not callable(getattr(logger, "log_metrics", None)):
+            raise TypeError(f"logger must have a method log_metrics(numbers, step), got {type(logger).__name__}")
+        self._method, self._patience, self._left_out, self._logger = method, patience, 0, logger
         self._start = self._read_at = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
         self._unread: list[dict[str, Tensor]] = []
@@ -61,10 +66,20 @@ class Log:
             if self._left_out >= self._patience:
                 often = f", for {self._left_out} steps in a row," if self._patience > 1 else ""
                 raise spoiled(f"the gradient became {gradient}{often}", self._method, row)
+            self.tell(row["step"], row)
         self._unread.clear()
         self._read_at = time.perf_counter()
         self._mean = sum(row["loss"] for row in rows) / len(rows)
         return self._mean
+
+    def tell(self, step: int, numbers: dict[str, Any]) -> None:
+        if self._logger is not None:
+            self._logger.log_metrics({name: value for name, value in numbers.items() if name != "step"}, step)
+
+    def mean(self, epoch: int) -> float:
+        """The mean loss of an epoch that was read."""
+        losses = [row["loss"] for row in self._rows if row["epoch"] == epoch]
+        return sum(losses) / len(losses)
 
     @property
     def last(self) -> dict[str, Any]:

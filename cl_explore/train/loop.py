@@ -3,8 +3,7 @@
 import re
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,32 +14,19 @@ from torch.nn.utils import get_total_norm
 from cl_explore.data import Batch, Dataset
 from cl_explore.evaluate import embed, embed_views
 from cl_explore.evaluate.embedding import MISFIT
-from cl_explore.given import require_float32
 from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
 from cl_explore.takes import takes
-from cl_explore.train.feed import batches, settle
-from cl_explore.train.health import LEFT_OUT, CollapseWatch, spoiled
+from cl_explore.train.feed import batches, outline, sample, settle, sort
+from cl_explore.train.health import LEFT_OUT, CollapseWatch, require_finite, require_learners
 from cl_explore.train.key import key
 from cl_explore.train.log import Log
 from cl_explore.train.randomness import OwnRandomness, fastest_convolutions
 from cl_explore.train.ranks import from_all, make_fabric, synchronise_batch_norm
-from cl_explore.train.run import Film, Run, snapshot_steps
-from cl_explore.train.schedule import cosine, make_optimizer
+from cl_explore.train.run import Film, Progress, Run, snapshot_steps
+from cl_explore.train.schedule import factor, make_optimizer
 from cl_explore.train.settings import Settings
-
-
-class Progress(NamedTuple):
-    """Where a run is after a step: `step` of `total`, `epoch` (both from 1), and what the step gave.
-
-    `loss` and `metrics` are on the device: to look at one (`float(loss)`) stops the device until it is computed.
-    """
-
-    step: int
-    total: int
-    epoch: int
-    loss: Tensor
-    metrics: dict[str, Tensor]
+from cl_explore.train.validation import Validation
 
 
 class Loop:
@@ -65,6 +51,8 @@ class Loop:
         dataset: Dataset,
         *,
         snapshot_data: Dataset | None = None,
+        validation: Dataset | None = None,
+        logger: Any = None,
         device: str | torch.device = "auto",
         **settings: Any,
     ) -> None:
@@ -74,20 +62,25 @@ class Loop:
             raise ValueError(
                 f"batch_size must be at most the {len(dataset)} samples of {dataset.name}, got {chosen.batch_size}"
             )
-        _require_learners(method)
+        require_learners(method)
         self.fabric = fabric = make_fabric(str(device), chosen.precision)
         if chosen.batch_size < fabric.world_size:
             raise ValueError(f"batch_size must be at least the {fabric.world_size} processes, got {chosen.batch_size}")
         self.method, self.dataset = method, dataset
-        shown = _sample(dataset) if snapshot_data is None else snapshot_data
+        shown = sample(dataset, 1000) if snapshot_data is None else snapshot_data
         method.train()  # as for the first step, so that the mode it comes in plays no part
-        found = key(__name__, method=method, dataset=_outline(dataset), snapshot_data=_outline(shown))
+        held_out = {} if validation is None else {"validation": validation}
+        parts = {"dataset": dataset, "snapshot_data": shown, **held_out}
+        things: dict[str, Any] = {name: outline(part) for name, part in parts.items()} | chosen.functions
+        found = key(__name__, method=method, **things)
         self.unsure = found.unsure  # why this run might be taken for another one; None if it cannot be
         self.config: dict[str, Any] = {
             "method": re.sub(r" at 0x[0-9a-f]+", "", repr(method)),
-            "dataset": {"name": dataset.name, "samples": len(dataset), "fingerprint": dataset.fingerprint()},
-            "snapshot_data": {"name": shown.name, "samples": len(shown), "fingerprint": shown.fingerprint()},
-            **asdict(chosen),
+            **{
+                name: {"name": part.name, "samples": len(part), "fingerprint": part.fingerprint()}
+                for name, part in parts.items()
+            },
+            **chosen.plain(),
             "device": fabric.device.type,
             "world_size": fabric.world_size,
             **found.parts,
@@ -98,13 +91,14 @@ class Loop:
         self.total, self._warmup = chosen.epochs * self.per_epoch, round(chosen.warmup_epochs * self.per_epoch)
         self._moments = set(snapshot_steps(self.total, chosen.snapshots))
 
-        if fabric.device.type == "cuda" and _sort(dataset) == "image":
+        if fabric.device.type == "cuda" and sort(dataset) == "image":
             # the order in which a GPU's tensor cores convolve
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if chosen.sync_batchnorm:
             synchronise_batch_norm(method, fabric)
         fused = fabric.device.type in ("cpu", "cuda", "mps")
         descent = make_optimizer(chosen.optimizer, method.parameters(), chosen.lr, chosen.weight_decay, fused)
+        self._rates = [group["lr"] for group in descent.param_groups]
         self._model, self._descent = fabric.setup(method, descent)
         self._model.mark_forward_method("step")
         if chosen.compile:
@@ -120,23 +114,32 @@ class Loop:
         self._randomness = OwnRandomness(fabric.device, model)
         # a scaler of gradients leaves out steps whose gradient overflows, and scales the next one down
         scaled = getattr(fabric.strategy.precision, "scaler", None) is not None
-        self.log, self.film = Log(method, min(LEFT_OUT, self.total) if scaled else 1), Film(method, shown)
+        self.log = Log(method, min(LEFT_OUT, self.total) if scaled else 1, logger if fabric.is_global_zero else None)
+        self.film = Film(method, shown)
+        self.validation = None if validation is None else Validation(method, dataset, validation)
+        self._epochs: list[dict[str, Any]] = []
+        self._enough = False
         self._watch = CollapseWatch(dataset.num_classes, self.total)
 
     def __iter__(self) -> Generator[Progress]:
         fabric, device, size = self.fabric, self.fabric.device, self.settings.batch_size
         self.dataset, self.film.dataset = settle(self.dataset, device), settle(self.film.dataset, device)
+        if self.validation is not None:
+            self.validation.settle(device)
         if self.step == 0:
             self._try()
             self._snapshot()
         self.method.train()
         try:
-            while self.step < self.total:
+            while self.step < self.total and not self._enough:
                 self._order.set_state(self._shuffle)
                 rows = self._rows(self._order)[self.step % self.per_epoch * size :]  # of batches not yet seen
                 own = rows.view(-1, size).tensor_split(fabric.world_size, dim=1)[fabric.global_rank]
                 for batch in batches(self.dataset, own.flatten(), own.shape[1], device):
-                    yield self._advance(batch)
+                    at = self._advance(batch)
+                    if self.settings.on_step is not None:
+                        self.settings.on_step(at)
+                    yield at
         finally:
             self.method.eval()
 
@@ -147,13 +150,14 @@ class Loop:
         """
         eager = _eager() if self.settings.compile else nullcontext()
         with self._randomness.lent(), torch.random.fork_rng(devices=[]), eager:
-            for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset}.items():
+            held_out = {} if self.validation is None else {"validation": self.validation.held_out}
+            for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset, **held_out}.items():
                 rows = torch.arange(min(len(dataset), self.settings.batch_size), device=dataset.device)
                 part = dataset.subset(rows)
                 try:
                     embed(self.method, part, argument=name)
                 except ValueError:
-                    if self._moments or not self._reads_views(part):
+                    if self._moments or held_out or not self._reads_views(part):
                         raise
 
     def _reads_views(self, dataset: Dataset) -> bool:
@@ -172,9 +176,9 @@ class Loop:
         return rows
 
     def _advance(self, batch: Batch) -> Progress:
-        lr = self.settings.lr * cosine(self.step, self.total, self._warmup)
-        for group in self._descent.param_groups:
-            group["lr"] = lr
+        part = factor(self.settings.schedule, self.step, self.total, self._warmup)
+        for group, rate in zip(self._descent.param_groups, self._rates, strict=True):
+            group["lr"] = rate * part
         with self._randomness.lent(), fastest_convolutions(self.fabric.device):
             with self.fabric.autocast(), shared_out(self._shares):
                 loss, metrics = self._model.step(batch, self._views)
@@ -187,9 +191,10 @@ class Loop:
             self.method.after_step()
         self.step += 1
         epoch = (self.step - 1) // self.per_epoch + 1
-        self.log.add(self.step, epoch, lr, loss, metrics, norm)
+        self.log.add(self.step, epoch, self._rates[0] * part, loss, metrics, norm)
         if self.step % self.per_epoch == 0:
             self._shuffle = self._order.get_state()
+            self._after(epoch)
         self._snapshot()
         return Progress(self.step, self.total, epoch, loss.detach(), metrics)
 
@@ -198,8 +203,24 @@ class Loop:
         weights = (weight for group in self._descent.param_groups for weight in group["params"])
         return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
 
+    def _after(self, epoch: int) -> None:
+        """Measure the epoch, as far as that is asked for, and see whether it is enough."""
+        if self.validation is None and self.settings.until is None:
+            return
+        self.log.read()
+        row = {"epoch": epoch, "step": self.step, "loss": self.log.mean(epoch)}
+        if self.fabric.is_global_zero:
+            if self.validation is not None:
+                with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
+                    row |= self.validation.measure()
+                self.log.tell(self.step, row)
+            self._epochs.append(row)
+            self._enough = self.settings.until is not None and bool(self.settings.until(pd.DataFrame(self._epochs)))
+        self._enough = self.fabric.broadcast(self._enough)
+
     def _snapshot(self) -> None:
-        if self.step not in self._moments or self.step in self.film.steps or not self.fabric.is_global_zero:
+        due = self.step in self._moments or (self._enough and self._moments)
+        if not due or self.step in self.film.steps or not self.fabric.is_global_zero:
             return
         with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
             self.film.take(self.step)
@@ -212,8 +233,10 @@ class Loop:
 
     def run(self) -> Run:
         """The run up to here; FloatingPointError as for `state_dict`."""
-        self._require_finite()
-        return Run(self.config, self.log.frame(), self.film.develop(), self.method)
+        self.log.read()
+        require_finite(self.method, self.log.last)
+        epochs = pd.DataFrame(self._epochs)
+        return Run(self.config, self.log.frame(), self.film.develop(), self.method, epochs=epochs)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on, and its record so far; tensors are not copied.
@@ -222,7 +245,8 @@ class Loop:
         together ask for it together. Raises FloatingPointError if
         the loss, a gradient or the method's state is not finite (buffers may be infinite: averages start there).
         """
-        self._require_finite()
+        self.log.read()
+        require_finite(self.method, self.log.last)
         return {
             "step": self.step,
             "method": self.method.state_dict(),
@@ -237,6 +261,8 @@ class Loop:
             "generators": from_all(self.fabric, [self._views.get_state(), *self._randomness.states]),
             "log": self.log.state_dict(),
             "film": self.film.state_dict(),
+            "epochs": self._epochs,
+            "enough": self._enough,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -251,45 +277,9 @@ class Loop:
         self._views.set_state(views)
         self.log.load_state_dict(state["log"])
         self.film.load_state_dict(state["film"])
-
-    def _require_finite(self) -> None:
-        self.log.read()
-        learned = dict(self.method.named_parameters())
-        for name, value in {**learned, **dict(self.method.named_buffers())}.items():
-            if (~value.isfinite() if name in learned else value.isnan()).any():
-                raise spoiled(f"{name} is no longer finite", self.method, self.log.last)
-
-
-def _require_learners(method: Method) -> None:
-    """ValueError for a method that cannot learn, TypeError for weights not in float32 or a knob never learned."""
-    weights = list(method.parameters())
-    if not any(weight.requires_grad for weight in weights):
-        raise ValueError("method must have weights that learn (parameters that require a gradient), got none")
-    require_float32(method)
-    for name, knob in method.knobs.items():
-        if isinstance(knob, Tensor) and knob.requires_grad and not any(knob is weight for weight in weights):
-            raise TypeError(
-                f"knob {name} must be a number or a parameter of the method, got a tensor that requires a gradient and "
-                f"would never be learned: make the method with {name}=torch.nn.Parameter(torch.tensor(...))"
-            )
+        self._epochs, self._enough = list(state["epochs"]), state["enough"]
 
 
 def _eager() -> AbstractContextManager[None]:
     """Snapshots are few and have a shape of their own: not worth compiling for."""
     return torch.compiler.set_stance("force_eager")
-
-
-def _sort(dataset: Dataset) -> str | None:
-    """The name of its kind of samples; None if they have several parts."""
-    return None if isinstance(dataset.x, dict) else dataset.modality.name
-
-
-def _outline(dataset: Dataset) -> list[Any]:
-    """What training sees of a data set besides its tensors, which its fingerprint stands for."""
-    return [type(dataset), dataset.class_names, _sort(dataset)]
-
-
-def _sample(dataset: Dataset, most: int = 1000) -> Dataset:
-    """Up to `most` samples, the same for every seed: drawn, since data sets are often sorted by class."""
-    rows = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
-    return dataset.subset(rows.sort().values)

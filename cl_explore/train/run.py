@@ -1,8 +1,8 @@
 """What training leaves behind: the settings, the course of the loss, and embeddings taken on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -12,6 +12,19 @@ from cl_explore.data import Dataset
 from cl_explore.evaluate import embed
 from cl_explore.methods import Method
 from cl_explore.takes import Number, takes
+
+
+class Progress(NamedTuple):
+    """Where a run is after a step: `step` of `total`, `epoch` (both from 1), and what the step gave.
+
+    `loss` and `metrics` are on the device: to look at one (`float(loss)`) stops the device until it is computed.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    loss: Tensor
+    metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +48,7 @@ class Run:
     `config` holds every setting that made it. `history` has one row per optimiser step: `step` and `epoch` (from 1),
     `loss`, `lr`, `seconds` since the start, and the method's metrics. `method` is the trained method; `path` its
     folder in the store, if it is kept there; `cached` says that it was loaded from the store and not trained now.
+    `epochs` has one row per epoch, if `fit` was asked to measure: `epoch`, `step`, mean `loss`, and what was measured.
     """
 
     config: dict[str, Any]
@@ -43,6 +57,7 @@ class Run:
     method: Method
     path: Path | None = None
     cached: bool = False
+    epochs: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @takes

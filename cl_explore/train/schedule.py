@@ -1,14 +1,26 @@
 """The optimisers to choose from, and how the learning rate moves."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from cl_explore.train.lars import LARS
 
-OPTIMIZERS = ("adam", "sgd", "lars")
+Optimizers = Callable[[Sequence[nn.Parameter]], Optimizer] | Literal["adam", "sgd", "lars"]
+Schedule = Callable[[int, int], float] | Literal["cosine"]
+
+
+def factor(schedule: Schedule, step: int, total: int, warmup: int) -> float:
+    """The factor on the learning rate for step 0 .. total-1; ValueError if an own schedule gives no finite number."""
+    if not callable(schedule):
+        return cosine(step, total, warmup)
+    found = float(schedule(step, total))
+    if not math.isfinite(found):
+        raise ValueError(f"schedule must give a finite number, got {found} for step {step} of {total}")
+    return found
 
 
 def cosine(step: int, total: int, warmup: int = 0) -> float:
@@ -23,11 +35,19 @@ def cosine(step: int, total: int, warmup: int = 0) -> float:
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, fused: bool
+    chosen: Optimizers, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, fused: bool
 ) -> Optimizer:
-    """AdamW for "adam" (at weight_decay 0 the same as Adam); SGD with momentum 0.9 for "sgd"; LARS for "lars"."""
-    if name == "adam":
+    """AdamW for "adam" (at weight_decay 0 the same as Adam); SGD with momentum 0.9 for "sgd"; LARS for "lars".
+
+    A function of the parameters makes an optimiser of its own; TypeError if it gives anything else.
+    """
+    if callable(chosen):
+        made = chosen(list(parameters))
+        if not isinstance(made, Optimizer):
+            raise TypeError(f"optimizer must give a torch.optim.Optimizer, got {type(made).__name__}")
+        return made
+    if chosen == "adam":
         return AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
-    if name == "sgd":
+    if chosen == "sgd":
         return SGD(parameters, lr=lr, momentum=0.9, weight_decay=weight_decay, fused=fused)
     return LARS(parameters, lr=lr, weight_decay=weight_decay)

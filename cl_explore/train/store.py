@@ -46,9 +46,10 @@ def save(path: Path, run: Run) -> Run:
     new = path.with_name(f".new-{uuid.uuid4().hex}")
     new.mkdir()
     try:
-        (new / "history.json").write_text(json.dumps(run.history.to_dict("list")), encoding="utf-8")
+        for name, table in {"history.json": run.history, "epochs.json": run.epochs}.items():
+            (new / name).write_text(json.dumps(table.to_dict("list")), encoding="utf-8")
         torch.save({"method": run.method.state_dict(), "snapshots": vars(run.snapshots)}, new / "run.pt")
-        hashes = {name: _hash(new / name) for name in ("history.json", "run.pt")}
+        hashes = {name: _hash(new / name) for name in ("history.json", "epochs.json", "run.pt")}
         (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1), encoding="utf-8")
         for entry in (*new.iterdir(), new):
             flush(entry)
@@ -69,13 +70,14 @@ def load(path: Path, config: dict[str, Any], method: Method) -> Run:
                 raise ValueError(f"{name} is not what was written")
         if digest(record["config"]) != digest(config):
             raise ValueError("it belongs to another configuration")
-        history = pd.DataFrame(json.loads((path / "history.json").read_text(encoding="utf-8")))
+        tables = [json.loads((path / name).read_text(encoding="utf-8")) for name in ("history.json", "epochs.json")]
+        history, epochs = map(pd.DataFrame, tables)
         saved = load_plain(path / "run.pt")
         method.load_state_dict(saved["method"])
         snapshots = Snapshots(**saved["snapshots"])
     except Exception as error:
         raise ValueError(f"the stored run {path} cannot be read ({error}): delete this folder to train anew") from error
-    return Run(config, history, snapshots, method, path, cached=True)
+    return Run(config, history, snapshots, method, path, cached=True, epochs=epochs)
 
 
 def _hash(path: Path) -> str:

@@ -47,9 +47,13 @@ class Sweep:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row for each point: a column for each argument of the grid, and `error`, None where there is a run."""
+        """A row for each point: a column for each argument of the grid, and what its run ended with.
+
+        That is the mean over the last epoch of the loss and of each metric, what was measured after it on held-out
+        samples, all called "final_...", and `seconds`; `error` is None where there is a run.
+        """
         errors = pd.Series([result.error for result in self.results], dtype=object)  # as text, None would become NaN
-        return pd.DataFrame([result.point for result in self.results]).assign(error=errors)
+        return pd.DataFrame([result.point | _ending(result.run) for result in self.results]).assign(error=errors)
 
 
 @takes
@@ -93,12 +97,21 @@ def sweep(
     return Sweep([results[place] for place in range(len(points))])
 
 
+def _ending(run: Run | None) -> dict[str, float]:
+    if run is None or run.history.empty:
+        return {}
+    history, measured = run.history, run.epochs.iloc[-1].to_dict() if len(run.epochs) else {}
+    last = history[history["epoch"] == history["epoch"].iloc[-1]].drop(columns=["step", "epoch", "lr", "seconds"])
+    found = last.mean().to_dict() | {name: measured[name] for name in measured if name not in history}
+    return {f"final_{name}": value for name, value in found.items()} | {"seconds": history["seconds"].iloc[-1]}
+
+
 def _points(train: Train, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if not isinstance(grid, Mapping) or not grid:
         raise ValueError(f"grid must map at least one argument of train to its values, got {grid!r}")
     grid = {name: _values(name, values) for name, values in grid.items()}
-    if "error" in grid:
-        raise ValueError("grid must not name an argument 'error': the table has a column of that name")
+    if taken := [name for name in grid if name in ("error", "seconds") or str(name).startswith("final_")]:
+        raise ValueError(f"grid must not name an argument {taken[0]!r}: the table has columns of its own of such names")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     try:
         inspect.signature(train).bind(**points[0])

@@ -43,11 +43,15 @@ def same(first, second):
 
 def test_a_sweep_is_the_runs_one_after_the_other_in_the_order_of_the_grid(tmp_path):
     found = train.sweep(trainer(tmp_path), GRID, progress=False)
-    assert found.table.to_dict("list") == {
+    table = found.table
+    assert table[["loss", "seed", "error"]].to_dict("list") == {
         "loss": ["nt_xent", "nt_xent", "varcon", "varcon"],
         "seed": [0, 1, 0, 1],
         "error": [None] * 4,
     }
+    for row, run in zip(table.itertuples(), found.runs, strict=True):
+        assert row.final_loss == pytest.approx(run.history["loss"][run.history["epoch"] == 2].mean())
+        assert row.seconds == run.history["seconds"].iloc[-1]
     for result, run in zip(found.results, found.runs, strict=True):
         assert result.run is run
         assert same(run, trainer(False)(**result.point))
