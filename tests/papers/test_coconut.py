@@ -200,14 +200,19 @@ def test_class_means_tell_whose_direction_is_nearest() -> None:
     assert module.by_means(x, labels, torch.tensor([[1.0, 1.0], [-5.0, 1.0]]), torch.tensor([4, 4])) == 0.5
 
 
-def test_drift_is_what_class_means_have_turned(made: worlds.World) -> None:
+def test_noted_means_age_as_the_network_turns_away_from_them(made: worlds.World) -> None:
     first = build()
     course = [first.after(2 * task, 2) for task in range(5)]
-    assert study.drift(course, made) == pytest.approx(0, abs=1e-6)
+    fresh = study.aged(course, made)
+    assert fresh[study.DRIFT] == pytest.approx(0, abs=1e-6)
+    assert fresh[study.THEN] == study.read(course[-1], made, 5)[study.MEANS]
     with torch.no_grad():
         course[-1].head["audio"].layers[-1].weight.neg_()
         course[-1].head["audio"].layers[-1].bias.neg_()
-    assert study.drift(course, made) == pytest.approx(2, abs=1e-6)
+    aged = study.aged(course, made)
+    assert aged[study.DRIFT] == pytest.approx(2, abs=1e-6)
+    assert aged[study.THEN] < 0.3 < fresh[study.THEN]
+    assert study.read(course[-1], made, 5)[study.MEANS] == fresh[study.THEN], "means of now have turned as well"
 
 
 @pytest.fixture(scope="module")
