@@ -227,6 +227,8 @@ def test_in_the_panel_means_tell_more_than_the_head_and_are_held(course: panels.
     assert course.by_means[-1].mean() > course.by_head[-1].mean() + 0.1
     assert course.by_head[-1, 8:].mean() > course.by_head[-1, :8].mean() + 0.2
     assert course.turned[:8].mean() < alone.turned[:8].mean() - 0.2
+    assert course.by_noted[-1].mean() > alone.by_noted[-1].mean() + 0.1
+    np.testing.assert_array_equal(course.by_noted[0, :2], course.by_means[0, :2])
     assert np.isnan(course.places[1, 4:]).all()
     assert panels.experiment("none", 2.0) is alone
 
@@ -238,7 +240,7 @@ def test_the_panel_draws_the_trail_of_each_class(course: panels.Course) -> None:
     assert [len(line.x) for line in lines] == [3, 3, 2, 2, 1, 1]
     np.testing.assert_array_equal(lines[0].x, course.places[:3, 0, 0])
     np.testing.assert_allclose(curve.marks[0].y, np.nanmean(course.by_means, 1), rtol=1e-6)
-    assert curve.marks[2].x == 3
+    assert curve.marks[3].x == 3
     np.testing.assert_array_equal(bars.marks[1].height, course.by_head[2, :6])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator
+from torch.nn import functional as F
 
 from cl_explore import evaluate
 from cl_explore.data import Dataset
@@ -32,13 +33,15 @@ class Course(NamedTuple):
     """What became of ten classes, in the order in which they come, after each of TASKS; NaN before they come.
 
     places: (TASKS, 10, 2), their means on the plane in which those of the end are spread widest.
-    by_means, by_head: (TASKS, 10), how many unseen digits of a class its mean and the softmax head tell.
+    by_means, by_noted, by_head: (TASKS, 10), how many unseen digits of a class are told by means, by means as they were
+        after each class's own task, and by the softmax head.
     turned: (10,), 1 - cosine between a class's first mean and that of the end.
     classes: (10,), which digits they are.
     """
 
     places: NDArray[np.float32]
     by_means: NDArray[np.float32]
+    by_noted: NDArray[np.float32]
     by_head: NDArray[np.float32]
     turned: NDArray[np.float32]
     classes: list[int]
@@ -74,20 +77,21 @@ def learned(distil: Held, weight: float) -> Course:
     course = learn_tasks(made, lambda last, seen, size: trained(last or start, seen, size))
     order = torch.cat(list(made.tasks))
     of = torch.full((TASKS, 10, start.means_from(evaluate.embed(start, made.test)).shape[1]), torch.nan)
-    hits = torch.full((2, TASKS, 10), torch.nan)
+    hits = torch.full((3, TASKS, 10), torch.nan)
+    own = torch.arange(10) // 2, torch.arange(10)  # where a class's mean is noted
     for task, method in enumerate(course):
+        classes = order[: 2 * (task + 1)]
         buffer = made.train.subset(made.kept(task + 1))
         known, unseen = evaluate.embed(method, buffer), evaluate.embed(method, made.test)
-        found, classes = means(method.means_from(known), buffer.labels), buffer.labels.unique()
-        cosine = torch.nn.functional.normalize(method.means_from(unseen), dim=1) @ found.T
-        told = torch.stack([classes[cosine.argmax(1)], method.classifier(unseen.h).argmax(1)]) == made.test.labels
-        for place, one in enumerate(order[: 2 * (task + 1)].tolist()):
-            of[task, place] = found[classes == one]
+        of[task, : len(classes)] = means(method.means_from(known), buffer.labels)[classes.argsort().argsort()]
+        x = F.normalize(method.means_from(unseen), dim=1)
+        nearest = [classes[(x @ at[: len(classes)].T).argmax(1)] for at in (of[task], of[own])]
+        told = torch.stack([*nearest, method.classifier(unseen.h).argmax(1)]) == made.test.labels
+        for place, one in enumerate(classes):
             hits[:, task, place] = told[:, made.test.labels == one].float().mean(1)
-    first = of[torch.arange(10) // 2, torch.arange(10)]
-    turned = 1 - (first * of[-1]).sum(1)
-    by_means, by_head = hits.numpy()
-    return Course(pca(of).points, by_means, by_head, turned.numpy(), order.tolist())
+    turned = 1 - (of[own] * of[-1]).sum(1)
+    by_means, by_noted, by_head = hits.numpy()
+    return Course(pca(of).points, by_means, by_noted, by_head, turned.numpy(), order.tolist())
 
 
 def experiment(distil: Held, weight: float) -> Course:
@@ -119,12 +123,13 @@ def trails(course: Course, task: int) -> Chart:
 def drift_picture(state: State, course: Course) -> Picture:
     """What a course and the knob `task` make of the panel."""
     task = state["task"] - 1
-    over = {name: np.nanmean(part, 1) for name, part in (("means", course.by_means), ("head", course.by_head))}
+    means, noted, head = (np.nanmean(part, 1) for part in (course.by_means, course.by_noted, course.by_head))
     tasks = np.arange(1, TASKS + 1)
     curve = Chart(
         [
-            Line(tasks, over["means"], colour=BY_MEANS, name="class means"),
-            Line(tasks, over["head"], colour=BY_HEAD, dash="dashed", name="softmax head"),
+            Line(tasks, means, colour=BY_MEANS, name="class means"),
+            Line(tasks, noted, colour=BY_MEANS, dash="dotted", name="as first noted"),
+            Line(tasks, head, colour=BY_HEAD, dash="dashed", name="softmax head"),
             Rule(x=state["task"], drag="task"),
         ],
         "Told of the unseen digits so far", Axis("tasks learned", (0.8, TASKS + 0.2), ticks=tasks.tolist()),
@@ -146,13 +151,14 @@ def drift_picture(state: State, course: Course) -> Picture:
     old = course.turned[: 2 * (TASKS - 1)]
     return Picture(
         "COCONUT: old classes are held where the last network put them",
-        "A map of class means with the way each came; lines of how many digits class means and a softmax head tell "
+        "A map of class means with the way each came; lines of how many digits means, noted means and a head tell "
         "after each task; bars of the same by digit.",
         [[trails(course, task), [curve, bars]]],
         [
             ("held to the old network by", state["distil"]),
-            ("class means tell", f"{over['means'][task]:.0%}"),
-            ("the softmax head", f"{over['head'][task]:.0%}"),
+            ("class means tell", f"{means[task]:.0%}"),
+            ("as first noted", f"{noted[task]:.0%}"),
+            ("the softmax head", f"{head[task]:.0%}"),
             ("old means turned until the end (1 - cosine)", f"{old.mean():.2f}"),
         ],
     )
