@@ -84,3 +84,23 @@ def test_citation_names_the_version() -> None:
     assert str(cited["version"]) == PROJECT["version"] == cl_explore.__version__
     assert cited["license"] == PROJECT["license"] == "MIT"
     assert "The cl_explore authors" in (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md", "SUPPORT.md"])
+def test_pages_name_only_what_there_is(page: str) -> None:
+    named = re.findall(r"`([^`\n]+)`", (ROOT / page).read_text())
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for name in named:
+        if name.startswith("make "):
+            assert {word for word in name.split()[1:] if "=" not in word} <= targets, name
+        elif re.fullmatch(r"[\w./-]+/[\w.-]*|[\w./-]+\.(md|py|txt|toml)", name):
+            places = [ROOT, ROOT / "tests", ROOT / "cl_explore" / "losses", ROOT / "cl_explore" / "papers" / "sepclr"]
+            assert any((place / name).exists() for place in places), name
+
+
+def test_the_workflow_tries_every_python_that_is_asked_for() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["everything"]
+    tried = job["strategy"]["matrix"]["python"]
+    assert all(version in SpecifierSet(PROJECT["requires-python"]) for version in tried)
+    classified = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if "Python :: 3." in text]
+    assert set(classified) <= set(tried)
