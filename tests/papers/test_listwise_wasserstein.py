@@ -42,7 +42,7 @@ def test_a_step_is_the_loss_of_queries_and_their_lists(loss: str) -> None:
     made = built(loss)
     z = made.embed_views(looked(), Generator().manual_seed(1)).z
     expected = losses.get(loss)(z[:, 0], z[:, 1:], torch.tensor([3, 2, 1, 0]).expand(6, -1), **KNOBS)
-    assert step(made)[0] == pytest.approx(float(expected))
+    assert step(made)[0] == pytest.approx(expected.item())
 
 
 def test_queries_at_the_lists_of_others_change_nothing_for_wasserstein_and_much_for_kl() -> None:

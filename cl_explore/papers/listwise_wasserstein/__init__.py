@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2025,
     theme="degrees of same: graded relevance",
     losses=("listwise_wasserstein", "listwise_kl"),
+    lesson="degrees_of_same",
 )

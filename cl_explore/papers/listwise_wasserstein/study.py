@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -127,6 +126,7 @@ def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Datase
 
     test: SICK's pairs. sets: those of STS. captions: five of each image; the first is to find the second.
     """
+    from scipy import stats  # half a second, which those who only train need not wait for
 
     def cosines(x: Tensor) -> Tensor:
         device = next((one.device for one in method.parameters()), torch.device("cpu"))

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2022,
     theme="trees of labels: degrees of same",
     losses=("soft_supcon",),
+    lesson="degrees_of_same",
 )

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2023,
     theme="degrees of same: numbers",
     losses=("supremix",),
+    lesson="degrees_of_same",
 )

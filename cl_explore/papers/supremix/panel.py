@@ -7,7 +7,6 @@ import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -54,6 +53,8 @@ def knobs_of(weight: str, window: float, share: float, mixtures: str) -> dict[st
 
 def learn(**knobs: Any) -> Course:
     """240 steps of SupReMix on 300 points of the curve, seeded, with embeddings of 32 numbers."""
+    from scipy.stats import spearmanr  # half a second, which those who only look need not wait for
+
     train, test = curve(0, unseen=UNSEEN)
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
