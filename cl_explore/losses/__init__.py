@@ -54,7 +54,7 @@ from cl_explore.losses.prototypes import (
     proxy_nca as proxy_nca,
 )
 from cl_explore.losses.queued import MoCo as MoCo, NNCLR as NNCLR, Queue as Queue, moco as moco, nnclr as nnclr
-from cl_explore.losses.redundancy import barlow_twins as barlow_twins, vicreg as vicreg
+from cl_explore.losses.redundancy import barlow_twins as barlow_twins, shamisa as shamisa, vicreg as vicreg
 from cl_explore.losses.regression import rnc as rnc, supremix as supremix
 from cl_explore.losses.sigmoid import SigLIP as SigLIP, siglip as siglip
 from cl_explore.losses.similarity import row_lse as row_lse

@@ -52,7 +52,7 @@ EXTREMES = {"steepness": (0.1, 1e3), "tau_pos": (20.0, 1e3), "tau_neg": (20.0, 1
 """Values of knobs beyond their sliders that are legal and must be computed well."""
 MAY_BE_NEGATIVE = {
     *("dcl", "dclw", "dhel", "mv_dhel", "uniformity", "align_uniform", "koleo", "spectral", "simsiam", "simple"),
-    *("hard_simple", "cacr", "sepclr", "sogclr", "isogclr", "scgc", "paco"),
+    *("hard_simple", "cacr", "sepclr", "sogclr", "isogclr", "scgc", "paco", "shamisa"),
     *("nspt no_positive", "cacr_momentum euclidean", "proxy_nca others"),
 }
 """Losses that may say less than 0, some with one option only: of all others every anchor is at least 0."""

@@ -20,6 +20,7 @@ OF_DISTANCES: dict[str, dict[str, Any]] = {
     "proxy_nca": {"normalize": False},
     "rnc": {"temperature": 1.0},
     "attribute_alignment": {},
+    "shamisa": {},
 }
 """Losses of distances, on raw vectors."""
 

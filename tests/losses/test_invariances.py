@@ -21,7 +21,7 @@ OF_VIEWS = [loss for loss in losses.catalogue.values() if loss.fits(2)]
 OF_LABELS = [loss for loss in losses.catalogue.values() if "labels" in loss.needs]
 some = settings(max_examples=8, deadline=None)
 SEEDS = st.integers(0, 10_000)
-OF_COORDINATES = {"barlow_twins", "vicreg"}  # their formulas name single coordinates
+OF_COORDINATES = {"barlow_twins", "vicreg", "shamisa"}  # their formulas name single coordinates
 OF_ONE_DIRECTION = {"info_nce", "cpc", "n_pair", "mochi"}  # one side asks, the other answers
 OF_A_FLAG = {"sepclr"}  # its labels are 0 for background and anything else for targets
 
