@@ -146,7 +146,9 @@ STUDY = Study(
     "weights of the three terms are a reconstruction from the abstract and the reviews; no code is published. A linear "
     "classifier stands for the recogniser. Ten digits come in five tasks, in an order drawn by the seed, four samples "
     "of each are kept. Class means are those of the samples kept, read from z, and for replay alone from h, since its "
-    "head learns nothing.)",
+    "head learns nothing. Renewed from the buffer, they tell as much where the student is its own teacher, so that "
+    "the contrast is what counts for them; asked why, we noted each mean when its task was over, and never renewed it: "
+    "then the old teacher decides. Raw digits are told best by means, for no task can overwrite them.)",
     claims=(
         Claim("After five tasks, class means tell more digits with NSPT than with NTPT.", MEANS, NSPT, "higher", NTPT,
               margin=0.05),
