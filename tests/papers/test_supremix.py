@@ -43,6 +43,16 @@ def test_every_step_draws_shares_of_its_own_for_all_pairs() -> None:
     assert first == losses.supremix(z, dataset.labels.float(), shares, temperature=0.5)
 
 
+def test_a_process_draws_the_shares_of_its_own_anchors_for_the_joined_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, dataset = given()
+    drawn = []
+    monkeypatch.setattr(method, "gather", lambda own: drawn.append(own.shape) or (torch.cat([own, own]),))
+    embedded = made.embed_views(dataset.batch(torch.arange(8)), torch.Generator())
+    joined = embedded._replace(z=embedded.z.repeat(2, 1, 1))
+    assert made.provide("shares", joined).shape == (32, 32)
+    assert drawn == [(8, 2, 32)]
+
+
 def test_without_mixed_negatives_nothing_depends_on_shares() -> None:
     losses_of = []
     for concentration in ((2.0, 8.0), (8.0, 2.0)):
