@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2020,
     theme="batches without false negatives",
     losses=("g_simclr",),
+    lesson="clusters_for_labels",
 )

@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2308.08887",
     year=2023,
     theme="positives found by matching",
+    lesson="clusters_for_labels",
 )

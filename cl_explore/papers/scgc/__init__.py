@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2022,
     theme="graphs, clusters",
     losses=("scgc",),
+    lesson="clusters_for_labels",
 )

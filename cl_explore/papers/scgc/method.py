@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -139,4 +138,6 @@ def networks(graph: Dataset, width: int) -> tuple[MLP, MLP]:
 
 def start(z: Tensor, clusters: int) -> Tensor:
     """Centres (K, D) of the best of 20 runs of k-means on z (N, D)."""
+    from sklearn.cluster import KMeans  # takes a second, which those who only look need not wait
+
     return torch.from_numpy(KMeans(clusters, n_init=20, random_state=0).fit(z.numpy()).cluster_centers_).float()

@@ -18,7 +18,7 @@ from cl_explore.methods.autoencoder import AutoEncoder
 from cl_explore.papers.scgc import PAPER
 from cl_explore.papers.scgc.method import SCGC, influence, networks, start
 from cl_explore.papers.scgc.world import world
-from cl_explore.train import fit
+from cl_explore.train import Run, fit
 from cl_explore.views.noisy import Noisy
 
 ORDERS = (2, 4, 8, 16)
@@ -73,19 +73,22 @@ def scgc_plan(graph: Dataset, pretrained: AutoEncoder, tau: float, epochs: int, 
     }
 
 
+def pretrain(seed: int, graph: Dataset, width: int, epochs: int, batch_size: int) -> tuple[AutoEncoder, Run]:
+    """The auto-encoder of a graph's features, whose edges it does not see, and its training."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        encoder, decoder = networks(graph, width)
+    made = AutoEncoder(encoder, nn.Identity(), decoder)
+    return made, fit(made, graph, epochs=epochs, batch_size=batch_size, lr=LR, seed=seed, snapshots=0, progress=False)
+
+
 def on_graph(
     seed: int, name: str, *, samples: int | None, width: int, pretraining: int, batch_size: int, tau: float,
     epochs: int, forms: bool,
 ) -> tuple[Comparison, Dataset]:  # fmt: skip
     """The plan on a graph by name, after the features as they are and an untrained encoder."""
     graph, unseen = world(name, seed, samples)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        encoder, decoder = networks(graph, width)
-    autoencoder = AutoEncoder(encoder, nn.Identity(), decoder)
-    run = fit(
-        autoencoder, graph, epochs=pretraining, batch_size=batch_size, lr=LR, seed=seed, snapshots=0, progress=False
-    )
+    autoencoder, run = pretrain(seed, graph, width, pretraining, batch_size)
     entries = baselines(networks=lambda graph: (networks(graph, width)[0], nn.Identity()), augment=Noisy())
     entries |= scgc_plan(graph, autoencoder, tau, epochs, forms)
     found = compare(entries, graph, unseen, (clusters,), seed=seed)
