@@ -9,7 +9,7 @@ from functools import cache
 from cl_explore.app import layout
 from cl_explore.app.markdown import CODE, FORMULA
 
-GREEK = "alpha beta gamma delta epsilon theta kappa lambda mu nu xi rho sigma tau phi chi psi omega Delta Sigma ell"
+GREEK = "alpha beta gamma delta epsilon eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega Delta Sigma ell"
 WORDS = re.compile(r"\\(?:text|mathrm|operatorname)\{[^}]*\}|(?<![a-zA-Z\\])e(?=\^)")  # and Euler's number
 LETTER = re.compile(r"\\math(?:cal|bb)(?: |\{)?[A-Z]|\\[a-zA-Z]+|[A-Za-z]")
 

@@ -9,5 +9,6 @@ PAPER = Paper(
     arxiv="2310.02699",
     year=2024,
     theme="learning new classes without losing the old ones",
+    lesson="what_survives",
     losses=("nspt", "ntpt", "multimodal_supcon"),
 )

@@ -9,5 +9,6 @@ PAPER = Paper(
     arxiv="2102.06605",
     year=2021,
     theme="what fine-tuning gathers",
+    lesson="what_survives",
     losses=("focal_supcon",),
 )

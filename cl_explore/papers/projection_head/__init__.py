@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2403.11391",
     year=2024,
     theme="what the layer before the head keeps",
+    lesson="what_survives",
 )
