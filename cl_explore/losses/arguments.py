@@ -5,6 +5,7 @@ synchronisation: on the CPU.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from inspect import Signature
 from typing import Any, Literal, NamedTuple
 
@@ -91,36 +92,46 @@ def spoiled(each: Tensor, by: Tensor) -> Tensor:
     return each + 0 * by.detach()
 
 
-def _bind(name: str, tensor: Tensor, sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
+Form = tuple[type, tuple[int, ...], torch.dtype | None, torch.layout | None, torch.device | None]
+
+
+def _form(given: Any) -> Form:
+    """All of a tensor but its values, by which most of what may be wrong with it is known."""
+    if not isinstance(given, Tensor):
+        return type(given), (), None, None, None
+    return Tensor, given.shape, given.dtype, given.layout, given.device
+
+
+def _bind(name: str, size: tuple[int, ...], sizes: dict[str, int], shapes: tuple[str, ...]) -> dict[str, int]:
     """The sizes of the letters in the shape of argument `name`, those in `sizes` being taken already."""
     for shape in shapes:
         letters, found = shape.split(), dict(sizes)
-        if len(letters) == tensor.ndim:
+        if len(letters) == len(size):
             fits = [
-                found.setdefault(letter, size) == size > 0 for letter, size in zip(letters, tensor.shape, strict=True)
+                found.setdefault(letter, length) == length > 0 for letter, length in zip(letters, size, strict=True)
             ]
             if all(fits):
                 return found
     needed = []
     for shape in shapes:
         letters = shape.split()
-        found = dict(reversed(list(zip(letters, tensor.shape, strict=False)))) | sizes
+        found = dict(reversed(list(zip(letters, size, strict=False)))) | sizes
         bound = [letter for letter in dict.fromkeys(letters) if letter in sizes or letters.count(letter) > 1]
         known = [f"{letter} = {found[letter]}" for letter in bound if letter in found]
         needed.append(f"({', '.join(letters)})" + (f" with {' and '.join(known)}" if known else ""))
-    raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(tensor.shape)}")
+    raise ValueError(f"{name} must have shape {' or '.join(needed)}, no size 0; got {tuple(size)}")
 
 
-def _check(name: str, tensor: Tensor, kind: str) -> None:
+def _check(name: str, form: Form, kind: str) -> None:
     """Raise `TypeError` unless it is a tensor of its kind."""
-    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
-        found = "a sparse one" if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise TypeError(f"{name} must be a torch.Tensor, got {found}")
+    found, _, dtype, layout, _ = form
+    if dtype is None or layout != torch.strided:
+        raise TypeError(f"{name} must be a torch.Tensor, got {found.__name__ if dtype is None else 'a sparse one'}")
     if kind == "ids":
-        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-            raise TypeError(f"{name} must be integers (int64), got {tensor.dtype}")
-    elif not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {tensor.dtype}")
+        if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+            raise TypeError(f"{name} must be integers (int64), got {dtype}")
+    elif not dtype.is_floating_point:
+        raise TypeError(f"{name} must be floating point, got {dtype}")
 
 
 def require(**given: tuple[Tensor, str]) -> None:
@@ -132,8 +143,8 @@ def require(**given: tuple[Tensor, str]) -> None:
     leading, _ = next(iter(given.values()))
     for name, (tensor, shape) in given.items():
         kind = "ids" if shape.startswith("ids ") else "numbers"
-        _check(name, tensor, kind)
-        sizes = _bind(name, tensor, sizes, (shape.removeprefix("ids "),))
+        _check(name, _form(tensor), kind)
+        sizes = _bind(name, tensor.shape, sizes, (shape.removeprefix("ids "),))
         if tensor.device != leading.device:
             raise ValueError(f"{name} must be on {leading.device} like {next(iter(given))}, got {tensor.device}")
         if kind == "ids" and values_are_at_hand(tensor) and tensor.long().min() < 0:
@@ -167,50 +178,65 @@ def advice(name: str, arguments: tuple[str, ...], given: int) -> str:
     return ""
 
 
-def _views(z: Tensor, min_samples: int, min_views: int, max_views: int | None) -> Tensor:
-    """z as (B, V, D), where (B, D) is read as one view; `ValueError` unless it holds enough samples and views."""
-    if z.ndim == 2 and min_views == 1:
-        z = z[:, None]
-    if z.ndim == 2 and len(z) % 2 == 0:
-        line = f"z.view(2, {len(z) // 2}, {z.shape[1]}).transpose(0, 1)"
-        raise ValueError(f"z must have shape (B, V, D), got {tuple(z.shape)}; first views, then second ones: {line}")
-    if z.ndim == 3:
-        samples, views, _ = z.shape
-        if samples < min_samples:
+class Limits(NamedTuple):
+    """How many samples and views `z` (B, V, D) of a loss holds."""
+
+    min_samples: int
+    min_views: int
+    max_views: int | None
+
+
+def _views(size: tuple[int, ...], limits: Limits) -> tuple[int, ...]:
+    """The size of z (B, V, D), where (B, D) is read as one view; `ValueError` unless samples and views suffice."""
+    least, most = limits.min_views, limits.max_views
+    if len(size) == 2 and least == 1:
+        size = (size[0], 1, size[1])
+    if len(size) == 2 and size[0] % 2 == 0:
+        line = f"z.view(2, {size[0] // 2}, {size[1]}).transpose(0, 1)"
+        raise ValueError(f"z must have shape (B, V, D), got {tuple(size)}; first views, then second ones: {line}")
+    if len(size) == 3:
+        samples, views, _ = size
+        if samples < limits.min_samples:
             raise ValueError(
-                f"z must hold at least {min_samples} samples to contrast, got {samples} (shape {tuple(z.shape)})"
+                f"z must hold at least {limits.min_samples} samples to contrast, got {samples} (shape {tuple(size)})"
             )
-        if views < min_views or (max_views is not None and views > max_views):
-            needed = f"exactly {min_views}" if min_views == max_views else f"at least {min_views}"
+        if views < least or (most is not None and views > most):
+            needed = f"exactly {least}" if least == most else f"at least {least}"
             raise ValueError(f"z must hold {needed} views of each sample (axis 1), got {views}")
-    return z
+    return size
 
 
-def prepare(
-    given: dict[str, Tensor], *, normalize: bool, min_samples: int, min_views: int, max_views: int | None
-) -> dict[str, Tensor]:
+def _examine(names: tuple[str, ...], forms: tuple[Form, ...], limits: Limits) -> torch.dtype:
+    """The dtype in which embeddings of these names and forms are compared; an error if one of them is wrong."""
+    sizes: dict[str, int] = {}
+    widest = torch.float32
+    leading = forms[0][-1]
+    for name, form in zip(names, forms, strict=True):
+        role, (_, shape, dtype, _, device) = ROLES[name], form
+        _check(name, form, role.kind)
+        if device != leading:
+            raise ValueError(f"{name} must be on {leading} like {names[0]}, got {device}")
+        sizes = _bind(name, _views(shape, limits) if name == "z" else shape, sizes, role.shapes)
+        if role.kind == "embeddings" and dtype == torch.float64:
+            widest = torch.float64
+    return widest
+
+
+_examined = lru_cache(1024)(_examine)
+"""A training loop calls a loss on tensors of one form: they are examined once."""
+
+
+def prepare(given: dict[str, Tensor], *, normalize: bool, limits: Limits) -> dict[str, Tensor]:
     """Check the tensor arguments of a loss and bring them to the form its formula reads.
 
     `given` maps argument names (see `ROLES`) to tensors. Embeddings come back in float32 or better and, with
     `normalize`, of unit length; `z` as (B, V, D); ids as int64. Raises `TypeError` for a wrong type or dtype and
     `ValueError` for a wrong shape, device or range.
     """
-    first, leading = next(iter(given.items()))
-    sizes: dict[str, int] = {}
+    examine = _examine if torch.compiler.is_compiling() else _examined
+    widest = examine(tuple(given), tuple(map(_form, given.values())), limits)
     prepared: dict[str, Tensor] = {}
-    widest = torch.float32
     for name, tensor in given.items():
-        role = ROLES[name]
-        _check(name, tensor, role.kind)
-        if tensor.device != leading.device:
-            raise ValueError(f"{name} must be on {leading.device} like {first}, got {tensor.device}")
-        if name == "z":
-            tensor = _views(tensor, min_samples, min_views, max_views)
-        sizes = _bind(name, tensor, sizes, role.shapes)
-        prepared[name] = tensor
-        if role.kind == "embeddings" and tensor.dtype == torch.float64:
-            widest = torch.float64
-    for name, tensor in prepared.items():
         kind = ROLES[name].kind
         if kind == "ids":
             prepared[name] = ids = tensor.long()  # first of all: unsigned types have no minimum
@@ -218,6 +244,7 @@ def prepare(
                 raise ValueError(f"{name} must be 0 or larger, got {int(ids.min())}")
         elif kind == "embeddings":
             x = tensor if tensor.dtype == widest else tensor.to(widest)
+            x = x[:, None] if name == "z" and x.ndim == 2 else x
             prepared[name] = unit(x) if normalize else x
         else:
             if name == "targets" and values_are_at_hand(tensor) and not tensor.isfinite().all():

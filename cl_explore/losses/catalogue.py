@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cl_explore.losses.arguments import misuse, prepare, without_autocast
+from cl_explore.losses.arguments import Limits, misuse, prepare, without_autocast
 from cl_explore.losses.knob import READERS, SIDES, Choice, Knob
 from cl_explore.names import unknown
 from cl_explore.takes import Count, takes
@@ -38,7 +38,7 @@ def means(parts: Parts) -> Parts:
 def _mean(part: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None or part.shape != weight.shape:
         return part.mean(dtype=torch.promote_types(part.dtype, torch.float32))
-    return part.dot(weight) / weight.sum().clamp(min=1)
+    return part.dot(weight / weight.sum().clamp(min=1))
 
 
 class Loss:
@@ -70,6 +70,7 @@ class Loss:
         self.name = function.__name__
         self.title, self.paper, self.family, self.formula, self.knobs = title, paper, family, formula, knobs
         self.min_samples, self.min_views, self.max_views, self.raw = min_samples, min_views, max_views, raw
+        self._limits = Limits(min_samples, min_views, max_views)
         self._function, self._signature = function, inspect.signature(function, eval_str=True)
         p = self._signature.parameters
         parameters = [each for each in p.values() if each.name != "normalize"]
@@ -168,9 +169,9 @@ class Loss:
         """
         if not (normalize is None or isinstance(normalize, bool)):
             raise TypeError(f"normalize must be True or False, got {type(normalize).__name__}")
-        named = dict(zip(self.arguments, args, strict=False)) if args else {}
-        given = self._defaults | named | kwargs  # as inspect would bind them, in a tenth of the time
-        if len(args) > len(named) or given.keys() != self._names or any(name in named for name in kwargs):
+        named = dict(zip(self.arguments, args, strict=False)) | kwargs if args else kwargs
+        given = self._defaults | named  # as inspect would bind them, in a tenth of the time
+        if len(named) < len(args) + len(kwargs) or given.keys() != self._names:
             raise misuse(self.name, self._signature, self.arguments, args, kwargs)
         normalize = not self.raw if normalize is None else normalize
         if self._normalizes:
@@ -178,9 +179,7 @@ class Loss:
         tensors = prepare(
             {name: given[name] for name in self.arguments if name in self.needs or given[name] is not None},
             normalize=normalize,
-            min_samples=self.min_samples,
-            min_views=self.min_views,
-            max_views=self.max_views,
+            limits=self._limits,
         )
         embeddings = tensors[self.arguments[0]]
         anchors = embeddings.shape[:-1].numel()

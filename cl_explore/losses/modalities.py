@@ -44,8 +44,9 @@ def clip(query: Tensor, key: Tensor, *, temperature: Scalar = 0.07, normalize: b
     True
     """
     require_in_batch_negatives("key", key)
-    there, back, positive = both_ways(query, key, temperature, normalize)
-    return {"loss": (there + back) / 2, "query_to_key": there, "key_to_query": back, "positive": positive}
+    each, positive = both_ways(query, key, temperature, normalize)
+    there, back = each
+    return {"loss": each.mean(0), "query_to_key": there, "key_to_query": back, "positive": positive}
 
 
 class CLIP(nn.Module):

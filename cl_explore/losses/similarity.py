@@ -24,8 +24,8 @@ def _dense_limit(device: torch.device) -> int:
 
 
 def stored_whole(a: Tensor, b: Tensor) -> bool:
-    """Whether the table of the rows of a and those of b is small enough to be stored."""
-    return len(a) * len(b) <= _dense_limit(a.device)
+    """Whether the table of the points of a (..., D) and those of b is small enough to be stored."""
+    return a.shape[:-1].numel() * b.shape[:-1].numel() <= _dense_limit(a.device)
 
 
 def _as_tensor(scale: Tensor | float, like: Tensor) -> Tensor:

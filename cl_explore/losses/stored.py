@@ -74,29 +74,31 @@ def _contrast(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The results of `contrast` where nothing is normalized, and the log-softmax of the rows (R, M)."""
     products = a @ (a if b is None else b).T
-    if both:
-        products = torch.cat([products, products.T])
-    logits = products / (temperature[:, None] if temperature.ndim else temperature)
+    table = torch.cat([products, products.T]) if both else products
+    logits = table / (temperature[:, None] if temperature.ndim else temperature)
     if b is None:
         # Half the least number there is: no share of its logarithm is infinite.
         logits.fill_diagonal_(torch.finfo(a.dtype).min / 2)
     log_p = logits.log_softmax(1)
     if share.is_floating_point():
-        return -(share * log_p).sum(1), (share * products).sum(1), log_p
-    return F.nll_loss(log_p, share, reduction="none"), -F.nll_loss(products, share, reduction="none"), log_p
+        return (share * log_p).sum(1).neg_(), (share * products).sum(1), log_p
+    each = F.nll_loss(log_p, share, reduction="none")
+    positive = F.nll_loss(products, share[: len(products)], reduction="none").neg_()
+    return each.view(2, -1) if both else each, positive, log_p
 
 
-def _added(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
-    """The table (R, M) and the share of each row, times its weight (R, 1)."""
+def _add(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
+    """Add to the table (R, M) the share of each row, times its weight (R, 1)."""
     if share.is_floating_point():
-        return torch.addcmul(table, share, weight)
-    return table.scatter_add(1, share[:, None], weight)
+        return table.addcmul_(share, weight)
+    return table.scatter_add_(1, share[:, None], weight)
 
 
 def _plain(
     a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool, normalize: bool
 ) -> tuple[Tensor, Tensor]:
     """`contrast` by formulas that autograd and every transform know."""
+    a = a.flatten(0, -2)
     if normalize:
         a, b = unit(a), None if b is None else unit(b)
     return _contrast(a, b, temperature, share, both)[:2]
@@ -114,13 +116,13 @@ def _again(ctx: Any, gradients: tuple[Tensor | None, ...], *inputs: Any) -> tupl
 
 
 class _Contrast(torch.autograd.Function):
-    """`_plain`, where the rows of share sum to 1: each pass in as few operations as can be."""
+    """`_plain`, with each pass in as few operations as can be."""
 
     @staticmethod
     def forward(
         ctx: Any, a: Tensor, b: Tensor | None, temperature: Tensor, share: Tensor, both: bool, normalize: bool
     ) -> tuple[Tensor, Tensor]:
-        x = a if b is None else torch.cat([a, b])
+        x = a.flatten(0, -2) if b is None else torch.cat([a, b])
         x, norm = unit_and_norm(x) if normalize else (x, None)
         of_a, of_b = (x, None) if b is None else (x[: len(a)], x[len(a) :])
         each, positive, log_p = _contrast(of_a, of_b, temperature, share, both)
@@ -136,19 +138,18 @@ class _Contrast(torch.autograd.Function):
             return _again(ctx, gradients, a, b, temperature, share, ctx.both, ctx.normalize)
         to_each, to_positive = gradients
         to_temperature = None
-        if to_each is None:
-            table = torch.zeros_like(log_p)
-        else:
-            weight = (to_each / temperature)[:, None]
-            table = _added(log_p.exp() * weight, share, -weight)
+        table = torch.zeros_like(log_p)
+        if to_each is not None:
+            weight = (to_each.flatten() / -temperature)[:, None]
+            table = torch._log_softmax_backward_data(_add(table, share, weight), log_p, 1, log_p.dtype)
         if ctx.needs_input_grad[2]:
             along = (table * log_p).sum(1)  # as of the logits: what a row of them lacks meets a sum of 0
             to_temperature = -along if temperature.ndim else -along.sum()
-        if to_positive is not None:
-            table = _added(table, share, to_positive[:, None])
         if ctx.both:
             there, back = table.chunk(2)
-            table = there + back.T
+            table = there.add_(back.T)
+        if to_positive is not None:
+            _add(table, share[: len(table)], to_positive[:, None])
         if b is None:
             found = (table + table.T) @ x
         else:
@@ -158,7 +159,7 @@ class _Contrast(torch.autograd.Function):
             found = torch.cat([to_a, to_b])
         if norm is not None:
             found = to_raw(found, x, norm)
-        sides = (found, None) if b is None else (found[: len(a)], found[len(a) :])
+        sides = (found.view(a.shape), None) if b is None else (found[: len(a)], found[len(a) :])
         return *sides, to_temperature, None, None, None
 
 
@@ -167,10 +168,10 @@ def contrast(
 ) -> tuple[Tensor, Tensor]:
     """For each row i of `a`, -sum_j share_ij log softmax_j(a_i . b_j / temperature_i) and sum_j share_ij a_i . b_j.
 
-    a (N, D), b (M, D), temperature of no dimension or (N,), share (N, M) without a gradient, whose rows sum to 1 (where
-    they do not, gradients are undefined), or (N,) int64, the one j that has it all. With b None it is a, and j = i is
-    left out. With `both`, where N = M and the temperature has no dimension, the rows of b among those of a come, too,
-    in the second half of the results and of share (2N, ...). With `normalize` the rows of a and b are brought to unit
+    a (N, D), b (M, D), temperature of no dimension or (N,), share (N, M) without a gradient, or (N,) int64, the one j
+    that has it all. With b None it is a, which may have more axes than two, and j = i is left out. With `both`, where
+    N = M and the temperature has no dimension, the first result is (2, N), that of the rows of b among those of a in
+    its second row, and share is (2N,), the same for both. With `normalize` the rows of a and b are brought to unit
     length first. Differentiable as often as wished.
     """
     function = _plain if transformed() else _Contrast.apply

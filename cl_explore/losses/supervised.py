@@ -38,11 +38,10 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1, normalize: b
     >>> torch.allclose(supcon(z, labels), nt_xent(z, temperature=0.1))
     True
     """
-    x, y = points(z, labels)
-    each, positive, number = contrast(x, y, temperature, normalize)
+    y = labels.repeat_interleave(z.shape[1])
+    each, positive, number = contrast(z, y, temperature, normalize)
     require_anchor(number, A_POSITIVE)
-    counted = number.clamp(max=1)
-    return {"loss": each * counted, "positive": positive, "anchor_weight": counted}
+    return {"loss": each, "positive": positive, "anchor_weight": number.clamp(max=1)}
 
 
 @loss(
@@ -79,7 +78,7 @@ def supcon_in(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.1) -> Parts:
     # By what the logarithm of the mean exceeds the mean of the logarithms. That of no positive is infinite, that of one
     # is nothing but rounding.
     gap = excess(torch.where(number > 1, positives, scale * mean), scale * mean)
-    return {"loss": (outside - gap) * counted, "anchor_weight": counted.to(x.dtype)}
+    return {"loss": outside - gap, "anchor_weight": counted.to(x.dtype)}
 
 
 @loss(

@@ -9,7 +9,15 @@ from loops import random
 from torch import Tensor
 
 from cl_explore.losses import similarity
-from cl_explore.losses.cross_entropy import both_ways, contrast, cross_entropy, excess, pair_contrast, view_contrast
+from cl_explore.losses.cross_entropy import (
+    both_ways,
+    contrast,
+    cross_entropy,
+    excess,
+    kept_places,
+    pair_contrast,
+    view_contrast,
+)
 from cl_explore.losses.similarity import points, row_lse
 from cl_explore.losses.unit import unit
 
@@ -36,7 +44,7 @@ def test_an_excess_is_never_negative_and_keeps_its_gradient() -> None:
 def test_pairs_are_found_among_rows_and_among_columns(temperature: str) -> None:
     a, b, tau = random(6, 4), random(6, 4, seed=1), TEMPERATURES[temperature]
     products, own = (a * b).sum(1), torch.arange(6)
-    there, back, positive = both_ways(a, b, tau)
+    (there, back), positive = both_ways(a, b, tau)
     torch.testing.assert_close(positive, products)
     torch.testing.assert_close(there, row_lse(a, b, 1 / tau) - products / tau)
     torch.testing.assert_close(back, row_lse(b, a, 1 / tau) - products / tau)
@@ -60,9 +68,8 @@ def test_large_tables_say_what_stored_ones_say(name: str, views: int, monkeypatc
         for limit in (10**9, 0):
             monkeypatch.setattr(similarity, "_dense_limit", lambda device, limit=limit: limit)
             found = function(z, tau)
-            counted = found[2] > 0 if name == "of classes" else torch.ones(len(found[0]), dtype=torch.bool)
-            gradient = torch.autograd.grad(found[0][counted].cos().sum() + found[1][counted].sum(), z)
-            results.append((*(part[counted] for part in found), *gradient))
+            gradient = torch.autograd.grad(found[0].cos().sum() + found[1].sum(), z)
+            results.append((*found, *gradient))
         torch.testing.assert_close(*results, msg=lambda text, at=tau.ndim: f"{at}: {text}")
 
 
@@ -88,3 +95,15 @@ def test_rows_are_normalized_inside_as_before(name: str, limit: int, monkeypatch
             if limit:
                 results[-1].append(torch.autograd.grad((slope * length).square().sum(), z)[0] * length)
         torch.testing.assert_close(*results, msg=lambda text, at=(length, part): f"{at}: {text}")
+
+
+@pytest.mark.parametrize("name", ["of views", "of pairs"])
+def test_a_first_call_in_inference_mode_leaves_later_ones_differentiable(name: str) -> None:
+    """The places of positives are kept from call to call."""
+    z, tau = random(6, 2, 3), TEMPERATURES["one"]
+    kept_places.cache_clear()
+    with torch.inference_mode():
+        before, _ = CONTRASTS[name](z, tau)
+    after, _ = CONTRASTS[name](z.requires_grad_(), tau)
+    after.sum().backward()
+    torch.testing.assert_close(before, after.detach())
