@@ -21,7 +21,7 @@ from cl_explore.widgets.wire import Slider, renderer, source, static_block, to_b
 
 State = dict[str, Any]
 """Where the knobs stand, by their names."""
-WAITING = "The experiment is being made again; until then its last result is shown."
+WAITING = "The experiment is being made again for {}; until then its last result is shown."
 
 
 class Canvas(anywidget.AnyWidget):
@@ -225,10 +225,15 @@ class KnobPanel(Panel):
             if known:
                 self._shown = self._results.get(self._key(state))
             picture = self._picture(state, self._shown)
-            self.show(picture if known else replace(picture, status=WAITING))
+            self.show(picture if known else replace(picture, status=self._waiting(state)))
             if not known and self._worker is None:
                 self._worker = threading.Thread(target=self._work, daemon=True)
                 self._worker.start()
+
+    def _waiting(self, state: State) -> str:
+        """What is awaited, by name: thus the page answers each move, even one that leaves the picture as it is."""
+        said = {self.knobs[name].description: state[name] for name in self._decides}
+        return WAITING.format(", ".join(f"{k} {v if isinstance(v, str) else f'{v:.3g}'}" for k, v in said.items()))
 
     def _work(self) -> None:
         state, failed = self.state(), None

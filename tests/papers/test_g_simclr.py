@@ -208,15 +208,15 @@ def state(**changes: object) -> dict[str, object]:
 
 
 def test_the_panel_frames_a_batch_and_shows_the_tail() -> None:
-    shown, along = panel.false_negatives_picture(state()).charts
-    labels = panel.digits().labels[panel.epoch(panel.SOURCES[0], 8, 8)[135]]
+    shown, along = panel.false_negatives_picture(state(), panel.clusters(8)).charts
+    labels = panel.digits().labels[panel.epoch(panel.SOURCES[0], panel.clusters(8), 8)[135]]
     framed = (shown.marks[0].pixels.reshape(8, 10, 10, 3)[:, 0, 0] == panel.FRAME).all(1)
     assert framed.tolist() == [(labels == label).sum() > 1 for label in labels]
     assert any(framed)
     guided, random, classes = (line.y for line in along.marks[:3])
     assert guided[:14].max() < random.mean() < guided[-3:].min()
     assert classes[:-1].max() == 0
-    single = panel.epoch(panel.SOURCES[1], 8, 8)
+    single = panel.epoch(panel.SOURCES[1], panel.clusters(8), 8)
     np.testing.assert_allclose(np.mean(panel.course(single)[1]), float(panel.rates(single).mean()), atol=0.2)
 
 

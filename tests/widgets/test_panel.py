@@ -100,7 +100,7 @@ def test_an_experiment_is_made_in_the_background_for_the_newest_setting_and_kept
         panel.knobs["a"].value = value
         assert panel.picture.charts[0].marks[0].x == value  # at once, while the last result stands
         assert made(panel) == "20"
-        assert panel.picture.status == WAITING
+        assert panel.picture.status == WAITING.format(f"{panel.knobs['a'].description} {value}")
     go.set()
     panel.wait()
     assert made(panel) == "50"

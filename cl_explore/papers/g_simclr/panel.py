@@ -34,15 +34,15 @@ def digits() -> Dataset:
 
 
 @cache
-def clusters(count: int) -> Tensor:
+def clusters(k: int) -> Tensor:
     """The cluster (1200,) of each digit, by k-means on its pixels."""
-    return evaluate.kmeans(digits().batch(torch.arange(SAMPLES)).x.flatten(1), count, normalize=False)
+    return evaluate.kmeans(digits().batch(torch.arange(SAMPLES)).x.flatten(1), k, normalize=False)
 
 
-def epoch(source: str, count: int, batch_size: int) -> Tensor:
+def epoch(source: str, found: Tensor, batch_size: int) -> Tensor:
     """An epoch's rows (n, batch_size), in the order in which batches are cut; a single cluster gives random ones."""
     labels = digits().labels
-    groups = {SOURCES[0]: clusters(count), SOURCES[1]: torch.zeros_like(labels), SOURCES[2]: labels}[source]
+    groups = {SOURCES[0]: found, SOURCES[1]: torch.zeros_like(labels), SOURCES[2]: labels}[source]
     return rank_batches(groups, batch_size).view(-1, batch_size)
 
 
@@ -79,11 +79,11 @@ def grid(rows: Tensor, place: int) -> Chart:
     )  # fmt: skip
 
 
-def false_negatives_picture(state: State) -> Picture:
-    """What the knobs `k`, `batch_size`, `source` and `place` make of the panel."""
+def false_negatives_picture(state: State, found: Tensor) -> Picture:
+    """What the clusters found and the knobs `batch_size`, `source` and `place` make of the panel."""
     source, place = state["source"], state["place"]
-    epochs = {name: epoch(name, state["k"], state["batch_size"]) for name in SOURCES}
-    rows, means = epochs[source], {name: float(rates(found).mean()) for name, found in epochs.items()}
+    epochs = {name: epoch(name, found, state["batch_size"]) for name in SOURCES}
+    rows, means = epochs[source], {name: float(rates(each).mean()) for name, each in epochs.items()}
     number = min(place * len(rows) // 100, len(rows) - 1)
     lines = [Line(*course(epochs[name]), colour=colour, dash=dash, name=name)  # type: ignore[arg-type]
              for name, (colour, dash) in zip(SOURCES, LOOKS, strict=True)]  # fmt: skip
@@ -93,7 +93,7 @@ def false_negatives_picture(state: State) -> Picture:
         "False negatives along an epoch", Axis("how much of the epoch is over (%)", (0, 100)),
         Axis("of 100 pairs in a batch", (0, top), grid=True), height=330,
     )  # fmt: skip
-    sizes = clusters(state["k"]).bincount()
+    sizes = found.bincount()
     return Picture(
         "G-SimCLR: one of every cluster in a batch, until clusters run out",
         "A batch of digits in the colours of their classes, framed where two share one, and the false negatives along "
@@ -113,7 +113,7 @@ class FalseNegativesPanel(KnobPanel):
     A batch of digits, those of one class framed, and along the epoch how many pairs of a batch are of one class: false
     negatives. Drag the line to other batches. With few clusters batches are nearly random; with many, clusters split
     classes; small clusters run out, and the last batches hold what is left of large ones. True classes leave none
-    while the batch is no larger than their number. Clusters are those of pixels, so that no network is trained here.
+    while the batch is no larger than their number. Clusters are those of pixels, found in the background.
     Raises ValueError for k outside 2 to 64, a batch size outside 4 to 64, or a place outside 0 to 100.
     """
 
@@ -126,8 +126,9 @@ class FalseNegativesPanel(KnobPanel):
             "place": counter(Knob("place", 0, 100, help="which batch is shown; or drag the line"), place, "place (%)"),
         }  # fmt: skip
         super().__init__(
-            knobs, false_negatives_picture, sweeps={"k": (2, 8, 16, 64), "batch_size": (8, 16, 64), "place": (10, 90)}
-        )
+            knobs, false_negatives_picture, experiment=clusters, decides=("k",),
+            sweeps={"k": (2, 8, 16, 64), "batch_size": (8, 16, 64), "place": (10, 90)},
+        )  # fmt: skip
 
 
 PANEL = FalseNegativesPanel
