@@ -5,9 +5,11 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cl_explore import losses, papers, widgets
@@ -109,6 +111,18 @@ def test_the_readme_examples_run(
     accuracy, uniformity = capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)
     assert float(accuracy) > 0.9, "nearest neighbours of digits"
     assert "tensor(-" in uniformity
+
+
+def test_the_examples_of_the_page_on_training_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path / "runs"))
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(code, namespace)
+    assert namespace["again"].method.state_dict().keys() == namespace["run"].method.state_dict().keys()
+    x = namespace["test"].x[:3].flatten(1)
+    torch.testing.assert_close(namespace["network"](x), namespace["run"].encoder()(x))
 
 
 def test_the_gallery_shows_every_panel_and_the_readme_the_gallery() -> None:

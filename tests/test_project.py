@@ -65,7 +65,7 @@ def test_every_import_of_the_package_is_declared() -> None:
     providers = metadata.packages_distributions()
     declared = {
         *BASE,
-        *(name for extra in ("cluster", "hub") for name in by_name(EXTRAS[extra])),
+        *(name for extra in ("cluster", "export", "hub") for name in by_name(EXTRAS[extra])),
         "cl-explore",
     }
     for path in (ROOT / "cl_explore").rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard` and `doctor`."""
+"""The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard`, `runs` and `doctor`."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cl_explore
 from cl_explore import papers
-from cl_explore.app import layout
+from cl_explore.app import layout, runs
 
 PRESETS = ("smoke", "laptop", "real")
 
@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each.add_argument("--preset", choices=PRESETS, default="laptop", help="default: laptop")
         each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
 
+    runs.add(commands)
+
     doctor_parser = commands.add_parser(
         "doctor",
         help="check the installation and say what to do about what is missing",
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
         print(f"cl-explore {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -8,11 +8,13 @@ needed(
     "cl_explore.train", PIL="pillow", tqdm="tqdm", pandas="pandas", joblib="joblib", lightning_fabric="lightning-fabric"
 )
 
+from cl_explore.train.export import export
 from cl_explore.train.fit import fit
 from cl_explore.train.health import CollapseWarning
 from cl_explore.train.lars import LARS
 from cl_explore.train.loop import Loop
 from cl_explore.train.run import Progress, Run, Snapshots, snapshot_steps
+from cl_explore.train.stored import delete_run, open_run, runs
 from cl_explore.train.sweep import Result, Sweep, sweep
 
 __all__ = [
@@ -24,7 +26,11 @@ __all__ = [
     "Run",
     "Snapshots",
     "Sweep",
+    "delete_run",
+    "export",
     "fit",
+    "open_run",
+    "runs",
     "snapshot_steps",
     "sweep",
 ]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_explore.data import Dataset
 from cl_explore.evaluate import embed
@@ -58,6 +58,10 @@ class Run:
     path: Path | None = None
     cached: bool = False
     epochs: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def encoder(self) -> nn.Module:
+        """The trained encoder, in evaluation mode: what is kept after training maps x to h (see `export`)."""
+        return self.method.encoder.eval()
 
 
 @takes

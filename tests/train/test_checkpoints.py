@@ -158,7 +158,9 @@ def test_checkpoints_are_written_now_and_then_and_the_newest_two_kept(tmp_path):
     assert seen[-1] == ["step-000000007", "step-000000008"]
     seen.clear()
     fit(tmp_path, seed=1, checkpoint_seconds=30)
-    assert seen == [["epochs.json", "history.json", "run.json", "run.pt"]] * STEPS  # those of the first run
+    assert (
+        seen == [["epochs.json", "history.json", "method.pickle", "run.json", "run.pt"]] * STEPS
+    )  # those of the first run
     with pytest.raises(ValueError, match="checkpoint_seconds must be at least 0 and finite, got -1"):
         fit(tmp_path, checkpoint_seconds=-1)
 

@@ -322,7 +322,7 @@ def test_a_run_is_whole_or_absent_at_every_moment(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "rename", watched)
     path = fit(tmp_path).path
-    assert seen == [["epochs.json", "history.json", "run.json", "run.pt"]]
+    assert seen == [["epochs.json", "history.json", "method.pickle", "run.json", "run.pt"]]
     assert list(tmp_path.iterdir()) == [path]
 
 

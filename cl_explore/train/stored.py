@@ -1,0 +1,75 @@
+"""The runs that the store keeps: listed, opened by their names, deleted."""
+
+import io
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cl_explore.takes import takes
+from cl_explore.train.checkpoints import load_plain
+from cl_explore.train.run import Run
+from cl_explore.train.store import Unpickler, checked, read, root_of
+
+
+def runs(store: bool | str | Path = True) -> pd.DataFrame:
+    """The runs in the store, the newest first: a row for each, by its name.
+
+    store: True (CL_EXPLORE_RUNS, else the user's cache) or a folder.
+    Columns: `days` since it was kept, `megabytes`, `dataset`, `method`, `epochs`, `batch_size`, `seed`.
+    """
+    rows = {}
+    root = root_of(store)
+    for record in root.glob("*/run.json"):
+        config = json.loads(record.read_text(encoding="utf-8"))["config"]
+        size = sum(file.stat().st_size for file in record.parent.iterdir())
+        rows[record.parent.name] = {
+            "days": (time.time() - record.stat().st_mtime) / 86_400,
+            "megabytes": size / 1e6,
+            "dataset": config["dataset"]["name"],
+            "method": re.match(r"\w*", config["method"])[0],  # type: ignore[index]
+            **{name: config[name] for name in ("epochs", "batch_size", "seed")},
+        }
+    names = ["days", "megabytes", "dataset", "method", "epochs", "batch_size", "seed"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("run").sort_values("days")
+
+
+@takes
+def open_run(name: str, store: bool | str | Path = True) -> Run:
+    """A stored run by its name or the beginning of it, with its trained method.
+
+    store: as for `runs`.
+    The method is unpickled, which runs code: open only what you, or someone you trust, has kept. Raises ValueError if
+    no run or several have this name, if a file is damaged, and if the method cannot be made anew: build it, then, and
+    make the call of `fit` again, which finds the run.
+    """
+    path = place(name, store)
+    try:
+        record = checked(path)
+        saved = load_plain(path / "run.pt")
+        if not (path / "method.pickle").exists():
+            raise ValueError("its method could not be pickled")
+        method: Any = Unpickler(io.BytesIO((path / "method.pickle").read_bytes()), saved["method"]).load()
+        return read(path, record["config"], saved, method.eval())
+    except Exception as error:
+        raise ValueError(
+            f"the stored run {path.name} cannot be opened ({error}): build its method and call fit again, as you did"
+        ) from error
+
+
+def place(name: str, store: bool | str | Path = True) -> Path:
+    """The folder of a stored run; ValueError if no run or several have this name."""
+    found = [record.parent for record in root_of(store).glob("*/run.json") if record.parent.name.startswith(name)]
+    if len(found) != 1:
+        raise ValueError(f"name must begin the name of one stored run, got {name!r}, which begins {len(found)}")
+    return found[0]
+
+
+@takes
+def delete_run(name: str, store: bool | str | Path = True) -> None:
+    """Delete a stored run, by its name or the beginning of it; ValueError if no run or several have this name."""
+    shutil.rmtree(place(name, store))
