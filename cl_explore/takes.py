@@ -45,10 +45,16 @@ class Reader(NamedTuple):
     """What is needed, in words, and the function that gives an argument its plain form.
 
     read: raises TypeError for another kind of thing, ValueError saying what its value must be
+    line: what to write in place of another kind of thing, to have what is needed; "" where nothing is known
     """
 
     need: str
     read: Callable[[Any], Any]
+    line: Callable[[Any], str] = lambda given: ""
+
+
+LINES: dict[type, Callable[[Any], str]] = {}
+"""The `line` of readers of objects of these classes."""
 
 
 def takes(function: Callable[P, R]) -> Callable[P, R]:
@@ -107,7 +113,9 @@ def plain(name: str, value: Any, reader: Reader) -> Any:
     except ValueError as error:
         raise ValueError(f"{name} must be {error}, got {_shown(value)}") from None
     except (TypeError, RuntimeError):
-        raise TypeError(f"{name} must be {reader.need}, got {_shown(value)}") from None
+        line = reader.line(value)
+        write = f": write {name}={line}" if line else ""
+        raise TypeError(f"{name} must be {reader.need}, got {_shown(value)}{write}") from None
 
 
 def reader_of(hint: Any) -> Reader | None:
@@ -124,7 +132,7 @@ def reader_of(hint: Any) -> Reader | None:
         if len(readers) < len(parts) - (NoneType in parts):
             return None
         needs = " or ".join(reader.need for reader in readers)
-        return Reader(needs, functools.partial(_either, readers, NoneType in parts))
+        return Reader(needs, functools.partial(_either, readers, NoneType in parts), readers[0].line)
     if origin is Literal:
         two = " or ".join(f'"{option}"' for option in parts)
         need = two if len(parts) < 3 else f"one of {', '.join(map(str, parts))}"
@@ -142,7 +150,8 @@ def reader_of(hint: Any) -> Reader | None:
         return PLAIN[kind]
     if not isinstance(kind, type) or kind in (object, Any) or getattr(kind, "_is_protocol", False):
         return None
-    return Reader(f"a{'n' * (kind.__name__[0] in 'AEIO')} {kind.__name__}", functools.partial(_instance, kind))
+    need = f"a{'n' * (kind.__name__[0] in 'AEIO')} {kind.__name__}"
+    return Reader(need, functools.partial(_instance, kind), LINES.get(kind, lambda given: ""))
 
 
 def _whole(value: Any) -> int:

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 import cl_explore
 from cl_explore import data, losses, methods, names, plots, train, views, widgets
@@ -124,6 +126,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "data.FeatureWorld.vary": {"f": SAMPLED, "resample": ["pose"]},
     "data.FeatureWorld.observe": {"f": SAMPLED},
     "data.from_hugging_face": {"source": Hub(), "size": 4},
+    "data.from_torch": {"source": TensorDataset(X, Y), "progress": False},
+    "data.from_frame": {"frame": pd.DataFrame(X.numpy(), columns=list("abcd")), "features": ["a", "d"]},
+    "data.from_texts": {"texts": ["one", "two", "three"], "tokenizer": lambda text: [ord(letter) for letter in text]},
     "methods.Tower": {"name": "a"},
     "methods.TwoTower.tower": {"name": "a"},
     "losses.Loss.fits": {"views": 2},
@@ -198,7 +203,7 @@ def public() -> dict[str, Any]:
     for room in ROOMS:
         module = importlib.import_module(f"cl_explore.{room}")
         for name, value in vars(module).items():
-            if name.startswith("_") or name == "takes" or not callable(value):
+            if name.startswith("_") or name in ("takes", "needed") or not callable(value):
                 continue
             form = isinstance(value, type) and (hasattr(value, "_fields") or issubclass(value, Warning))
             record = dataclasses.is_dataclass(value) and not hasattr(value, "__post_init__")

@@ -25,6 +25,7 @@ assert_type(geometry.summary(z[:, 0], labels), dict[str, float])
 dataset = data.load("digits")
 assert_type(dataset, data.Dataset)
 assert_type(data.from_folder(Path("pictures"), size=32), data.Dataset)
+assert_type(data.from_texts(["a red ball"], lambda text: [len(word) for word in text.split()]), data.Dataset)
 method = methods.JointEmbedding(
     nn.Linear(8, 8), nn.Identity(), loss="nt_xent", augment=views.ImageViews.weak(), temperature=0.5
 )

@@ -19,6 +19,7 @@ from cl_explore.data import (  # registers them
     imagenet,
     kinds,
     mnist,
+    raw,
     spoken_digits,
     stl10,
 )
@@ -28,11 +29,17 @@ from cl_explore.data.dataset import Dataset
 from cl_explore.data.factor_views import FactorViews, factor_rows
 from cl_explore.data.feature_world import FeatureWorld
 from cl_explore.data.folder import from_folder
+from cl_explore.data.frames import from_frame
 from cl_explore.data.hugging_face import from_hugging_face
+from cl_explore.data.loaders import from_torch
 from cl_explore.data.long_tail import long_tail
 from cl_explore.data.modality import KINDS, Modality
 from cl_explore.data.published import Published
 from cl_explore.data.registry import load, names
+from cl_explore.data.texts import from_texts
+from cl_explore.takes import LINES
+
+LINES[Dataset] = raw.line
 
 PUBLISHED: dict[str, Published] = {
     published.name: published
@@ -65,7 +72,10 @@ __all__ = [
     "factor_world",
     "from_arrays",
     "from_folder",
+    "from_frame",
     "from_hugging_face",
+    "from_texts",
+    "from_torch",
     "gaussians",
     "kinds",
     "load",
