@@ -122,12 +122,12 @@ def run(
     steps: int = 150,
     batch_size: int = 50,
     labels: Sequence[tuple[int, float]] = ((20, 1.0), (5, 0.1)),
-    halves: bool = True,
+    whole: bool = True,
 ) -> list[Row]:
     """SimCLR, then fine-tuning with and without the contrast, with and without mixtures.
 
     samples: without labels. epochs: of SimCLR. steps, batch_size: of fine-tuning. labels: how many of each class, and
-    the weight eta of the contrast with them; with the first also what the code does otherwise, and if `halves` is set
+    the weight eta of the contrast with them. whole: with the first also what the code does otherwise, noisy views and
     fine-tuning to even and odd classes.
     """
     bench = Bench(seed, world(seed, dataset, samples, unseen), epochs, steps, batch_size)
@@ -146,13 +146,14 @@ def run(
             "Core-tuning": arm(eta=eta),
         }
         if place == 0:
+            plan["CE, no pre-training"] = bench.tune(train, None, eta=0, mixtures=False)
+        if whole and place == 0:
             plan["Core-tuning, no focus"] = arm(eta=eta, gamma=0.0)
             plan["Core-tuning (code)"] = arm(eta=eta * train.num_classes, **CODE)
             plan["CE, noisy views"] = arm(bench.made.augment, eta=0, mixtures=False)
             plan["CE + contrast, noisy views"] = arm(bench.made.augment, eta=eta, mixtures=False)
-            plan["CE, no pre-training"] = bench.tune(train, None, eta=0, mixtures=False)
         bench.run({name + suffix: entry for name, entry in plan.items()}, train)
-        if halves and place == 0:
+        if whole and place == 0:
             two = coarse(train)
             arm = partial(bench.tune, two, start)
             plan = {
@@ -172,11 +173,15 @@ STUDY = Study(
     paper=PAPER,
     about="Fine-tuning by cross-entropy alone parts classes but leaves each one scattered; with a supervised contrast "
     "of features and hard mixtures of them, classes are gathered. (A ResNet-50 of MoCo-v2 is replaced by three "
-    "convolutions of SimCLR, photographs were read after JPEG at quality 95, and momentum is not Nesterov's. How "
-    "the paper counts positives and by how many it divides is not verified: these are switches, and the arm of the "
-    "code has all of the code's, at ten times the weight, since it divides by all rows. The first plan tuned digits on "
-    "views as noisy as those of SimCLR, where on two seeds the ratio fell by 0.024 and rose by 0.008; then on digits "
-    "as they are, and both noisy arms were kept beside; those two seeds took 300 steps, not 150.)",
+    "convolutions of SimCLR, photographs were read after JPEG at quality 95, and momentum is not Nesterov's. "
+    "How the paper counts positives and by how many it divides is not verified: these are switches, and the arm "
+    "of the code has all of the code's, at ten times the weight, since it divides by all rows. The first plan "
+    "tuned digits on views as noisy as those of SimCLR, where on two seeds the ratio fell by 0.024 and rose by "
+    "0.008; then on digits as they are, and both noisy arms were kept beside; those two seeds took 300 steps, "
+    "not 150. As coded, what gathers little is the clean part without gradient: tried on one seed, it alone "
+    "takes the ratio of Core-tuning from 0.27 to 0.88, and without it the code's other switches come to 0.29. "
+    "The views of one digit find each other one time in ten by any encoder, the raw input included, which "
+    "leaves little to forget.)",
     claims=(
         Claim("With 20 labels a class, the contrast lowers the scatter ratio of unseen digits.", RATIO,
               "CE + contrast", "lower", "CE", margin=0.02),
@@ -240,7 +245,7 @@ STUDY = Study(
     draw=lambda rows: dots(rows.dropna(subset=[RATIO]), [RATIO, ACCURACY, CLASS]),
     presets={
         "smoke": {"samples": 400, "unseen": 200, "epochs": 1, "steps": 8},
-        "real": {"dataset": "cifar10", "samples": 4000, "unseen": 1000, "epochs": 10, "batch_size": 64,
-                 "labels": ((100, 1.0),), "halves": False},
+        "real": {"dataset": "cifar10", "samples": 3000, "unseen": 1000, "epochs": 6, "batch_size": 64,
+                 "labels": ((100, 1.0),), "whole": False},
     },
 )  # fmt: skip
