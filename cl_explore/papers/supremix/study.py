@@ -96,7 +96,9 @@ STUDY = Study(
     "The world is ours. A ridge reads the embedding as the loss sees it: brought to unit length where the loss does "
     "so. On real data, targets are binned into 40 levels for losses that need equal ones; Rank-N-Contrast and L1 get "
     "them exact. Margins for real data, and for mixtures without weight, are our own, set after a look at seeds that "
-    "do not count here.)",
+    "do not count here. 330 people with diabetes are learned by heart: on three other seeds SupReMix's error is 4.0 "
+    "levels on the training part and 6.2 on the test part; stopped after 3 epochs it is 6.1, and of raw measurements "
+    "6.0.)",
     claims=(
         Claim("A ridge reads the target from SupReMix with a smaller error than from SupCon.", MAE, "SupReMix",
               "lower", "SupCon", margin=1.0),
