@@ -145,6 +145,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "widgets.SweepPanel": {"train": lambda lr: RUN},
     "widgets.TemperaturePanel": {"z": Z},
     "train.sweep": {"train": lambda lr: RUN, "jobs": 1, "progress": False},
+    "train.export": {"path": "deep/encoder.pt2", "shape": (4,)},
     "papers.has": {"part": "study"},
 }
 

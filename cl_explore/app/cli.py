@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cl_explore
 from cl_explore import papers
-from cl_explore.app import layout, runs
+from cl_explore.app import kept_runs, layout
 
 PRESETS = ("smoke", "laptop", "real")
 
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each.add_argument("--preset", choices=PRESETS, default="laptop", help="default: laptop")
         each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
 
-    runs.add(commands)
+    kept_runs.add(commands)
 
     doctor_parser = commands.add_parser(
         "doctor",

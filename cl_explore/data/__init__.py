@@ -7,9 +7,9 @@
 
 # ruff: noqa: E402
 
-from cl_explore.needed import needed
+from cl_explore.needed import needed as _needed
 
-needed("cl_explore.data", PIL="pillow", tqdm="tqdm")
+_needed("cl_explore.data", PIL="pillow", tqdm="tqdm")
 
 from cl_explore.data import (  # registers them
     cifar,

@@ -2,9 +2,9 @@
 
 # ruff: noqa: E402
 
-from cl_explore.needed import needed
+from cl_explore.needed import needed as _needed
 
-needed("cl_explore.evaluate", PIL="pillow", tqdm="tqdm")
+_needed("cl_explore.evaluate", PIL="pillow", tqdm="tqdm")
 
 from cl_explore.evaluate.clusters import Agreement, agreement, kmeans, ward
 from cl_explore.evaluate.embedding import Embedding, embed, embed_views

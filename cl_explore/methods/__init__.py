@@ -2,9 +2,9 @@
 
 # ruff: noqa: E402
 
-from cl_explore.needed import needed
+from cl_explore.needed import needed as _needed
 
-needed("cl_explore.methods", PIL="pillow", tqdm="tqdm")
+_needed("cl_explore.methods", PIL="pillow", tqdm="tqdm")
 
 from cl_explore.methods.gather import gather
 from cl_explore.methods.joint_embedding import JointEmbedding

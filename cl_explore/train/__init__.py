@@ -2,19 +2,19 @@
 
 # ruff: noqa: E402
 
-from cl_explore.needed import needed
+from cl_explore.needed import needed as _needed
 
-needed(
+_needed(
     "cl_explore.train", PIL="pillow", tqdm="tqdm", pandas="pandas", joblib="joblib", lightning_fabric="lightning-fabric"
 )
 
 from cl_explore.train.export import export
 from cl_explore.train.fit import fit
 from cl_explore.train.health import CollapseWarning
+from cl_explore.train.kept import delete_run, open_run, runs
 from cl_explore.train.lars import LARS
 from cl_explore.train.loop import Loop
 from cl_explore.train.run import Progress, Run, Snapshots, snapshot_steps
-from cl_explore.train.stored import delete_run, open_run, runs
 from cl_explore.train.sweep import Result, Sweep, sweep
 
 __all__ = [

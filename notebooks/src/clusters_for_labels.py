@@ -352,8 +352,8 @@ assert (nmi["SCGC* R=2"] > nmi["AE"] + 0.05).all(), "the graph is worth somethin
 #
 # Look at the last two rows too. To average the features over walks of two steps is as good as the trained encoders, or
 # better, and needs no training. SCGC's encoder has another use: it needs no graph afterwards, and can embed a node without
-# any edge. The [scorecard](../docs/scorecard/scgc.md) says how well. In the panel you can click a node, let $R$ grow, and
-# add noisy neighbours.
+# any edge. The [scorecard](../docs/scorecard/scgc.md) says how well. On a live page you can click a node of the panel, let
+# $R$ grow, and add noisy neighbours.
 
 # %%
 InfluencePanel()

@@ -16,6 +16,7 @@ from cl_explore.train.run import Run
 from cl_explore.train.store import Unpickler, checked, read, root_of
 
 
+@takes
 def runs(store: bool | str | Path = True) -> pd.DataFrame:
     """The runs in the store, the newest first: a row for each, by its name.
 
@@ -63,9 +64,10 @@ def open_run(name: str, store: bool | str | Path = True) -> Run:
 
 def place(name: str, store: bool | str | Path = True) -> Path:
     """The folder of a stored run; ValueError if no run or several have this name."""
-    found = [record.parent for record in root_of(store).glob("*/run.json") if record.parent.name.startswith(name)]
+    root = root_of(store)
+    found = [record.parent for record in root.glob("*/run.json") if record.parent.name.startswith(name)]
     if len(found) != 1:
-        raise ValueError(f"name must begin the name of one stored run, got {name!r}, which begins {len(found)}")
+        raise ValueError(f"name must begin that of one run in the store {root}, got {name!r}: {len(found)} begin so")
     return found[0]
 
 

@@ -61,10 +61,10 @@ def test_what_cannot_be_opened_says_why(tmp_path):
     with pytest.raises(ValueError, match=r"its method could not be pickled\): build its method and call fit again"):
         train.open_run(kept.path.name, tmp_path)
     assert fit(tmp_path, augment=own).cached
-    with pytest.raises(ValueError, match="got 'nothing', which begins 0"):
+    with pytest.raises(ValueError, match="got 'nothing': 0 begin so"):
         train.open_run("nothing", tmp_path)
     other = fit(tmp_path)
-    with pytest.raises(ValueError, match="got '', which begins 2"):
+    with pytest.raises(ValueError, match="got '': 2 begin so"):
         train.delete_run("", tmp_path)
     (other.path / "method.pickle").write_bytes(b"another")
     with pytest.raises(ValueError, match=r"method\.pickle is not what was written"):
