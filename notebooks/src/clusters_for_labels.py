@@ -438,11 +438,11 @@ for s in seeds:
 # is not this formula, but that somebody may be left without a partner. Over many seeds the weights, in all forms that were
 # tried, beat all pairs alike, and true pairs beat the weights ([scorecard](../docs/scorecard/isr-reid.md)).
 #
-# But whom do the weights ask? The encoder. One that knows nothing is sure of nonsense, and is then trained on it. The same
+# But whom do the weights ask? The encoder. One that knows little is sure of nonsense, and is then trained on it. The same
 # was tried on drawn characters: the same character by another hand was the same person at another camera. An untrained
-# encoder hardly matches them, and there the weights did *worse* than all pairs alike, and two views of one drawing did
-# better than both ([scorecard](../docs/scorecard/isr-reid-real.md)). A guess can improve itself only if it is good enough
-# to begin with.
+# encoder matches few of them rightly, and there the weights did *worse* than all pairs alike, and two views of one drawing
+# did better than both ([scorecard](../docs/scorecard/isr-reid-real.md)). A guess can improve itself only if it is good
+# enough to begin with.
 #
 # In the panel the weight is the cosine to a power. On a live page let nobody leave, then nearly all. When do weights
 # matter most? And is there a power that is too strict?

@@ -97,9 +97,9 @@ STUDY = Study(
     about="Two frames of a video show one person twice, but nobody says who is who: matching finds a partner for each, "
     "also for people who have left, so that each pair counts as far as it can be trusted. (The authors published no "
     "training code. How the reliability of a pair is measured, and the temperature, are reconstructions. On drawn "
-    "characters, which an untrained encoder matches little better than chance, weights trust its own mistakes: they do "
-    "worse than none, and two views of one drawing beat both. Begun from an encoder of such views, in a trial on two "
-    "seeds that is not recorded, weights did no harm and kept its level.)",
+    "characters an untrained encoder matches one in five, where chance is one in ten, and weights trust its mistakes: "
+    "they do worse than none, and two views of one drawing beat both. Begun from an encoder of such views, in a trial "
+    "on two seeds that is not recorded, weights did no harm and kept its level.)",
     claims=(
         Claim("With pairs weighted by their posterior, more strangers are found first than with all pairs alike.", RANK,
               "ISR", "higher", "no weights", margin=0.03),
