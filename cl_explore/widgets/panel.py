@@ -231,7 +231,7 @@ class KnobPanel(Panel):
                 self._worker.start()
 
     def _waiting(self, state: State) -> str:
-        """What is awaited, by name: thus the page answers each move, even one that leaves the picture as it is."""
+        """What is awaited, by name: so the page answers each move, even one that leaves the picture as it is."""
         said = {self.knobs[name].description: state[name] for name in self._decides}
         return WAITING.format(", ".join(f"{k} {v if isinstance(v, str) else f'{v:.3g}'}" for k, v in said.items()))
 
