@@ -349,3 +349,15 @@ def test_the_panel_shows_what_it_has_trained(monkeypatch: pytest.MonkeyPatch) ->
     assert made.plane.shape == (panel.SHOWN, 4, panel.LEVELS, 2)
     assert made.pixels.shape == (panel.SHOWN, 4, panel.LEVELS, 12, 12)
     assert -1 <= made.ladder <= 1
+
+
+def test_arms_differ_in_one_thing() -> None:
+    whole, small = study.plan(1), study.plan(1, small=True)
+    named = {claim.method for claim in study.STUDY.claims} | {"untrained encoder", "raw input"}
+    assert named - {"SimCLR, batch norm"} <= whole.keys()
+    assert {claim.method for claim in study.STUDY.claims if claim.preset == "real"} <= small.keys()
+    assert whole["binary"].options == whole["graded"].options | {"rate": 0.0}
+    normalised = whole["graded, batch norm"]
+    assert normalised.options == whole["graded"].options
+    assert [sum(isinstance(one, nn.BatchNorm2d) for one in whole[name].networks(pictures())[0].modules())
+            for name in ("graded", "graded, batch norm")] == [0, 3]  # fmt: skip

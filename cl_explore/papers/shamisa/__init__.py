@@ -4,7 +4,8 @@ from cl_explore.claims.paper import Paper
 
 PAPER = Paper(
     slug="shamisa",
-    title="Shaped modeling of implicit structural associations for no-reference image quality assessment",
+    title="Shaped modeling of implicit structural associations for self-supervised no-reference image quality "
+    "assessment",
     name="SHAMISA",
     arxiv="2603.13669",
     year=2026,

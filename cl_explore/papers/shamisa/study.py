@@ -157,7 +157,17 @@ def claims(preset: Any, where: str) -> tuple[Claim, ...]:
 
 STUDY = Study(
     paper=PAPER,
-    about="",
+    about="How much two distorted pictures are the same falls with the gap between their severities: relations graded "
+    "by what the generator of distortions knows take the place of positives and negatives. (Four of the authors' 26 "
+    "distortions, on small grey pictures, one scale; weights of the loss are those of this scale, margins are our own, "
+    "set after a seed that does not count here. The small MLP that may weigh the graphs is a reconstruction. Without "
+    "batch norm in the encoder, as the claims have it, half of the trainings, graded or binary, have not left their "
+    "plateau after 120 steps: seeds differ by more than the arms, and on the seed that does not count, where graded "
+    "relations were ahead by .29, binary ones had caught up after 360. With batch norm, which was expected to make no "
+    "difference, severity is read better after graded relations by .08, and another picture of equal severity is "
+    "nearer than the same picture two levels off in 93 % of cases instead of 67 %: the claims of photographs about it "
+    "were fixed after that, before any run of theirs with a seed that counts. The graphs of features harm at this "
+    "scale; without their regulariser they harm less, on the same seed.)",
     claims=(
         *claims("laptop", "leaves"),
         Claim("The ablation that gives every edge weight 1 reads severity worse, too.", SEVERITY, "every edge 1",
