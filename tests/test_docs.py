@@ -125,6 +125,22 @@ def test_the_examples_of_the_page_on_training_run(tmp_path: Path, monkeypatch: p
     torch.testing.assert_close(namespace["network"](x), namespace["run"].encoder()(x))
 
 
+def test_the_examples_of_the_page_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    page = (DOCS / "own_data.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(code, namespace)
+    assert namespace["animals"].labels.tolist() == [1, 0, -1]
+    assert namespace["texts"].x.shape == (64, 3)
+    assert namespace["augment"](namespace["pictures"].x, torch.Generator(), 3).shape == (8, 3, 3, 16, 16)
+    encoder, texts = namespace["encoder"], namespace["texts"]
+    assert encoder(texts.x).shape == (64, 16)
+    pictures = namespace["photos"].thumbnails(range(4))
+    assert (pictures.min(), pictures.max()) == (0, 1)
+    assert namespace["run"].history["loss"].notna().all()
+
+
 def test_the_gallery_shows_every_panel_and_the_readme_the_gallery() -> None:
     panels = load("panels")
     own = {papers.panel(slug).__name__ for slug in papers.slugs() if papers.has(slug, "panel")}

@@ -6,6 +6,7 @@ from cl_explore.views.points import PointParameters, PointViews
 from cl_explore.views.series import SeriesParameters, SeriesViews
 from cl_explore.views.small_images import HardParameters, HardViews
 from cl_explore.views.tokens import MASK, PADDING, TokenParameters, TokenViews
+from cl_explore.views.transform import Transform
 from cl_explore.views.vectors import VectorParameters, VectorViews
 from cl_explore.views.videos import VideoViews, VolumeViews
 
@@ -23,6 +24,7 @@ __all__ = [
     "SeriesViews",
     "TokenParameters",
     "TokenViews",
+    "Transform",
     "VectorParameters",
     "VectorViews",
     "VideoViews",

@@ -31,6 +31,15 @@ def normal(generator: torch.Generator, like: Tensor) -> Tensor:
     return torch.randn(like.shape, generator=generator, device=generator.device, dtype=torch.float32).to(like)
 
 
+def require_within(x: Tensor, bounds: tuple[float, float]) -> None:
+    """ValueError unless samples lie between the bounds, which NaN does not; accelerators are not asked."""
+    if x.device.type != "cpu":
+        return
+    low, high = (bound.item() for bound in torch.aminmax(x))
+    if not (low >= bounds[0] and high <= bounds[1]):
+        raise ValueError(f"x must be in {list(bounds)}, got values in [{low:g}, {high:g}]")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Views(ABC, Generic[Drawn]):
     """A random change of each sample by itself; calling it gives several views of each.
@@ -98,10 +107,8 @@ class Views(ABC, Generic[Drawn]):
             raise TypeError(f"x must be a dense tensor of samples (B, ...), got {x.layout} of shape {tuple(x.shape)}")
         x = self._numbers(x)
         self._check(x)
-        if self.bounds and x.device.type == "cpu":
-            low, high = (bound.item() for bound in torch.aminmax(x))
-            if not (low >= self.bounds[0] and high <= self.bounds[1]):
-                raise ValueError(f"x must be in {list(self.bounds)}, got values in [{low:g}, {high:g}]")
+        if self.bounds:
+            require_within(x, self.bounds)
         return x
 
     def _numbers(self, x: Tensor) -> Tensor:
