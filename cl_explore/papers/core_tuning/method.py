@@ -76,7 +76,8 @@ class CoreTuning(JointEmbedding):
         (h,) = gather(embedded.h)
         h, z = h.flatten(0, 1), embedded.z.flatten(0, 1)
         labels = embedded.labels.repeat_interleave(self.n_views)
-        targets, sides = F.one_hot(labels, self.classifier.out_features).to(h), {}
+        targets = F.one_hot(labels, self.classifier.out_features).to(h)
+        sides: dict[str, Any] = {}
         if self.mixtures:
             pairs = hard_pairs(
                 h, labels, num_classes=self.classifier.out_features, alpha=self.alpha, least=self.least,

@@ -131,7 +131,7 @@ def on_circle(share: float, eta: float) -> Chart:
         kinds = [0] * (2 + len(more)) + list(range(1, 3 + len(less)))
         each = losses.focal_supcon(rows, torch.tensor(kinds), temperature=0.5, reduction="none")
         pulls.append(-STEP * eta * torch.autograd.grad(each[0], anchor)[0])
-    mixed = torch.stack([hard, harder]).numpy()
+    mixed, (x, y) = torch.stack([hard, harder]).numpy(), points.T.numpy()
     ends = [torch.stack(pair).T.numpy() for pair in ((positive, negative), (other, a))]
     return Chart(
         [
@@ -139,10 +139,10 @@ def on_circle(share: float, eta: float) -> Chart:
             *(Line(*end, colour="muted", dash="dotted", width=1.2) for end in ends),
             *(Arrows([float(a[0])], [float(a[1])], *pull.numpy()[:, None], colour=colour, width=2.2, name=name)
               for pull, (colour, _), name in zip(pulls, LOOKS, ARMS, strict=True)),
-            Points(*points.T.numpy(), colour=("ink", "#009E73", "#CC79A7", "#797186"), group=range(4), size=6),
-            Text(*(1.26 * points.T.numpy()), list(PLACES), size=11),
+            Points(x, y, colour=("ink", "#009E73", "#CC79A7", "#797186"), group=range(4), size=6),
+            Text(1.26 * x, 1.26 * y, list(PLACES), size=11),
             Points(*mixed.T, colour=("#009E73", "#CC79A7"), group=[0, 1], marker=("D", "D"), size=5.5, hollow=True),
-            Text(*mixed.T, ["h⁺", "h⁻"], dx=14, dy=10, bold=True),
+            Text(mixed[:, 0], mixed[:, 1], ["h⁺", "h⁻"], dx=14, dy=10, bold=True),
         ],
         "Mixtures of four features, and the pull on the anchor",
         Axis("", (-1.6, 1.6)), Axis("", (-1.45, 1.45)), bare=True, equal=True, height=320,

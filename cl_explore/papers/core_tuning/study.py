@@ -25,7 +25,7 @@ RATIO, ACCURACY, WON, PARTNER = "scatter ratio", "accuracy", "accuracy won by th
 CLASS, NEAR = "class read", "class of neighbours"
 COSINE, FOUND = "cosine with the anchor", "hardest positive found"
 TAU = 0.1
-CODE = {"mining": "authors", "mixture_positives": False, "detach_clean": True, "divide": "all"}
+CODE: dict[str, Any] = {"mining": "authors", "mixture_positives": False, "detach_clean": True, "divide": "all"}
 
 
 def measure(method: Method, train: Dataset, test: Dataset, *, views: tuple[Dataset, Dataset]) -> dict[str, float]:

@@ -33,16 +33,21 @@ def world(seed: int, dataset: str, samples: int, unseen: int) -> World:
     train, test = (data.load(dataset, split) for split in ("train", "test"))
     order = torch.randperm(len(train), generator=generator)
     given, test = train.subset(order[:samples]), test.subset(torch.randperm(len(test), generator=generator)[:unseen])
-    if left := train.subset(order[samples : samples + unseen - len(test)]) if unseen > len(test) else None:
-        test = replace(test, **{name: torch.cat([getattr(test, name), getattr(left, name)])
-                                for name in ("x", "labels", "index")}, factors={})  # fmt: skip
-    x: Tensor = test.batch(torch.arange(len(test))).x  # type: ignore[assignment]
+    if unseen > len(test) and samples < len(train):
+        test = joined(test, train.subset(order[samples : samples + unseen - len(test)]))
+    x: Tensor = test.batch(torch.arange(len(test))).x
     augment: Augment = HardViews(shift=1, erased=0, intensity=0.2)
     tuning: Augment = HardViews(strength=0)
     if x.shape[1] == 3:
         augment, tuning = ImageViews.simclr(strength=0.5), ImageViews(crop_area=0.5, crop_ratio=4 / 3, flip=0.5)
     seen = augment(x, generator, 2)
     return World(given, test, (replace(test, x=seen[:, 0]), replace(test, x=seen[:, 1])), augment, tuning)
+
+
+def joined(one: Dataset, other: Dataset) -> Dataset:
+    """The pictures of both, one after the other."""
+    x, labels, index = (torch.cat([getattr(one, name), getattr(other, name)]) for name in ("x", "labels", "index"))
+    return replace(one, x=x, labels=labels, index=index, factors={})
 
 
 def labelled(given: Dataset, shots: int) -> Dataset:
