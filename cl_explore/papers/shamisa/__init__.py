@@ -11,4 +11,5 @@ PAPER = Paper(
     year=2026,
     theme="degrees of same: a graph of graded relations",
     losses=("shamisa",),
+    lesson="degrees_of_same",
 )

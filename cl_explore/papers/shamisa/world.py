@@ -7,7 +7,6 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-import sklearn
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -216,6 +215,8 @@ FLAT = 0.05  # of a standard deviation below this, a crop shows nothing to spoil
 
 def _installed(folder: Path, split: str, *, number: int, side: int, generator: Generator) -> Dataset:
     """Crops from the photographs of a part."""
+    import sklearn  # a second, which drawn pictures need not wait for
+
     shipped = Path(sklearn.__file__).parent / "datasets" / "images"
     found = []
     for name in LEARNED_FROM[split]:
