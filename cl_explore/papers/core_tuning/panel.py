@@ -29,7 +29,7 @@ SHOTS, EPOCHS, STEPS, BATCH, TAU = 10, 10, 80, 50, 0.1
 SHOWN = (0, 1, 3, 5, 8)  # digits on the map: ten would cover each other
 ROUND = np.linspace(0, 2 * np.pi, 25)
 PLACES = {"anchor": 110.0, "hardest positive": 230.0, "hardest negative": 60.0, "any other": 310.0}  # degrees
-STEP = 0.45  # how long an arrow is for each unit of the gradient
+STEP = 0.3  # how long an arrow is for each unit of the gradient
 
 
 class Tuned(NamedTuple):
@@ -116,7 +116,7 @@ def classes(points: NDArray[np.float32], labels: NDArray[np.int64]) -> Chart:
                  bare=True, equal=True, height=320)  # fmt: skip
 
 
-def on_circle(share: float, eta: float) -> Chart:
+def on_circle(share: float) -> Chart:
     """Four features of one length, both mixtures of them, and where the contrast pulls the anchor."""
     angle = torch.tensor(list(PLACES.values())).deg2rad()
     points = torch.stack([angle.cos(), angle.sin()], 1)
@@ -130,7 +130,7 @@ def on_circle(share: float, eta: float) -> Chart:
         rows = torch.stack([anchor, positive, *more, negative, other, *less])
         kinds = [0] * (2 + len(more)) + list(range(1, 3 + len(less)))
         each = losses.focal_supcon(rows, torch.tensor(kinds), temperature=0.5, reduction="none")
-        pulls.append(-STEP * eta * torch.autograd.grad(each[0], anchor)[0])
+        pulls.append(-STEP * torch.autograd.grad(each[0], anchor)[0])
     mixed, (x, y) = torch.stack([hard, harder]).numpy(), points.T.numpy()
     ends = [torch.stack(pair).T.numpy() for pair in ((positive, negative), (other, a))]
     return Chart(
@@ -163,15 +163,14 @@ def over_eta(values: NDArray[np.float64], chosen: tuple[int, int], title: str, l
 
 def core_picture(state: State, found: Tuned) -> Picture:
     """What the knobs `eta`, `mixtures` and `share` make of the panel."""
-    eta, share = state["eta"], state["share"]
-    at = ARMS.index(state["mixtures"]), ETAS.index(eta)
+    share, at = state["share"], (ARMS.index(state["mixtures"]), ETAS.index(state["eta"]))
     plain = at[0], 0
     return Picture(
         "Core-tuning: fine-tuning parts classes, the contrast gathers them",
         "A map of unseen digits with an ellipse round each class; four features on a circle, their mixtures and the "
         "pull on the anchor; below, scatter ratio and accuracy over the weight.",
         [
-            [classes(found.maps[at], found.labels), on_circle(share, eta)],
+            [classes(found.maps[at], found.labels), on_circle(share)],
             [over_eta(found.ratio, at, "Scatter within classes, by that between them", "ratio"),
              over_eta(found.accuracy, at, "Unseen digits told", "accuracy")],
         ],
