@@ -34,6 +34,8 @@ SECTIONS = [
 ]
 MORE = [
     ("Words", "notebooks/words.html"),
+    ("Your own data and parts", "docs/own_data.html"),
+    ("While it trains, and afterwards", "docs/training.html"),
     ("From a laptop to a cluster", "docs/scaling.html"),
     ("VarCon's tables", "docs/varcon_tables.html"),
     ("Data sets", "data/README.html"),
