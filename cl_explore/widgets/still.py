@@ -38,6 +38,7 @@ DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
 POINTS = 72 / DPI  # a pixel, in points
 HEAD, SIDE = 34, 68  # pixels above and to the left of axes
 LINE, LETTER = 15, 7.4  # pixels: the height of a line of the read-out, the width of a letter of a chart's title
+NAME = 5.7  # pixels: the width of a letter of a name beside a tick
 YAW, PITCH = 0.5, 0.4  # from where a scene is seen before anyone turns it
 
 
@@ -69,7 +70,7 @@ def draw(picture: "Picture") -> Figure:
             for chart in column:
                 down += chart.height + HEAD
                 foot = 8 if chart.bare else (6 if chart.x.ticks == () else 24) + (20 if chart.x.label else 0)
-                side = 12 if chart.bare else SIDE
+                side = 12 if chart.bare else max(SIDE, 14 + NAME * max(map(len, chart.y.names), default=0))
                 place = (left + side, tall - down + foot, width - side - 14, chart.height - foot)
                 axes = figure.add_axes((place[0] / wide, place[1] / tall, place[2] / wide, place[3] / tall))
                 axes.set_title(

@@ -143,7 +143,7 @@ def matching_picture(state: State, made: Made) -> Picture:
                  hover="{share}", fields={"share": np.array([own.right[place], own.trusted[place]])}),
             Rule(y=1 - state["leave"], dash="dashed", width=1),
         ],
-        "Right pairs", Axis(ticks=(0, 1), names=("all alike", "by weight"), range=(-0.6, 1.6)),
+        "Right pairs", Axis(ticks=(0, 1), names=("alike", "weighted"), range=(-0.6, 1.6)),
         Axis("share", (0, 1.05), grid=True), width=0.45, height=300,
         note="Dashed: who stayed, the most that all alike can reach.",
     )  # fmt: skip
