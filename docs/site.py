@@ -40,6 +40,10 @@ MORE = [
     ("VarCon's tables", "docs/varcon_tables.html"),
     ("Data sets", "data/README.html"),
     ("Benchmarks", "benchmarks/README.html"),
+    ("Taking part", "CONTRIBUTING.html"),
+    ("Getting help", "SUPPORT.html"),
+    ("Security", "SECURITY.html"),
+    ("Changes", "CHANGELOG.html"),
 ]
 CARDS = {
     "Course": ("docs/panels/RedrawPanel.png", "Chapters that ask, let you bet, and check every claim on the run."),

@@ -126,7 +126,9 @@ class Skeleton(Method):
         others = [
             one.__name__
             for one in Skeleton.__subclasses__()
-            if set(needs) <= one.serves | CLASSES and (not one.expects or one.expects & set(takes))
+            if one.__module__.startswith("cl_explore.methods.")  # rather than one of a paper or a reader
+            and set(needs) <= one.serves | CLASSES
+            and (not one.expects or one.expects & set(takes))
         ]
         instead = f"use {' or '.join(others)}" if others else "subclass it: add to `serves`, and give it in `provide`"
         if missing:

@@ -50,9 +50,9 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # ## 1 · "Relevant or not, that will do"
 #
 # Here is a small library. A text has a **subject** (wine, one of thirty) and a **place** (Chile, one of thirty).
-# Each subject and each place is a code of eight random numbers. What the encoder is shown of a text are 32 numbers:
-# both codes with noise, and eight numbers that mean nothing, all mixed. Noise and the eight numbers are drawn anew at
-# each look. There are 400 questions, and each comes with a **list** of four texts. Their **levels** say how well they
+# Each subject and each place is a code of eight random numbers. The encoder is shown both codes of a
+# text with noise, and eight numbers that mean nothing, all mixed. Noise and the eight numbers are drawn anew at
+# each look. There are four hundred questions, and each comes with a **list** of four texts. Their **levels** say how well they
 # answer: 2 for the right subject and 1 for the right place.
 #
 # | | subject | place | level | label |
@@ -65,7 +65,7 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # The label is the usual one: relevant or not. InfoNCE takes a relevant text of the list as the positive. Its negatives
 # are an irrelevant one and the texts of the other questions in the batch. We ask about **order**: of two texts of
 # different levels, how often is the better one nearer to the question? By chance half of the time. New questions are
-# asked, of 400 texts.
+# asked, of four hundred texts.
 
 # %%
 unasked = bet(
@@ -174,7 +174,7 @@ assert (place["KL, levels"] > place["raw input"]).all(), "more than one could se
 # %% [markdown]
 # The order by place is back, and better than in the raw input. It has a price: InfoNCE is better at the one border
 # that its labels draw, between level 2 and level 1. Look at the shares that are asked. Most goes to level 3, and what
-# the levels 2 and 1 get differs little. ("Ranking" is nDCG@10: how well the ten nearest of the 400 texts are in the
+# the levels 2 and 1 get differs little. ("Ranking" is nDCG: how well the ten nearest of the four hundred texts are in the
 # order of their levels, 100 % at best. There labels and levels are near each other, and which leads depends on the
 # seed.)
 #
@@ -253,9 +253,10 @@ ListsPanel()
 # %% [markdown]
 # ## 4 · "A number is a class like any other"
 #
-# Nobody needs to grade a list if the label is a number. Take an age, from 0 to 39. Here the ages lie on a curve, which
+# Nobody needs to grade a list if the label is a number. Take an age, below forty. Here the ages lie on a curve, which
 # is mixed with eight strong directions that mean nothing, and there are few old ones. SupCon takes each age for a class
-# of its own: 11 and 12 are as different as 11 and 38. We ask two things of the embedding. Can a linear reader, a ridge
+# of its own: eleven and twelve are as different as eleven and
+# thirty-eight. We ask two things of the embedding. Can a linear reader, a ridge
 # regression, tell the age? And do distances follow the ages: is the rank correlation of the distances of all pairs with
 # the differences of their ages near 1?
 
@@ -311,8 +312,8 @@ plots.show(
 
 # %% [markdown]
 # The weight of a negative is the difference of the ages plus 1, inside the sum of the denominator. **SupReMix** adds
-# mixtures: a person of 9 and one of 15, half and half, stand for one of 12, whom nobody has met. Such a mixture is one
-# more positive of a person of 12. Most of the order comes from the weight alone; the mixtures add less, and at this size
+# mixtures: a person of nine and one of fifteen, half and half, stand for one of twelve, whom nobody has met. Such a mixture is one
+# more positive of a person of twelve. Most of the order comes from the weight alone; the mixtures add less, and at this size
 # the differences between them are small.
 #
 # The panel shows one anchor among others on a circle, with its mixtures and the force on it. On a live page, take the
@@ -343,7 +344,7 @@ print(f"degree: {score.combined.item():.2f}")
 # The degrees become shares: here each anchor's are divided by their sum, and the loss is the same cross-entropy as
 # in section 2. On 300 drawn dialogs, as bags of words in which each label has three synonyms, four ways to say "same"
 # compete: none (self-supervised, two views of a dialog), the **same tree**, the **same domain and intent**, and degrees.
-# Unseen dialogs are ranked for other unseen ones, and nDCG@10 says how well.
+# Unseen dialogs are ranked for other unseen ones, and nDCG of the ten nearest says how well.
 
 # %%
 exact = bet(

@@ -211,7 +211,7 @@ HeadPanel()
 # ## 3 · "Then fine-tuning loses what its labels do not tell"
 #
 # The head is off. Now come labels, a few: twenty of each digit, without any tag. But they say only whether the digit is
-# **even or odd**. An encoder that SimCLR trained on 1,200 digits is fine-tuned on them by cross-entropy, all its
+# **even or odd**. An encoder that SimCLR trained on digits is fine-tuned on them by cross-entropy, all its
 # weights, with a linear layer on top that gives two numbers, the logits. Nobody asks *which* digit it is.
 
 # %%

@@ -186,5 +186,5 @@ def test_the_width_of_a_network_without_one_is_asked_for():
 
 
 def test_there_are_four():
-    own = [one for one in Skeleton.__subclasses__() if one.__module__.startswith("cl_explore.")]
+    own = [one for one in Skeleton.__subclasses__() if one.__module__.startswith("cl_explore.methods.")]
     assert own == [JointEmbedding, MomentumContrast, Predictive, TwoTower]

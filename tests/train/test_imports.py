@@ -54,7 +54,7 @@ USED = (
     "train/key", "train/loop", "train/randomness", "train/schedule", "train/settings", "views/base", "views/vectors",
 )  # fmt: skip
 UNUSED = (
-    "__init__", "data/__init__", "data/cifar", "evaluate/knn", "geometry/collapse", "losses/__init__",
+    "__init__", "data/__init__", "data/cifar", "evaluate/retrieval", "geometry/collapse", "losses/__init__",
     "losses/decoupled", "methods/momentum_contrast", "nn/resnet", "train/checkpoints", "train/fit", "train/store",
     "train/sweep", "views/images", "app/**/*", "claims/**/*", "papers/**/*", "plots/**/*", "widgets/**/*",
 )  # fmt: skip

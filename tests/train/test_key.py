@@ -667,4 +667,4 @@ def test_what_cannot_be_told_apart_is_named_in_one_line(name):
 def test_data_sets_differ_by_more_than_their_tensors():
     x, labels = torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)
     one, two = (data.Dataset("one", x, labels, torch.arange(4), names) for names in (("a",), ("a", "b")))
-    assert parts(training._outline(one)) != parts(training._outline(two))
+    assert parts(training.outline(one)) != parts(training.outline(two))

@@ -197,7 +197,7 @@ STUDY = Study(
     run=run,
     draw=lambda rows: dots(rows, [MEANS, THEN, HEAD, DRIFT]),
     presets={
-        "smoke": {"samples": 200, "epochs": 1},
+        "smoke": {"samples": 400, "epochs": 1},
         "real": {"name": "spoken digits", "tasks": 3, "kept": 3},
     },
 )  # fmt: skip

@@ -114,9 +114,8 @@ def influence_picture(state: State, courses: Courses) -> Picture:
     now = np.interp(order, STOPS, courses.sums if cumulative else courses.lasts)
     return Picture(
         "SCGC: a node's positives are those it can walk to",
-        "A graph of four blocks with the weights of one node's positives as colours, dark near the node and paler "
-        "further off. Beside it the agreement of clusters with the blocks over the longest walk R: the last power of "
-        "the graph falls as R grows, the sum of powers stays.",
+        "A graph of four blocks with one node's positives, dark near the node. Beside it how well clusters find the "
+        "blocks as R grows: for the last power it falls, for the sum of powers it stays.",
         [[spread, agreement]],
         [
             ("weight within its block", f"{own:.0%}"),
