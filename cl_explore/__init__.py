@@ -10,6 +10,7 @@ own, and importing the package alone imports none of them: each is imported when
 """
 
 import importlib
+import pkgutil
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = (
-    *("app", "claims", "data", "evaluate", "geometry", "losses", "methods"),
-    *("nn", "papers", "plots", "train", "views", "widgets"),
-)
+_ROOMS = {module.name for module in pkgutil.iter_modules(__path__) if module.ispkg}
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -70,8 +70,9 @@ def delete(options: argparse.Namespace, rest: list[str]) -> int:
     if (options.name is None) == (options.days is None and options.megabytes is None):
         raise ValueError("name one run, or say --days, --megabytes or both")
     table = train.runs()
-    gone = table[(table["days"] > (options.days or 0)) & (table["megabytes"] > (options.megabytes or 0))]
-    for name in gone.index if options.name is None else [options.name]:
+    old_and_large = (table["days"] > (options.days or 0)) & (table["megabytes"] > (options.megabytes or 0))
+    gone = list(table.index[old_and_large]) if options.name is None else [options.name]
+    for name in gone:
         train.delete_run(name)
-    print(f"{len(table) - len(train.runs())} of {len(table)} runs deleted")
+    print(f"{len(gone)} of {len(table)} runs deleted")
     return 0

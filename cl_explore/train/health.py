@@ -70,14 +70,3 @@ def require_learners(method: Method) -> None:
                 f"knob {name} must be a number or a parameter of the method, got a tensor that requires a gradient and "
                 f"would never be learned: make the method with {name}=torch.nn.Parameter(torch.tensor(...))"
             )
-
-
-def require_finite(method: Method, last: dict[str, Any]) -> None:
-    """FloatingPointError for weights that are not finite or buffers that are NaN (averages start at infinity).
-
-    last: the newest row of the history
-    """
-    learned = dict(method.named_parameters())
-    for name, value in {**learned, **dict(method.named_buffers())}.items():
-        if (~value.isfinite() if name in learned else value.isnan()).any():
-            raise spoiled(f"{name} is no longer finite", method, last)

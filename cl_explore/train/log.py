@@ -76,10 +76,20 @@ class Log:
         if self._logger is not None:
             self._logger.log_metrics({name: value for name, value in numbers.items() if name != "step"}, step)
 
-    def mean(self, epoch: int) -> float:
-        """The mean loss of an epoch that was read."""
-        losses = [row["loss"] for row in self._rows if row["epoch"] == epoch]
-        return sum(losses) / len(losses)
+    def mean(self, steps: int) -> float:
+        """The mean loss of the last steps, which were read."""
+        return sum(row["loss"] for row in self._rows[-steps:]) / steps
+
+    def require_finite(self) -> None:
+        """Read; FloatingPointError, too, for weights that are not finite and buffers that are NaN.
+
+        Averages among the buffers may start at infinity.
+        """
+        self.read()
+        learned = dict(self._method.named_parameters())
+        for name, value in {**learned, **dict(self._method.named_buffers())}.items():
+            if (~value.isfinite() if name in learned else value.isnan()).any():
+                raise spoiled(f"{name} is no longer finite", self._method, self.last)
 
     @property
     def last(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The training loop, one step of the optimiser at a time."""
 
 import re
-from collections.abc import Generator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from cl_explore.methods import Method
 from cl_explore.methods.gather import shared_out
 from cl_explore.takes import takes
 from cl_explore.train.feed import batches, outline, sample, settle, sort
-from cl_explore.train.health import LEFT_OUT, CollapseWatch, require_finite, require_learners
+from cl_explore.train.health import LEFT_OUT, CollapseWatch, require_learners
 from cl_explore.train.key import key
 from cl_explore.train.log import Log
 from cl_explore.train.randomness import OwnRandomness, fastest_convolutions
@@ -69,8 +69,9 @@ class Loop:
         self.method, self.dataset = method, dataset
         shown = sample(dataset, 1000) if snapshot_data is None else snapshot_data
         method.train()  # as for the first step, so that the mode it comes in plays no part
-        held_out = {} if validation is None else {"validation": validation}
-        parts = {"dataset": dataset, "snapshot_data": shown, **held_out}
+        parts = {"dataset": dataset, "snapshot_data": shown}
+        if validation is not None:
+            parts["validation"] = validation
         things: dict[str, Any] = {name: outline(part) for name, part in parts.items()} | chosen.functions
         found = key(__name__, method=method, **things)
         self.unsure = found.unsure  # why this run might be taken for another one; None if it cannot be
@@ -148,8 +149,7 @@ class Loop:
 
         Where no snapshots are asked for, samples may be such that only views of them can be read.
         """
-        eager = _eager() if self.settings.compile else nullcontext()
-        with self._randomness.lent(), torch.random.fork_rng(devices=[]), eager:
+        with self._aside(), torch.random.fork_rng(devices=[]):
             held_out = {} if self.validation is None else {"validation": self.validation.held_out}
             for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset, **held_out}.items():
                 rows = torch.arange(min(len(dataset), self.settings.batch_size), device=dataset.device)
@@ -203,15 +203,22 @@ class Loop:
         weights = (weight for group in self._descent.param_groups for weight in group["params"])
         return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
 
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Looks at the method leave its randomness alone, and are too few, of too many shapes, to compile for."""
+        eager = torch.compiler.set_stance("force_eager") if self.settings.compile else nullcontext()
+        with self._randomness.lent(), eager:
+            yield
+
     def _after(self, epoch: int) -> None:
         """Measure the epoch, as far as that is asked for, and see whether it is enough."""
         if self.validation is None and self.settings.until is None:
             return
         self.log.read()
-        row = {"epoch": epoch, "step": self.step, "loss": self.log.mean(epoch)}
+        row = {"epoch": epoch, "step": self.step, "loss": self.log.mean(self.per_epoch)}
         if self.fabric.is_global_zero:
             if self.validation is not None:
-                with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
+                with self._aside():
                     row |= self.validation.measure()
                 self.log.tell(self.step, row)
             self._epochs.append(row)
@@ -222,7 +229,7 @@ class Loop:
         due = self.step in self._moments or (self._enough and self._moments)
         if not due or self.step in self.film.steps or not self.fabric.is_global_zero:
             return
-        with self._randomness.lent(), _eager() if self.settings.compile else nullcontext():
+        with self._aside():
             self.film.take(self.step)
         self._watch.look(self.film.z[-1], self.step)
 
@@ -233,8 +240,7 @@ class Loop:
 
     def run(self) -> Run:
         """The run up to here; FloatingPointError as for `state_dict`."""
-        self.log.read()
-        require_finite(self.method, self.log.last)
+        self.log.require_finite()
         epochs = pd.DataFrame(self._epochs)
         return Run(self.config, self.log.frame(), self.film.develop(), self.method, epochs=epochs)
 
@@ -245,8 +251,7 @@ class Loop:
         together ask for it together. Raises FloatingPointError if
         the loss, a gradient or the method's state is not finite (buffers may be infinite: averages start there).
         """
-        self.log.read()
-        require_finite(self.method, self.log.last)
+        self.log.require_finite()
         return {
             "step": self.step,
             "method": self.method.state_dict(),
@@ -278,8 +283,3 @@ class Loop:
         self.log.load_state_dict(state["log"])
         self.film.load_state_dict(state["film"])
         self._epochs, self._enough = list(state["epochs"]), state["enough"]
-
-
-def _eager() -> AbstractContextManager[None]:
-    """Snapshots are few and have a shape of their own: not worth compiling for."""
-    return torch.compiler.set_stance("force_eager")

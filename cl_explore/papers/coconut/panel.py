@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from cl_explore import evaluate
 from cl_explore.data import Dataset
 from cl_explore.losses import Choice
+from cl_explore.methods.plain import take_epoch
 from cl_explore.papers.coconut.method import Coconut, learn_tasks, means
 from cl_explore.papers.coconut.world import World, networks, world
 from cl_explore.plots.layouts import pca
@@ -57,10 +58,7 @@ def trained(method: Coconut, seen: Dataset, batch_size: int) -> Coconut:
     """The method after a task, at a steady rate."""
     generator, optimizer = Generator().manual_seed(0), torch.optim.Adam(method.parameters(), LR)
     for _ in range(EPOCHS):
-        for rows in method.draw_order(seen, batch_size, generator).split(batch_size):
-            optimizer.zero_grad()
-            method.step(seen.batch(rows), generator).loss.backward()
-            optimizer.step()
+        take_epoch(method, seen, batch_size, optimizer, generator)
     return method
 
 

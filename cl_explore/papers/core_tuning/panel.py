@@ -12,6 +12,7 @@ from cl_explore import evaluate, geometry, losses
 from cl_explore.data import Dataset
 from cl_explore.losses import Choice, Knob
 from cl_explore.methods import JointEmbedding, Method
+from cl_explore.methods.plain import take_step
 from cl_explore.papers.core_tuning.method import CoreTuning
 from cl_explore.papers.core_tuning.world import World, labelled, networks, world
 from cl_explore.plots.layouts import pca
@@ -53,10 +54,7 @@ def train(method: Method, seen: Dataset, steps: int, batch_size: int, optimizer:
     method.train()
     for _ in range(steps):
         rows = torch.randperm(len(seen), generator=generator)[:batch_size]
-        loss = method.step(seen.batch(rows), generator).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        take_step(method, seen.batch(rows), optimizer, generator)
         falling.step()
 
 

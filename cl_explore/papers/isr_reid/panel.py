@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from cl_explore import evaluate
 from cl_explore.data import Dataset
 from cl_explore.losses import Knob
+from cl_explore.methods.plain import take_step
 from cl_explore.papers.isr_reid.method import ISR, Association, ReliableContrast
 from cl_explore.papers.isr_reid.world import PEOPLE, Street, networks
 from cl_explore.takes import takes
@@ -87,9 +88,7 @@ def course(leave: float, power: float, association: Association = "hungarian") -
             share.append(((trusted.weight * true).sum() / trusted.weight.sum()).item())
             for kept, part in zip(shown, (j % PEOPLE, trusted.weight, true), strict=True):
                 kept.append(part[: SHOWN * PEOPLE].view(SHOWN, PEOPLE).numpy())
-        optimizer.zero_grad()
-        method.step(seen.batch(next(batches)), generator).loss.backward()
-        optimizer.step()
+        take_step(method, seen.batch(next(batches)), optimizer, generator)
     return Course(rank, right, share, *map(np.stack, shown))
 
 

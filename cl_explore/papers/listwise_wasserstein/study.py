@@ -15,6 +15,7 @@ from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
+from cl_explore.evaluate.embedding import device_of
 from cl_explore.methods import JointEmbedding, Method
 from cl_explore.nn import MLP, BagOfTokens
 from cl_explore.papers.listwise_wasserstein import PAPER
@@ -129,7 +130,7 @@ def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Datase
     from scipy import stats  # half a second, which those who only train need not wait for
 
     def cosines(x: Tensor) -> Tensor:
-        device = next((one.device for one in method.parameters()), torch.device("cpu"))
+        device = device_of(method)
         z = torch.cat(
             [embedded(part.flatten(0, 1).to(device)).cpu().unflatten(0, part.shape[:2]) for part in x.split(4096)]
         )

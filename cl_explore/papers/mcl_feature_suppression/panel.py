@@ -13,6 +13,7 @@ from cl_explore.data import Dataset
 from cl_explore.data.groups import in_groups
 from cl_explore.losses import Knob
 from cl_explore.methods import JointEmbedding, Method
+from cl_explore.methods.plain import take_epoch
 from cl_explore.papers.mcl_feature_suppression.method import Grouped, alike
 from cl_explore.papers.mcl_feature_suppression.world import FEATURES, SharedTag, networks, tagged
 from cl_explore.plots.layouts import pca
@@ -64,10 +65,7 @@ def train(seen: Dataset, form: type[JointEmbedding], loss: str, seed: int, tau: 
     method, generator = form(encoder, head, loss, VIEWS, temperature=tau), Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(method.parameters(), LR)
     for _ in range(wide * EPOCHS):
-        for rows in method.draw_order(seen, BATCH, generator).split(BATCH):
-            optimizer.zero_grad()
-            method.step(seen.batch(rows), generator).loss.backward()
-            optimizer.step()
+        take_epoch(method, seen, BATCH, optimizer, generator)
     return method
 
 

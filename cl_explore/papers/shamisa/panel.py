@@ -9,6 +9,7 @@ from torch import Generator
 
 from cl_explore.data import Dataset
 from cl_explore.losses import Choice
+from cl_explore.methods.plain import take_step
 from cl_explore.papers.shamisa.method import Nodes, by_metadata, closeness
 from cl_explore.papers.shamisa.study import LADDER, SEVERITY, TUPLES, geometry, plan, severity
 from cl_explore.papers.shamisa.world import KINDS, TOP, contents, ladders
@@ -50,9 +51,7 @@ def learn(rate: float) -> Paths:
     slope = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         rows = torch.randperm(len(train), generator=generator)[: 3 * TUPLES.contents]
-        optimizer.zero_grad()
-        made.step(train.batch(rows), generator).loss.backward()
-        optimizer.step()
+        take_step(made, train.batch(rows), optimizer, generator)
         slope.step()
     return walked(made, train, test)
 

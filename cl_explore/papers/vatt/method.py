@@ -152,11 +152,6 @@ class MeanCaption(nn.Module):
         return losses.clip(query, mean, temperature=self.temperature)
 
 
-def single(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
-    """A sample (B, ...) as its only view (B, 1, ...)."""
-    return x[:, None]
-
-
 def bag(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
     """All captions (B, P, L), as they are."""
     return x

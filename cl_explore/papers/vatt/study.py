@@ -14,7 +14,7 @@ from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
-from cl_explore.methods import Method
+from cl_explore.methods import Augment, Method
 from cl_explore.methods.skeleton import width
 from cl_explore.papers.vatt import PAPER
 from cl_explore.papers.vatt.method import (
@@ -27,14 +27,14 @@ from cl_explore.papers.vatt.method import (
     fac_heads,
     joint_heads,
     one_of_bag,
-    single,
     trunk,
 )
 from cl_explore.papers.vatt.world import World, feature_streams, spoken_digits
+from cl_explore.views.noisy import Noisy
 
 WIDTH, FRAMES = 64, 16
 TOP, HEARD, KNN, WEIGHT = "text→video top-1", "audio→video top-1", "kNN of the video", "weight on the caption that fits"
-VIEWS = {"video": single, "audio": single, "text": bag}
+VIEWS: dict[str, Augment] = {"video": Noisy(), "audio": Noisy(), "text": bag}
 SPOKEN = "spoken digits"
 Towers = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 """Encoders and heads, by modality."""
