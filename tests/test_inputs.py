@@ -86,7 +86,8 @@ VALID: dict[str, Any] = {
     "share": torch.full((N,), 0.5), "shape": 3, "a": X, "b": X, "scale": 1.0, "anchors": 3, "hardest": 4, "pairs": 2,
     "queries": 2, "queue": X, "mixes": MIXES, "params": [nn.Parameter(X)], "lr": 0.1, "ratio": 2.0, "epochs": 1,
     "rows": [0, 1], "sample": 1, "views": 2, "samples": 2, "path": "pictures", "parts": {"loss": X[:, 0]},
-    "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0], "test_y": X[:, 1],
+    "width": 4, "transformer": networks.Transformer(4), "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0],
+    "test_y": X[:, 1],
 }  # fmt: skip
 SPECIAL: dict[str, dict[str, Any]] = {
     "evaluate.knn_accuracy": {"k": 3},

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cl_explore import losses
 from cl_explore.data import Batch
+from cl_explore.nn import Transformer
 from cl_explore.papers.vatt import method as module
 from cl_explore.papers.vatt import panel as panels
 from cl_explore.papers.vatt import world
@@ -160,22 +161,22 @@ def test_dropped_tokens_are_a_random_subset(per_sample: bool) -> None:
 
 def test_a_transformer_sees_all_tokens_when_it_drops_none_or_is_evaluated() -> None:
     torch.manual_seed(0)
-    x, trunk = random(4, 2, 16).float(), module.trunk(8, heads=2)
+    x, trunk = random(4, 2, 16).float(), Transformer(8, heads=2)
     patches = module.Patches(x[0], 4, 8)
-    every, half = (module.Transformer(patches, patches.count, trunk, drop=drop) for drop in (0.0, 0.5))
+    every, half = (module.DroppingTransformer(patches, patches.count, trunk, drop=drop) for drop in (0.0, 0.5))
     half.load_state_dict(every.state_dict())
     full = every(x)
     assert full.shape == (4, every.out_features)
     assert not torch.allclose(half(x), full)
     torch.testing.assert_close(half.eval()(x), full)
     with pytest.raises(ValueError, match="drop must be from 0 to below 1, got 1"):
-        module.Transformer(patches, patches.count, trunk, drop=1)
+        module.DroppingTransformer(patches, patches.count, trunk, drop=1)
 
 
 def test_two_modalities_may_share_a_trunk() -> None:
-    trunk = module.trunk(8, heads=2)
+    trunk = Transformer(8, heads=2)
     image, words = module.Patches(torch.zeros(3, 6, 6), 2, 8), nn.Embedding(20, 8, padding_idx=0)
-    seen, told = module.Transformer(image, image.count, trunk), module.Transformer(words, 4, trunk)
+    seen, told = module.DroppingTransformer(image, image.count, trunk), module.DroppingTransformer(words, 4, trunk)
     (seen(torch.randn(3, 3, 6, 6)).sum() + told(torch.randint(20, (3, 4))).sum()).backward()
     own = sum(weight.numel() for part in (seen, told) for weight in part.parameters())
     shared = sum(weight.numel() for weight in trunk.parameters())

@@ -16,6 +16,7 @@ from cl_explore.methods import TwoTower
 from cl_explore.methods.method import Augment, Embedded, Step
 from cl_explore.methods.skeleton import Skeleton
 from cl_explore.methods.two_tower import Tower
+from cl_explore.nn import AttentionPool, Transformer
 
 
 def _norm_after(before: int, after: int) -> nn.Sequential:
@@ -196,29 +197,23 @@ class Patches(nn.Module):
         return self.project(x.movedim(1, sides + 1).flatten(1, sides).flatten(2))
 
 
-class Transformer(nn.Module):
+class DroppingTransformer(nn.Module):
     """Tokens through a transformer trunk, read off at a token of their own, AGG; while training some are dropped.
 
     Encoders of several modalities may share one trunk: the modality-agnostic variant.
     """
 
     def __init__(
-        self,
-        tokenise: nn.Module,
-        length: int,
-        trunk: nn.TransformerEncoder,
-        *,
-        drop: float = 0.0,
-        per_sample: bool = False,
+        self, tokenise: nn.Module, length: int, trunk: Transformer, *, drop: float = 0.0, per_sample: bool = False
     ) -> None:
         """tokenise: x -> (N, T, width), T up to `length`. drop: share of tokens dropped. per_sample: `drop_tokens`."""
         if not 0 <= drop < 1:
             raise ValueError(f"drop must be from 0 to below 1, got {drop}")
         super().__init__()
-        self.tokenise, self.trunk, self.drop, self.per_sample = tokenise, trunk, drop, per_sample
-        self.out_features = width = trunk.layers[0].linear1.in_features
-        self.position = nn.Parameter(0.02 * torch.randn(length, width))
-        self.aggregate = nn.Parameter(0.02 * torch.randn(width))
+        self.tokenise, self.drop, self.per_sample = tokenise, drop, per_sample
+        self.out_features = trunk.out_features
+        self.position = nn.Parameter(0.02 * torch.randn(length, trunk.out_features))
+        self.pool = AttentionPool(trunk)
 
     def forward(self, x: Tensor) -> Tensor:
         """The representation h (N, width) of x."""
@@ -226,14 +221,7 @@ class Transformer(nn.Module):
         tokens = tokens + self.position[: tokens.shape[1]]
         if self.training:
             tokens = drop_tokens(tokens, self.drop, self.per_sample)
-        aggregate = self.aggregate.expand(len(tokens), 1, -1)
-        return self.trunk(torch.cat([aggregate, tokens], dim=1))[:, 0]
+        return self.pool(tokens)
 
     def extra_repr(self) -> str:
         return f"drop={self.drop}, per_sample={self.per_sample}"
-
-
-def trunk(width: int, depth: int = 1, heads: int = 4) -> nn.TransformerEncoder:
-    """A transformer of `depth` layers with layer norm first."""
-    layer = nn.TransformerEncoderLayer(width, heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
-    return nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)

@@ -16,18 +16,18 @@ from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Augment, Method
 from cl_explore.methods.skeleton import width
+from cl_explore.nn import Transformer
 from cl_explore.papers.vatt import PAPER
 from cl_explore.papers.vatt.method import (
     VATT,
+    DroppingTransformer,
     MeanCaption,
     MeanOfLogs,
     Patches,
-    Transformer,
     bag,
     fac_heads,
     joint_heads,
     one_of_bag,
-    trunk,
 )
 from cl_explore.papers.vatt.world import World, feature_streams, spoken_digits
 from cl_explore.views.noisy import Noisy
@@ -52,7 +52,7 @@ def transformers(train: Dataset, drop: float) -> Towers:
     for name, size in (("video", {"series": 1, "image": 2}), ("audio", {"waveform": 128})):
         if side := size.get(train.modality[name].name):
             patches = Patches(train.x[name][0], side, WIDTH)
-            encoder[name] = Transformer(patches, patches.count, trunk(WIDTH), drop=drop)
+            encoder[name] = DroppingTransformer(patches, patches.count, Transformer(WIDTH), drop=drop)
     return encoder, fac_heads({name: width(tower) for name, tower in encoder.items()})
 
 
