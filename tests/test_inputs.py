@@ -87,7 +87,7 @@ VALID: dict[str, Any] = {
     "queries": 2, "queue": X, "mixes": MIXES, "params": [nn.Parameter(X)], "lr": 0.1, "ratio": 2.0, "epochs": 1,
     "rows": [0, 1], "sample": 1, "views": 2, "samples": 2, "path": "pictures", "parts": {"loss": X[:, 0]},
     "width": 4, "transformer": networks.Transformer(4), "kind": "loss", "known": ["nt_xent"], "train_y": X[:, 0],
-    "test_y": X[:, 1],
+    "test_y": X[:, 1], "persons": 3, "recordings": 2, "segments": 2,
 }  # fmt: skip
 SPECIAL: dict[str, dict[str, Any]] = {
     "evaluate.knn_accuracy": {"k": 3},

@@ -35,6 +35,7 @@ from cl_explore.data.loaders import from_torch
 from cl_explore.data.long_tail import long_tail
 from cl_explore.data.modality import KINDS, Modality
 from cl_explore.data.published import Published
+from cl_explore.data.pulses import pulses
 from cl_explore.data.registry import load, names
 from cl_explore.data.texts import from_texts
 from cl_explore.takes import LINES
@@ -81,4 +82,5 @@ __all__ = [
     "load",
     "long_tail",
     "names",
+    "pulses",
 ]
