@@ -22,6 +22,7 @@ from cl_explore.data import (  # registers them
     raw,
     spoken_digits,
     stl10,
+    watch,
 )
 from cl_explore.data.arrays import from_arrays
 from cl_explore.data.batch import Batch, Samples
@@ -54,6 +55,7 @@ PUBLISHED: dict[str, Published] = {
         mnist.MNIST,
         spoken_digits.SPOKEN_DIGITS,
         stl10.STL10,
+        watch.WATCH,
     )
 }
 """Data sets that others publish, by the name that `load` knows; `find(split)` says where one is."""
