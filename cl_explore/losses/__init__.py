@@ -11,6 +11,7 @@ from cl_explore.losses.infonce import cpc as cpc, info_nce as info_nce, nt_xent 
 from cl_explore.losses.assignment import SwAV as SwAV, sinkhorn as sinkhorn, swav as swav
 from cl_explore.losses.attraction import cacr as cacr, cacr_momentum as cacr_momentum
 from cl_explore.losses.continual import multimodal_supcon as multimodal_supcon, nspt as nspt, ntpt as ntpt
+from cl_explore.losses.deviation import deviation as deviation
 from cl_explore.losses.decoupled import dcl as dcl, dclw as dclw, dhel as dhel
 from cl_explore.losses.graph import scgc as scgc
 from cl_explore.losses.hypersphere import (

@@ -18,6 +18,7 @@ HELD: dict[str, set[str]] = {
     "nnclr": {"z", "queue"},
     "byol": {"z"},
     "simsiam": {"z"},
+    "deviation": {"z"},
     "swav": {"memory"},
     "paco": {"teacher", "queue"},
     "nspt": {"teacher"},

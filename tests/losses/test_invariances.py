@@ -21,7 +21,7 @@ OF_VIEWS = [loss for loss in losses.catalogue.values() if loss.fits(2)]
 OF_LABELS = [loss for loss in losses.catalogue.values() if "labels" in loss.needs]
 some = settings(max_examples=8, deadline=None)
 SEEDS = st.integers(0, 10_000)
-OF_COORDINATES = {"barlow_twins", "vicreg", "shamisa"}  # their formulas name single coordinates
+OF_COORDINATES = {"barlow_twins", "vicreg", "shamisa", "deviation"}  # their formulas name single coordinates
 OF_ONE_DIRECTION = {"info_nce", "cpc", "n_pair", "mochi"}  # one side asks, the other answers
 OF_A_FLAG = {"sepclr"}  # its labels are 0 for background and anything else for targets
 
@@ -32,7 +32,11 @@ def same(left: Tensor, right: Tensor, where: object = "") -> None:
 
 def knows_views(loss: Loss, knobs: dict[str, Any]) -> bool:
     """Whether the formula names single views: the later ones, or the first two."""
-    return (loss.name == "cacr" and knobs.get("pairs") != "all") or knobs.get("positives") == "first_two"
+    return (
+        loss.name == "deviation"
+        or (loss.name == "cacr" and knobs.get("pairs") != "all")
+        or knobs.get("positives") == "first_two"
+    )
 
 
 def reordered(x: Inputs, rows: Tensor, turn: Tensor) -> Inputs:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore import losses
-from cl_explore.data import Dataset
+from cl_explore.data import Dataset, ett
 from cl_explore.methods import JointEmbedding
 from cl_explore.papers.supremix import method, panel, study, world
 from cl_explore.train import fit
@@ -94,10 +94,10 @@ def test_diabetes_is_split_and_standardised_by_the_training_part() -> None:
     assert len(world.world("diabetes", 0, samples=50)[0]) == 50
 
 
-def hours(folder: Path, count: int = world.ETT_HOURS) -> None:
+def hours(folder: Path, count: int = ett.HOURS) -> None:
     """Column c of hour t is t + c / 10, but the oil, which is t."""
     rows = [",".join([f"hour {t}", *(f"{t + c / 10}" for c in range(6)), str(t)]) for t in range(count)]
-    (folder / world.ETT_FILE).write_text("\n".join([",".join(world.ETT_COLUMNS), *rows]) + "\n", encoding="utf-8")
+    (folder / ett.FILE).write_text("\n".join([",".join(ett.COLUMNS), *rows]) + "\n", encoding="utf-8")
 
 
 def test_oil_is_told_by_a_day_of_loads_and_tested_in_weeks_of_its_own(
@@ -120,7 +120,7 @@ def test_oil_is_told_by_a_day_of_loads_and_tested_in_weeks_of_its_own(
     hours(tmp_path, 100)
     with pytest.raises(ValueError, match=r"ETTh1\.csv must have 17420 hours, got 100"):
         world.world("oil", 0)
-    (tmp_path / world.ETT_FILE).write_text("date,OT\n", encoding="utf-8")
+    (tmp_path / ett.FILE).write_text("date,OT\n", encoding="utf-8")
     with pytest.raises(ValueError, match="must have columns date, HUFL"):
         world.world("oil", 0)
 

@@ -1,16 +1,13 @@
 """Targets that are numbers: a place on a curve, how far diabetes has come, how warm a transformer's oil is."""
 
-import csv
 import math
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from cl_explore.data import Dataset
-from cl_explore.data.published import Layout, Published
+from cl_explore.data.ett import ETT
 from cl_explore.names import unknown
 
 LEVELS = 40
@@ -95,25 +92,4 @@ def _numbered(name: str, x: Tensor, target: Tensor) -> Dataset:
     return Dataset(name, x, levels, torch.arange(len(x)), tuple(map(str, range(LEVELS))), {"target": target})
 
 
-def _read_ett(folder: Path, split: str) -> Dataset:
-    """The hours (17420, 7) of ETTh1.csv, the oil last."""
-    with (folder / ETT_FILE).open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
-    if head != ETT_COLUMNS:
-        raise ValueError(f"{folder / ETT_FILE} must have columns {', '.join(ETT_COLUMNS)}, got {', '.join(head)}")
-    if len(rows) != ETT_HOURS:
-        raise ValueError(f"{folder / ETT_FILE} must have {ETT_HOURS} hours, got {len(rows)}: get it again")
-    x = torch.from_numpy(np.array([row[1:] for row in rows]).astype(np.float32))
-    return Dataset("ETTh1", x, torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x)), ("hour",))
-
-
-ETT_FILE, ETT_HOURS = "ETTh1.csv", 17420
-ETT_COLUMNS = ["date", "HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
-ETT = Published(
-    "ETTh1",
-    (Layout(_read_ett, {"all": (ETT_FILE,)}),),
-    ("timeseries", ""),
-    advice="fetch ETT-small/ETTh1.csv from https://github.com/zhouhaoyi/ETDataset",
-    licence="CC BY-ND 4.0; cite Zhou et al. 2021",
-)
 WORLDS: dict[str, Callable[[int, int | None, int], Parts]] = {"curve": curve, "diabetes": diabetes, "oil": oil}
