@@ -1,0 +1,135 @@
+"""Formulas of two handwritten digits whose places are known, views that keep places, and an encoder of their cells."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from cl_explore import data
+from cl_explore.data import Dataset
+from cl_explore.papers.mask_and_match.method import AttentionPool, GridEncoder
+from cl_explore.views.base import Views, normal, uniform
+
+HEIGHT, WIDTH, CELL, DIGIT = 24, 40, 4, 8
+FEATURES = 48
+SYMBOLS = 2
+"""Digits of a formula of this world."""
+
+
+class Layout(NamedTuple):
+    """Where a structure has its two digits (row, column of the upper left pixel), and its strokes between two points
+    (row, column, row, column), before they are moved.
+    """
+
+    first: tuple[int, int]
+    second: tuple[int, int]
+    strokes: tuple[tuple[int, int, int, int], ...] = ()
+
+
+LAYOUTS = {
+    "a + b": Layout((8, 6), (8, 26), ((12, 17, 12, 23), (9, 20, 15, 20))),
+    "a − b": Layout((8, 6), (8, 26), ((12, 17, 12, 23),)),
+    "a to the b": Layout((11, 12), (2, 21)),
+    "a sub b": Layout((4, 12), (13, 21)),
+    "a over b": Layout((1, 16), (14, 16), ((11, 12, 11, 27),)),
+    "root of ab": Layout((9, 14), (9, 23), ((12, 6, 19, 9), (19, 9, 6, 11), (6, 11, 6, 32))),
+}
+
+
+def formulas(seed: int, split: str, samples: int) -> Dataset:
+    """Pictures (N, 1, 24, 40) in [0, 1] of two of scikit-learn's digits in one of six structures, which is the label.
+
+    split: "train" or "test", whose digits are written by the same people, but none is in both
+    Factors: `symbol 0` and `symbol 1`, the digits, and `cell 0` and `cell 1`, the cells where their middles lie, of a
+        grid of 6 x 10, counted row by row. Structures move by 4 pixels at most, each digit and end of a stroke by 1.
+    """
+    source = data.load("digits", split)
+    generator = Generator().manual_seed(2 * seed + (split == "test"))
+    kinds = torch.randint(len(LAYOUTS), (samples,), generator=generator)
+    drawn = torch.randint(len(source), (samples, SYMBOLS), generator=generator)
+    layouts = list(LAYOUTS.values())
+    x = torch.zeros(samples, HEIGHT, WIDTH)
+    corners = torch.zeros(samples, SYMBOLS, 2, dtype=torch.int64)
+    moves = torch.randint(-4, 5, (samples, 2), generator=generator) // torch.tensor([2, 1])
+    room = torch.tensor([HEIGHT - DIGIT, WIDTH - DIGIT])
+    for number, (kind, rows, move) in enumerate(zip(kinds.tolist(), drawn, moves, strict=True)):
+        layout = layouts[kind]
+        for place, corner in enumerate((layout.first, layout.second)):
+            shaken = torch.tensor(corner) + move + torch.randint(-1, 2, (2,), generator=generator)
+            corners[number, place] = shaken.clamp(min=torch.zeros(2, dtype=torch.int64), max=room)
+            top, left = corners[number, place].tolist()
+            box = x[number, top : top + DIGIT, left : left + DIGIT]
+            torch.maximum(box, source.x[rows[place], 0], out=box)
+        for stroke in layout.strokes:
+            ends = torch.tensor(stroke).view(2, 2) + move + torch.randint(-1, 2, (2, 2), generator=generator)
+            draw(x[number], ends.float(), ink=float(0.7 + 0.3 * torch.rand((), generator=generator)))
+    cells = (corners + DIGIT // 2) // CELL
+    factors = {
+        **{f"symbol {place}": source.labels[drawn[:, place]] for place in range(SYMBOLS)},
+        **{f"cell {place}": cells[:, place] @ torch.tensor([WIDTH // CELL, 1]) for place in range(SYMBOLS)},
+    }
+    return Dataset("formulas", x[:, None], kinds, torch.arange(samples), tuple(LAYOUTS), factors)
+
+
+def draw(picture: Tensor, points: Tensor, ink: float = 1.0) -> None:
+    """A line through n >= 2 points (n, 2), row and column in pixels, into a picture (H, W); what is outside is cut."""
+    steps = 2 * int((points[1:] - points[:-1]).abs().max().ceil()) + 1
+    share = torch.linspace(0, 1, steps)[:, None, None]
+    along = (points[:-1] + share * (points[1:] - points[:-1])).flatten(0, 1)
+    row, column = along.round().long().unbind(1)
+    inside = (row >= 0) & (row < picture.shape[0]) & (column >= 0) & (column < picture.shape[1])
+    picture[row[inside], column[inside]] = picture[row[inside], column[inside]].clamp(min=ink)
+
+
+class InkParameters(NamedTuple):
+    """What was drawn for pictures (N, C, H, W): gain (N, 1, 1, 1), thick (N, 1, 1, 1) bool, noise (N, C, H, W)."""
+
+    gain: Tensor
+    thick: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class InkViews(Views[InkParameters]):
+    """Views of pictures (B, C, H, W) that change ink and leave every place as it is; strength scales each.
+
+    gain: the picture is multiplied by a number uniform in 1 +- gain.
+    thick: probability that strokes become a pixel wider on each side, at half their grey.
+    noise: standard deviation of Gaussian noise.
+    """
+
+    stored = torch.uint8
+    gain: float = 0.3
+    thick: float = 0.3
+    noise: float = 0.12
+
+    def _apply(self, x: Tensor, parameters: InkParameters) -> Tensor:
+        gain, thick, noise = parameters
+        wider = torch.maximum(x, F.max_pool2d(x, 3, 1, 1) / 2)
+        return torch.where(thick, wider, x) * gain + noise
+
+    def _draw(self, x: Tensor, generator: Generator) -> InkParameters:
+        first, second = (uniform(generator, x, len(x), 1, 1, 1) for _ in range(2))
+        gain = 1 + self.strength * self.gain * (2 * first - 1)
+        return InkParameters(
+            gain, second < self.strength * self.thick, self.strength * self.noise * normal(generator, x)
+        )
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 4:
+            raise ValueError(f"x must have shape (B, C, H, W), got {tuple(x.shape)}")
+
+
+def networks(train: Dataset, *, attention: bool = False) -> tuple[nn.Module, nn.Module]:
+    """An encoder whose cells of 4 pixels see 23 around them, pooled by attention or the mean, and a linear head.
+
+    Four convolutions of 24, 24, 48 and 48 features, of which the first two halve both sides.
+    """
+    layers: list[nn.Module] = []
+    for before, after, stride in ((1, 24, 2), (24, 24, 2), (24, FEATURES, 1), (FEATURES, FEATURES, 1)):
+        layers += [nn.Conv2d(before, after, 3, stride, 1), nn.GroupNorm(6, after), nn.ReLU()]
+    mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    grid, head = nn.Sequential(*layers), nn.Linear(FEATURES, 32)
+    return GridEncoder(grid, AttentionPool(FEATURES) if attention else mean, FEATURES), head
