@@ -48,6 +48,7 @@ VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "synthetic": lambda z, y: z.roll(1, 0),
     "candidates": lambda z, y: z.roll(1, -1),
     "present": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),
+    "group": lambda z, y: torch.arange(len(z)) // 3,
     "passages": lambda z, y: z.roll(1, -1),
     "relevance": lambda z, y: torch.arange(z.shape[:2].numel()).view(z.shape[:2]) % 4,
     "context": lambda z, y: z[:, 0],

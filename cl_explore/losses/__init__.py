@@ -38,7 +38,13 @@ from cl_explore.losses.mochi import (
 )
 from cl_explore.losses.modalities import CLIP as CLIP, clip as clip, mil_nce as mil_nce
 from cl_explore.losses.multiview import mv_dhel as mv_dhel, mv_infonce as mv_infonce
-from cl_explore.losses.negatives import debiased as debiased, g_simclr as g_simclr, hard as hard, mcl as mcl
+from cl_explore.losses.negatives import (
+    debiased as debiased,
+    g_simclr as g_simclr,
+    hard as hard,
+    mcl as mcl,
+    selfie as selfie,
+)
 from cl_explore.losses.pairs import (
     circle as circle,
     lifted as lifted,

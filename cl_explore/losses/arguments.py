@@ -45,6 +45,7 @@ ROLES: dict[str, Role] = {
     "synthetic": Role("embeddings", ("N S D",)),
     "candidates": Role("embeddings", ("N P D",)),
     "present": Role("ids", ("N",)),
+    "group": Role("ids", ("N",)),
     "passages": Role("embeddings", ("N K D",)),
     "relevance": Role("ids", ("N K",)),
     "context": Role("embeddings", ("N E",)),

@@ -182,3 +182,40 @@ def mcl(z: Tensor, labels: Tensor, *, temperature: Scalar = 0.2) -> Parts:
         "positive": positive,
         "negatives": (members - views).to(x.dtype),
     }
+
+
+@loss(
+    title="Selfie",
+    paper="1906.02940",
+    family="negatives",
+    formula=r"-\log \frac{e^{q_i^\top k_i/\tau}}{\sum_{g_j = g_i} e^{q_i^\top k_j/\tau}}",
+    knobs=[TEMPERATURE],
+    raw=True,
+)
+def selfie(query: Tensor, key: Tensor, group: Tensor | None = None, *, temperature: Scalar = 1.0) -> Parts:
+    """InfoNCE within an image: each hole is asked which of the patches that are missing from its image belongs there.
+
+    query: (N, D) what is known of each hole: of the visible rest of its image, and where the hole is
+    key: (N, D) the patches that were taken out, row i from hole i
+    group: (N,) the image that each hole is in; without it all are of one
+    Parts: `loss` (N,), `positive` (N,) the product with the right patch, `candidates` (N,) how many patches there are
+    Source: Trinh et al. 2019 as their method is retold (no code is published, and the paper's tables were not at hand)
+    Collapsed: log m for m holes in the image
+    Note: Products, not cosines; both sides get gradient. One image: `info_nce` of raw products. An image with one hole
+        has no choice: 0.
+
+    >>> selfie(torch.ones(6, 3), torch.ones(6, 3), torch.arange(6) // 3).exp()
+    tensor(3.)
+    """
+    scale, positive = 1 / temperature, (query * key).sum(-1)
+    if group is None:
+        group = torch.zeros(len(query), dtype=torch.int64, device=query.device)
+    found = row_lse(query, key, scale, exclude=["self", "other"], a_ids=group, b_ids=group)
+    _, candidates = class_members(group)
+    alone = candidates == 1  # a log-sum-exp of nothing has no gradient that is a number
+    others = found.masked_fill(alone, 0).masked_fill(alone, -math.inf)
+    return {
+        "loss": cross_entropy(scale * positive, others),
+        "positive": positive,
+        "candidates": candidates.to(query.dtype),
+    }

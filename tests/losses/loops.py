@@ -44,6 +44,7 @@ def inputs(samples: int = 6, views: int = 2, seed: int = 0) -> Inputs:
         "candidates": normal(samples, 3, 4),
         "passages": normal(samples, 3, 4),
         "relevance": torch.randint(0, 4, (samples, 3), generator=generator),
+        "group": torch.tensor([0, 2, 0, 2, 2, 1, 1])[:samples],
         "context": normal(samples, 3),
         "critic": normal(3, 4),
         "queue": normal(5, 4),

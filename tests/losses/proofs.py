@@ -62,7 +62,7 @@ def leaves(case: Case) -> Inputs:
     for name, numbers in case["inputs"].items():
         if f"{name}0" in case["grad"]:
             found |= {f"{name}{v}": tensor(view).requires_grad_() for v, view in enumerate(numbers)}
-        elif name not in ("centroids", "density", "assignment"):  # ragged
+        elif name not in ("centroids", "density", "assignment", "mask_ids"):  # ragged
             found[name] = tensor(numbers).requires_grad_()
     return found
 

@@ -25,6 +25,7 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
         (lambda x: x.where(x > 0, -math.inf), "targets must be finite, got .* that are NaN or infinite"),
     ],
     "rehearsal": [(lambda x: -x, "rehearsal must be 0 or larger, got -1")],
+    "group": [(lambda x: x - 9, "group must be 0 or larger, got -9")],
     "present": [(lambda x: -x, "present must be 0 or larger, got -1")],
     "relevance": [(lambda x: x - 1, "relevance must be 0 or larger, got -1")],
     "queue_labels": [

@@ -113,7 +113,7 @@ ONE_SAMPLE = {
 """Losses that take one sample, or refuse it, with optional arguments or without: negatives, a queue, a memory."""
 ALONE = {
     "alignment", "byol", "simsiam", "proxy_nca", "normalized_softmax", "arcface", "cosface", "proto_nce", "bcl", "paco",
-    "logit_adjusted", "moco", "siglip", "listwise_kl", "deviation",
+    "logit_adjusted", "moco", "siglip", "listwise_kl", "deviation", "selfie",
 }  # fmt: skip
 """Losses that compare no sample of the batch with another, or whose sum over others may be empty."""
 

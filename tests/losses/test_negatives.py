@@ -8,7 +8,7 @@ from loops import Inputs, e, each_anchor, one, others, random, unit
 from proofs import Case, Golden, Reference, golden, loops, views
 from torch import Tensor
 
-from cl_explore.losses import Loss, debiased, g_simclr, hard, mcl, nt_xent
+from cl_explore.losses import Loss, debiased, g_simclr, hard, mcl, nt_xent, selfie
 
 
 def debias(x: Inputs, case: Case) -> Tensor:
@@ -30,6 +30,14 @@ def groups(x: Inputs, case: Case) -> Tensor:
     return mcl(views(x, "z"), torch.tensor(case["inputs"]["pseudo_label"]), temperature=case["params"]["temperature"])
 
 
+def patches(x: Inputs, case: Case) -> Tensor:
+    holes = case["inputs"]["mask_ids"]
+    image = torch.tensor([number for number, places in enumerate(holes) for _ in places])
+    place = torch.tensor([place for places in holes for place in places])
+    query = x["u"][image] + x["pos"][place]
+    return selfie(query, x["h"][image, place], image, temperature=case["params"]["tau"])
+
+
 GOLDEN = [
     Golden("debiased", debias),
     Golden("hcl", debias),
@@ -37,6 +45,7 @@ GOLDEN = [
     Golden("g-simclr", pseudo_labels, lambda case: not case["name"].startswith("rank")),
     # The others are labels of groups and an order of batches.
     Golden("mcl-feature-suppression", groups, lambda case: case["name"].startswith("masked")),
+    Golden("selfie", patches),
 ]
 test_golden = golden(GOLDEN)
 
@@ -77,6 +86,15 @@ def loop_mcl(x: Inputs) -> list[float]:
     return each_anchor(z, value)
 
 
+def loop_selfie(x: Inputs) -> list[float]:
+    def score(i: int, j: int) -> float:
+        return math.exp(float(x["query"][i] @ x["key"][j]) / 0.2)
+
+    image = x["group"].tolist()
+    each = range(len(image))
+    return [-math.log(score(i, i) / sum(score(i, j) for j in each if image[j] == image[i])) for i in each]
+
+
 T = {"temperature": 0.2}
 REFERENCES = [
     Reference(debiased, T | {"tau_plus": 0.05}, lambda x: loop_hard(x, 0.05, 0)),
@@ -86,6 +104,7 @@ REFERENCES = [
     Reference(g_simclr, T, loop_g_simclr, views=3),
     Reference(mcl, T, loop_mcl),
     Reference(mcl, T, loop_mcl, views=3),
+    Reference(selfie, T, loop_selfie, fed=("group",)),
 ]
 test_loop = loops(REFERENCES)
 
@@ -130,6 +149,7 @@ def test_value_of_a_collapsed_batch() -> None:
         assert float(loss(one(8, 2, 5))) == pytest.approx(math.log(15))
     assert float(g_simclr(one(8, 2, 5), torch.arange(8) // 2)) == pytest.approx(math.log(15 - 2))
     assert float(mcl(one(8, 2, 5), torch.arange(8) // 2)) == pytest.approx(math.log(2 * 2 - 1))
+    assert float(selfie(one(8, 5), one(8, 5), torch.arange(8) // 4)) == pytest.approx(math.log(4))
 
 
 def test_samples_of_other_groups_get_no_gradient() -> None:

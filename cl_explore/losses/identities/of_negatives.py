@@ -12,7 +12,7 @@ from cl_explore.losses.identities.web import Sides, identity, points, strangers
 from cl_explore.losses.infonce import info_nce, nt_xent
 from cl_explore.losses.mochi import Mixes, mix_hard_negatives, mochi
 from cl_explore.losses.multiview import mv_dhel, mv_infonce
-from cl_explore.losses.negatives import debiased, g_simclr, hard, mcl
+from cl_explore.losses.negatives import debiased, g_simclr, hard, mcl, selfie
 from cl_explore.losses.similarity import row_lse
 from cl_explore.losses.truncation import hard_simple, hard_truncated, simple
 
@@ -174,3 +174,23 @@ def mcl_is_nt_xent_within_the_group(z: Tensor, y: Tensor, tau: float) -> Sides:
     left = mcl(z, group, temperature=tau)
     each = torch.stack([nt_xent(z[group == own], temperature=tau) for own in range(2)])
     return left, (each * group.bincount()).sum() / len(z)
+
+
+@identity
+def selfie_of_one_image_is_info_nce_of_raw_products(z: Tensor, y: Tensor, tau: float) -> Sides:
+    query, key = z[:, 0], z[:, 1]
+    left = selfie(query, key, torch.zeros_like(y), temperature=tau, reduction="none")
+    return left, info_nce(query, key, temperature=tau, normalize=False, reduction="none")
+
+
+@identity
+def selfie_of_images_with_one_hole_is_zero(z: Tensor, y: Tensor, tau: float) -> Sides:
+    value = selfie(z[:, 0], z[:, 1], torch.arange(len(z)), temperature=tau, reduction="none")
+    return value, torch.zeros_like(value)
+
+
+@identity
+def selfie_does_not_mind_what_all_patches_of_an_image_share(z: Tensor, y: Tensor, tau: float) -> Sides:
+    query, key, image = z[:, 0], z[:, 1], torch.arange(len(z)) % 2
+    shared = key + z[:2, 0][image]
+    return selfie(query, shared, image, temperature=tau), selfie(query, key, image, temperature=tau)
