@@ -10,9 +10,16 @@ EPS = 1e-6
 """Added to each coordinate of a difference before its length is taken, as torch's triplet loss does."""
 
 
-def nearest_two(z: Tensor, prototypes: Tensor) -> Tensor:
-    """The prototypes (..., 2, D) that have the largest and the second largest inner product with z (..., D)."""
-    return prototypes[(z @ prototypes.mT).topk(2).indices]
+def terms(z: Tensor, prototypes: Tensor, margin: Scalar, distance: str) -> tuple[Tensor, Tensor]:
+    """`contrast` and `gap` (B,) of `deviation`, with gradients of z (B, 2, D), too."""
+    near = prototypes[(z @ prototypes.mT).topk(2).indices]  # (B, 2, 2, D): of the sample and its anchor the best two
+    away = z[:, :1] - near[:, 0]
+    if distance == "l2":
+        nearest, second = torch.linalg.vector_norm(away + EPS, dim=-1).unbind(1)
+    else:
+        nearest, second = away.square().sum(-1).unbind(1)
+    asked, found = ((a - b).abs().sum(-1) for a, b in (z.unbind(1), near[:, :, 0].unbind(1)))
+    return (nearest - second + margin).relu(), (asked - found).abs()
 
 
 @loss(
@@ -58,14 +65,5 @@ def deviation(
     """
     if len(prototypes) < 2:
         raise ValueError(f"prototypes must have at least 2 rows, a nearest and a second, got {len(prototypes)}")
-    z = z.detach()
-    near = nearest_two(z, prototypes)
-    away = z[:, :1] - near[:, 0]
-    if distance == "l2":
-        nearest, second = torch.linalg.vector_norm(away + EPS, dim=-1).unbind(1)
-    else:
-        nearest, second = away.square().sum(-1).unbind(1)
-    contrast = (nearest - second + margin).relu()
-    asked, found = ((a - b).abs().sum(-1) for a, b in (z.unbind(1), near[:, :, 0].unbind(1)))
-    gap = (asked - found).abs()
+    contrast, gap = terms(z.detach(), prototypes, margin, distance)
     return {"loss": contrast_weight * contrast + deviation_weight * gap, "contrast": contrast, "gap": gap}
