@@ -45,6 +45,7 @@ VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "query": lambda z, y: z[:, 0],
     "key": lambda z, y: z[:, 1],
     "negatives": lambda z, y: z[:, 0].roll(3, -1),
+    "negative_weights": lambda z, y: _even(0.5, 2.0, len(z)).to(z.dtype),
     "synthetic": lambda z, y: z.roll(1, 0),
     "candidates": lambda z, y: z.roll(1, -1),
     "present": lambda z, y: (torch.arange(len(z)) % 3 < 2).long(),

@@ -13,6 +13,7 @@ from cl_explore.losses.attraction import cacr as cacr, cacr_momentum as cacr_mom
 from cl_explore.losses.continual import multimodal_supcon as multimodal_supcon, nspt as nspt, ntpt as ntpt
 from cl_explore.losses.deviation import deviation as deviation
 from cl_explore.losses.decoupled import dcl as dcl, dclw as dclw, dhel as dhel
+from cl_explore.losses.devices import collossl as collossl
 from cl_explore.losses.graph import scgc as scgc
 from cl_explore.losses.hypersphere import (
     align_uniform as align_uniform,

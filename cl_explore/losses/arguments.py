@@ -42,6 +42,7 @@ ROLES: dict[str, Role] = {
     "query": Role("embeddings", ("N D",)),
     "key": Role("embeddings", ("N D",)),
     "negatives": Role("embeddings", ("M D", "N M D")),
+    "negative_weights": Role("numbers", ("M",)),
     "synthetic": Role("embeddings", ("N S D",)),
     "candidates": Role("embeddings", ("N P D",)),
     "present": Role("ids", ("N",)),

@@ -41,6 +41,7 @@ def inputs(samples: int = 6, views: int = 2, seed: int = 0) -> Inputs:
         "query": normal(samples, 4),
         "key": normal(samples, 4),
         "negatives": normal(5, 4),
+        "negative_weights": torch.linspace(0.25, 3, 5, dtype=torch.float64),
         "candidates": normal(samples, 3, 4),
         "passages": normal(samples, 3, 4),
         "relevance": torch.randint(0, 4, (samples, 3), generator=generator),

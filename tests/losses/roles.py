@@ -41,6 +41,11 @@ WRONG: dict[str, list[tuple[Callable[[Tensor], Any], str]]] = {
         (lambda x: x * math.nan, "concentration must be positive and finite, got nan"),
         (lambda x: x / 0, "concentration must be positive and finite, got inf"),
     ],
+    "negative_weights": [
+        (lambda x: x - 0.5, "negative_weights must be positive and finite, got 0"),
+        (lambda x: x * math.nan, "negative_weights must be positive and finite, got nan"),
+        (lambda x: x / 0, "negative_weights must be positive and finite, got inf"),
+    ],
     "weights": [
         (lambda x: x - 0.25, r"weights must be 0 or larger, got -0\.24"),
         (lambda x: 0 * x, "at least one anchor needs a positive, got none"),

@@ -108,6 +108,7 @@ ONE_SAMPLE = {
     "info_nce": "key must have at least 2 rows", "cpc": "key must have at least 2 rows",
     "clip": "key must have at least 2 rows", "n_pair": "key must have at least 2 rows",
     "spectral": "key must have at least 2 rows", "mil_nce": "query must have at least 2 rows",
+    "collossl": "query must have at least 2 rows",
     "mochi": "key must have at least 2 rows", "listwise_wasserstein": "at least 2 rows to have a covariance",
 }  # fmt: skip
 """Losses that take one sample, or refuse it, with optional arguments or without: negatives, a queue, a memory."""

@@ -20,7 +20,7 @@ ORDERS = dict.fromkeys(NO_FORMULA, 1) | {"listwise_wasserstein": 2}
 """How often a loss can be differentiated; a further derivative is refused."""
 IN_BLOCKS = {"supremix", "triplet"}
 """Losses that compute large tables again in the backward pass, which torch.func does not know how to do."""
-LOOKS = {"scgc", "shamisa", "proto_nce", "supremix", "attribute_alignment", "focal_supcon", "soft_supcon"}
+LOOKS = {"scgc", "shamisa", "proto_nce", "supremix", "attribute_alignment", "focal_supcon", "soft_supcon", "collossl"}
 """Losses that look at values or choose rows by them, which vmap refuses."""
 
 

@@ -22,7 +22,7 @@ OF_LABELS = [loss for loss in losses.catalogue.values() if "labels" in loss.need
 some = settings(max_examples=8, deadline=None)
 SEEDS = st.integers(0, 10_000)
 OF_COORDINATES = {"barlow_twins", "vicreg", "shamisa", "deviation"}  # their formulas name single coordinates
-OF_ONE_DIRECTION = {"info_nce", "cpc", "n_pair", "mochi", "selfie"}  # one side asks, the other answers
+OF_ONE_DIRECTION = {"info_nce", "cpc", "n_pair", "mochi", "selfie", "collossl"}  # one side asks, the other answers
 OF_A_FLAG = {"sepclr"}  # its labels are 0 for background and anything else for targets
 
 

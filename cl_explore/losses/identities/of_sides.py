@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cl_explore.losses import alignment, info_nce, triplet
 from cl_explore.losses.assignment import sinkhorn, swav
+from cl_explore.losses.devices import collossl
 from cl_explore.losses.hypersphere import koleo
 from cl_explore.losses.identities.web import Sides, identity, points
 from cl_explore.losses.infonce import cpc
@@ -89,6 +90,12 @@ def mil_nce_of_queries_with_single_candidates_is_info_nce(z: Tensor, y: Tensor, 
 def mil_nce_of_repeated_candidates_is_that_of_one(z: Tensor, y: Tensor, tau: float) -> Sides:
     q, k = z[:, 0], z[:, 1:]
     return mil_nce(q, k.expand(-1, 5, -1), temperature=tau), mil_nce(q, k, temperature=tau)
+
+
+@identity
+def collossl_of_its_own_batch_is_mil_nce_of_queries(z: Tensor, y: Tensor, tau: float) -> Sides:
+    q, k = z[:, 0], z
+    return collossl(q, k, temperature=tau), mil_nce(q, k, temperature=tau, direction="query")
 
 
 @identity
