@@ -15,6 +15,7 @@ from cl_explore.evaluate.protocol import LinearProbe, linear_probe
 from cl_explore.evaluate.retrieval import ndcg, recall
 from cl_explore.evaluate.ridge import Regression, ridge_regression
 from cl_explore.evaluate.robustness import IMAGE_CORRUPTIONS, corrupted_accuracy
+from cl_explore.evaluate.suspicion import Suspicion, suspicious_labels
 
 __all__ = [
     "IMAGE_CORRUPTIONS",
@@ -23,6 +24,7 @@ __all__ = [
     "FewLabels",
     "LinearProbe",
     "Regression",
+    "Suspicion",
     "agreement",
     "corrupted_accuracy",
     "embed",
@@ -35,5 +37,6 @@ __all__ = [
     "ndcg",
     "recall",
     "ridge_regression",
+    "suspicious_labels",
     "ward",
 ]

@@ -7,7 +7,17 @@ them; the spectral measures and neural collapse take points as they come.
 
 from cl_explore.geometry.collapse import NeuralCollapse, neural_collapse
 from cl_explore.geometry.dispersion import Dispersion, centroid_similarity, class_means, dispersion
-from cl_explore.geometry.neighbours import Hubness, Nearest, hubness, knn_overlap, nearest
+from cl_explore.geometry.neighbours import (
+    Hubness,
+    KNNGraph,
+    Nearest,
+    hubness,
+    knn_graph,
+    knn_overlap,
+    near_duplicates,
+    nearest,
+    outlier_scores,
+)
 from cl_explore.geometry.spectrum import alpha_req, effective_rank, participation_ratio, spectrum
 from cl_explore.geometry.spread import alignment, tolerance, uniformity
 from cl_explore.geometry.summary import summary
@@ -15,6 +25,7 @@ from cl_explore.geometry.summary import summary
 __all__ = [
     "Dispersion",
     "Hubness",
+    "KNNGraph",
     "Nearest",
     "NeuralCollapse",
     "alignment",
@@ -24,9 +35,12 @@ __all__ = [
     "dispersion",
     "effective_rank",
     "hubness",
+    "knn_graph",
     "knn_overlap",
+    "near_duplicates",
     "nearest",
     "neural_collapse",
+    "outlier_scores",
     "participation_ratio",
     "spectrum",
     "summary",

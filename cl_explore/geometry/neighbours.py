@@ -1,4 +1,4 @@
-"""Nearest neighbours, and the measures of them: overlap of two neighbourhoods and hubness (no gradients)."""
+"""Nearest neighbours, and what they tell: overlap, hubness, near-duplicates and outliers (no gradients)."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import points
 from cl_explore.given import Array, floats
-from cl_explore.takes import takes
+from cl_explore.takes import LINES, Positive, takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
 
@@ -66,6 +66,20 @@ def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
     return Nearest(rows, products)
 
 
+class KNNGraph(NamedTuple):
+    """The k nearest other points of each of N points, nearest first.
+
+    rows: (N, k) int64, which they are
+    distances: (N, k), how far; between unit vectors d, the cosine is 1 - d²/2
+    """
+
+    rows: Tensor
+    distances: Tensor
+
+
+LINES[KNNGraph] = lambda given: "cl_explore.geometry.knn_graph(x, k)"
+
+
 @dataclass(frozen=True, eq=False)
 class Hubness:
     """How unequally often points are near others.
@@ -76,6 +90,25 @@ class Hubness:
 
     skewness: Tensor
     counts: Tensor
+
+
+@takes
+@torch.no_grad()
+def knn_graph(x: Array, k: int, *, normalize: bool = True) -> KNNGraph:
+    """The k nearest other points of each point, from which hubs, duplicates, outliers and wrong labels are read.
+
+    x: (N, D), tensor or array
+    normalize: distances are between points brought to unit length, so that neighbours go by cosine; if False, between
+        points as they come
+    Raises: ValueError for another shape, k outside 1 to N-1 or numbers that are not finite; TypeError for dtypes
+    Note: ties are broken arbitrarily; time grows with N²D, memory is linear in N.
+
+    >>> knn_graph([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], 1).rows.flatten()
+    tensor([1, 0, 1])
+    """
+    x = points(x, normalize=normalize)
+    rows, products = nearest(*distance_factors(x), k, own=torch.arange(len(x), device=x.device))
+    return KNNGraph(rows, (-2 * products).clamp(min=0).sqrt())
 
 
 @takes
@@ -94,28 +127,64 @@ def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor
     x, y = points(x, normalize=normalize), points(y, "y", normalize=normalize)
     if len(x) != len(y):
         raise ValueError(f"x and y must hold the same points, got {len(x)} and {len(y)} rows")
-    both = torch.cat((_nearest(x, k), _nearest(y, k).to(x.device)), 1).sort(1).values
+    of_x, of_y = (knn_graph(each, k, normalize=False).rows for each in (x, y))
+    both = torch.cat((of_x, of_y.to(x.device)), 1).sort(1).values
     return (both[:, 1:] == both[:, :-1]).sum().double() / (k * len(x))
 
 
 @takes
 @torch.no_grad()
-def hubness(x: Array, k: int, *, normalize: bool = True) -> Hubness:
+def hubness(graph: KNNGraph) -> Hubness:
     """How unequally often points are among the k nearest neighbours of others: a few hubs, many that are nobody's.
 
-    x: (N, D), tensor or array; neighbours as in `knn_overlap`
     Returns: the counts, which sum to kN, and their third standardised moment (of the population), 0 if all are equal
     Source: Radovanović, Nanopoulos & Ivanović 2010 (JMLR 11), S_{N_k}
-    Raises: ValueError for another shape, k outside 1 to N-1 or numbers that are not finite; TypeError for dtypes
     """
-    x = points(x, normalize=normalize)
-    counts = _nearest(x, k).flatten().bincount(minlength=len(x))
+    n, k = graph.rows.shape
+    counts = graph.rows.flatten().bincount(minlength=n)
     deviation = counts.double() - k
     variance = deviation.square().mean()
     skewness = torch.where(variance > 0, deviation.pow(3).mean() / variance.pow(1.5), torch.zeros_like(variance))
     return Hubness(skewness, counts)
 
 
-def _nearest(x: Tensor, k: int) -> Tensor:
-    """Rows of the k nearest other points of each point of x (N, D), as (N, k) int64."""
-    return nearest(*distance_factors(x), k, own=torch.arange(len(x), device=x.device)).rows
+@takes
+@torch.no_grad()
+def near_duplicates(graph: KNNGraph, distance: Positive = 0.1) -> list[Tensor]:
+    """Groups of points that lie closer together than `distance`, or are chained by such, the largest first.
+
+    distance: in the unit of the graph; of unit vectors 0.1 is a cosine of .995
+    Returns: for each group its rows in ascending order, (n,) int64 with n >= 2
+
+    >>> near_duplicates(knn_graph([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]], 1))
+    [tensor([1, 2])]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, k = graph.rows.shape
+    close = (graph.distances < distance).cpu()
+    pairs = torch.arange(n).repeat_interleave(k).view(n, k)[close], graph.rows.cpu()[close]
+    table = coo_array((close[close].numpy(), tuple(part.numpy() for part in pairs)), shape=(n, n))
+    group = torch.from_numpy(connected_components(table, directed=False)[1]).long()
+    sizes = group.bincount()
+    found = (sizes >= 2).nonzero().flatten()
+    order = group.argsort(stable=True)
+    members = dict(zip(range(len(sizes)), order.split(sizes.tolist()), strict=True))
+    return [members[int(one)] for one in found[sizes[found].argsort(descending=True, stable=True)]]
+
+
+@takes
+@torch.no_grad()
+def outlier_scores(graph: KNNGraph) -> Tensor:
+    """How far each point lies from its neighbours, compared with how far points usually lie from theirs.
+
+    Returns: (N,) float64, the mean distance to the k nearest, less its median over all points, in units of 1.4826
+        median absolute deviations (or thousandths of the median, if those are more): about a standard normal for points
+        of one density, so that 5 is rare
+    Source: Ramaswamy, Rastogi & Shim 2000 (distance to the k-th nearest); the mean of k, Angiulli & Pizzuti 2002
+    """
+    far = graph.distances.double().mean(1)
+    deviation = far - far.median()
+    unit = (1.4826 * deviation.abs().median()).clamp(min=1e-3 * far.median())
+    return torch.where(deviation == 0, deviation, deviation / unit)  # where most are alike, any other is infinitely far

@@ -63,7 +63,6 @@ class EmbeddingPanel(Panel):
     """
 
     @takes
-    @takes
     def __init__(
         self,
         run: Run,
