@@ -5,13 +5,14 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cl_explore import losses
-from cl_explore.papers.cvrl import method, study, world
+from cl_explore.papers.cvrl import method, panel, study, world
 from cl_explore.papers.cvrl.method import Clips, ClipViews
 from cl_explore.views import VideoViews
 
@@ -203,3 +204,24 @@ def test_a_probe_reads_clean_clips_of_the_films() -> None:
     batch = train.batch(torch.arange(8))
     made.step(batch, seeded()).loss.backward()
     assert made.encoder(batch.x).shape == (8, 48)
+
+
+def test_the_panel_keeps_motion_only_where_clips_are_changed_as_one() -> None:
+    shown = panel.ClipPanel()
+    strip, motion, paths, distances = shown.picture.charts
+    assert strip.marks[0].pixels.size == 12 * 20 * 20 * 3
+    steps = np.diff(np.stack([paths.marks[0].x, paths.marks[0].y]))
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[:, :1], steps.shape), atol=1e-5)
+    assert motion.marks[0].y[-1] > 0.9 > 5 * motion.marks[0].y[0]
+    assert distances.marks[0].height.sum() == pytest.approx(1, abs=1e-5)
+    shown.knobs["shared"].value = 0.0
+    jagged = shown.picture.charts[2].marks[0]
+    assert np.diff(jagged.x).std() > 10 * np.diff(paths.marks[0].x).std()
+    shown.knobs["strength"].value = 0.0
+    assert dict(shown.picture.readout)["apparent motion that is its own"] == "100%"
+    shown.knobs["interval"].value = "zero"
+    assert dict(shown.picture.readout)["frames apart, mean"] == "0.0"
+    assert len(shown.picture.charts[3].marks) == 1
+    assert len(shown.picture.alt) <= 200
+    with pytest.raises(ValueError, match="power must be between"):
+        panel.ClipPanel(power=20)
