@@ -130,7 +130,7 @@ def frames_per_second(root: Locator) -> float:
 def notebook(names: list[str]) -> nbformat.NotebookNode:
     """The named panels of the gallery, behind them matplotlib's and the two spheres."""
     gallery = PANELS["notebook"]()
-    others = [name for name in PANELS["examples"]() if name not in names]
+    others = [name for name in PANELS["examples"](gallery) if name not in names]
     gallery.cells = [cell for cell in gallery.cells if not any(f"{name}(" in cell.source for name in others)]
     spheres = (f"widgets.SpherePanel('nt_xent', samples={POINTS // 2}, dim={dim})" for dim in (2, 3))
     gallery.cells += map(new_code_cell, [PLAIN, *spheres])
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--presses", type=int, default=60, help="of a key, for each panel (default: 60)")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     options = parser.parse_args()
-    names = [name for name in PANELS["examples"]() if not options.names or name in options.names]
+    names = [name for name in PANELS["examples"](PANELS["notebook"]()) if not options.names or name in options.names]
     setting = {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": cpu(),

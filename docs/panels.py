@@ -20,9 +20,14 @@ README = HERE.parent / "README.md"
 BEGIN, END = "<!-- the gallery, written by make screens -->", "<!-- end of the gallery -->"
 
 
+def library() -> NotebookNode:
+    """The panels of docs/gallery.py, which belong to no paper, as a notebook that is not executed."""
+    return runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))["unnumbered"](HERE / "gallery.py")
+
+
 def notebook() -> NotebookNode:
-    """The gallery as a notebook, not executed: the panels of docs/gallery.py, then one of each paper that has one."""
-    found = runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))["unnumbered"](HERE / "gallery.py")
+    """The gallery as a notebook, not executed: the library's panels, then one of each paper that has one."""
+    found = library()
     for slug in papers.slugs():
         if papers.has(slug, "panel"):
             panel = papers.panel(slug)
@@ -32,15 +37,17 @@ def notebook() -> NotebookNode:
     return found
 
 
-def examples() -> dict[str, str]:
-    """The sentence on every panel of the gallery, by the panel's name, in order."""
-    sections = (cell.source[3:].split("\n\n") for cell in notebook().cells if cell.source.startswith("## "))
+def examples(shown: NotebookNode) -> dict[str, str]:
+    """The sentence on every panel of a notebook of them, by the panel's name, in order."""
+    sections = (cell.source[3:].split("\n\n") for cell in shown.cells if cell.source.startswith("## "))
     return {name: " ".join(text.split()) for name, text in sections}
 
 
 def section() -> str:
     """The README's gallery, two panels in a row."""
-    shown = [f"![{text}](docs/panels/{name}.png)<br>**`{name}`**: {text}" for name, text in examples().items()]
+    shown = [
+        f"![{text}](docs/panels/{name}.png)<br>**`{name}`**: {text}" for name, text in examples(notebook()).items()
+    ]
     rows = [f"| {' | '.join([*shown[i : i + 2], ''][:2])} |" for i in range(0, len(shown), 2)]
     return "\n".join([BEGIN, "| | |", "|---|---|", *rows, "", END])
 
@@ -49,7 +56,7 @@ def main() -> None:
     (HERE / "panels").mkdir(exist_ok=True)
     for old in (HERE / "panels").glob("*.png"):
         old.unlink()
-    for name in examples():
+    for name in examples(notebook()):
         with Image.open(SCREENS / f"{name}.png") as screen:
             # 256 colours: a third of the bytes; by median cut, as other ways tint pale surfaces
             small = screen.convert("RGB").quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

@@ -13,10 +13,12 @@ SCREENS = ROOT / "build" / "screens"
 
 @pytest.fixture(scope="session")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gallery and the course's notebooks in the smoke preset, without their outputs."""
+    """The gallery, the library's part of it, and the course's notebooks in the smoke preset, without their outputs."""
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     folder.mkdir()
-    nbformat.write(runpy.run_path(str(ROOT / "docs" / "panels.py"))["notebook"](), folder / "gallery.ipynb")
+    panels = runpy.run_path(str(ROOT / "docs" / "panels.py"))
+    nbformat.write(panels["notebook"](), folder / "gallery.ipynb")
+    nbformat.write(panels["library"](), folder / "library.ipynb")
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -1,4 +1,8 @@
-"""Every panel of the gallery in a real JupyterLab: all its controls, then what only one can do; and in Notebook 7."""
+"""The panels of the gallery in a real JupyterLab and in Notebook 7.
+
+All controls of the library's, which have between them every kind of control and mark, and then what only one can do;
+of the papers', whose every control tests/papers moves without a browser, the first slider.
+"""
 
 import re
 import runpy
@@ -10,15 +14,16 @@ from hands import LATER, drag, label, look, settle, share, sliders, wait_for, wo
 from lab import Lab, jupyterlab
 from playwright.sync_api import Browser, Locator
 
-EXAMPLES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))["examples"]()
+PANELS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))
+LIBRARY, ALL = (list(PANELS["examples"](PANELS[part]())) for part in ("library", "notebook"))
 
 
 @pytest.fixture(scope="module")
 def gallery(lab: Lab, screens: Path) -> Iterator[dict[str, Locator]]:
     """The gallery's panels by their names."""
     lab.open("notebooks/gallery.ipynb")
-    assert lab.run() == [], "errors of cells"
-    panels = dict(zip(EXAMPLES, lab.panels(), strict=True))
+    assert lab.run(600) == [], "errors of cells"
+    panels = dict(zip(ALL, lab.panels(), strict=True))
     for name, panel in panels.items():
         panel.scroll_into_view_if_needed()
         settle(panel)
@@ -27,12 +32,12 @@ def gallery(lab: Lab, screens: Path) -> Iterator[dict[str, Locator]]:
     lab.close()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_every_control_of_the_panel_changes_what_it_shows(
+@pytest.mark.parametrize("name", ALL)
+def test_the_controls_of_the_panel_change_what_it_shows(
     lab: Lab, gallery: dict[str, Locator], screens: Path, name: str
 ) -> None:
     try:
-        assert work(gallery[name], LATER.get(name, frozenset()))["sliders"] > 0
+        assert work(gallery[name], LATER.get(name, frozenset()), first=name not in LIBRARY)["sliders"] > 0
     finally:
         gallery[name].screenshot(path=screens / f"{name}-worked.png")
     assert lab.errors == [], "errors of the console"
@@ -40,13 +45,13 @@ def test_every_control_of_the_panel_changes_what_it_shows(
 
 def test_panels_follow_their_first_slider_in_notebook_7(browser: Browser, notebooks: Path, tmp_path: Path) -> None:
     """Another page made of JupyterLab's parts, from a server of its own: one that has shown Lab denies it its icons."""
-    with jupyterlab(notebooks / "gallery.ipynb", tmp_path) as address:
+    with jupyterlab(notebooks / "library.ipynb", tmp_path) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        notebook = Lab(page, address.replace("/lab?", "/notebooks/notebooks/gallery.ipynb?"))
+        notebook = Lab(page, address.replace("/lab?", "/notebooks/notebooks/library.ipynb?"))
         notebook.connected()
         notebook.errors.clear()  # what the page itself said before the notebook was open
         assert notebook.run() == [], "errors of cells"
-        for name, panel in zip(EXAMPLES, notebook.panels(), strict=True):
+        for name, panel in zip(LIBRARY, notebook.panels(), strict=True):
             panel.scroll_into_view_if_needed()
             settle(panel)
             assert work(panel, LATER.get(name, frozenset()), first=True)["sliders"] > 0

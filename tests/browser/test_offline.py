@@ -1,4 +1,4 @@
-"""Exported pages: the sliders of every panel move its picture, without a kernel and with every host blocked."""
+"""Exported pages: the sliders of the panels move their pictures, without a kernel and with every host blocked."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ PANEL = "div[id^=clx-]:has(.clx)"
 
 @pytest.fixture(scope="module")
 def exported(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gallery and the first notebook as web pages, as `cl-explore course` writes them."""
+    """The library's panels and the first notebook as web pages, as `cl-explore course` writes them."""
     out = tmp_path_factory.mktemp("course")
-    results = course.run([notebooks / "gallery.ipynb", notebooks / "00_start_here.ipynb"], out)
+    results = course.run([notebooks / "library.ipynb", notebooks / "00_start_here.ipynb"], out)
     assert [result.error for result in results if result.error] == []
     return out
 

@@ -27,8 +27,7 @@ def opened(browser: Browser, file: Path, width: int, scheme: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize("width", [1300, 700])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (700, "dark")])
 def test_pages_fit_and_follow_the_reader(
     browser: Browser, written: Path, screens: Path, width: int, scheme: str
 ) -> None:
