@@ -35,6 +35,7 @@ from cl_explore.data.hugging_face import from_hugging_face
 from cl_explore.data.loaders import from_torch
 from cl_explore.data.long_tail import long_tail
 from cl_explore.data.modality import KINDS, Modality
+from cl_explore.data.own_vectors import Vectors, read_vectors
 from cl_explore.data.published import Published
 from cl_explore.data.pulses import pulses
 from cl_explore.data.registry import load, names
@@ -70,6 +71,7 @@ __all__ = [
     "Modality",
     "Published",
     "Samples",
+    "Vectors",
     "digits",
     "factor_rows",
     "factor_world",
@@ -85,4 +87,5 @@ __all__ = [
     "long_tail",
     "names",
     "pulses",
+    "read_vectors",
 ]

@@ -115,13 +115,13 @@ def _samples(x: Any, kind: Any) -> Tensor:
     if kind in (None, "vector") and values.ndim == 2:
         return values.float()
     if kind == "image" or (kind is None and (values.ndim == 4 or (values.ndim == 3 and values.dtype == torch.uint8))):
-        return _images(values)
+        return images(values)
     if values.is_floating_point():
         return values.float()
     return values.long() if kind == "tokens" else values
 
 
-def _images(x: Tensor) -> Tensor:
+def images(x: Tensor) -> Tensor:
     """Images of any accepted layout and type as (N, C, H, W), uint8 or float32."""
     if x.ndim == 3:
         x = x[:, None]

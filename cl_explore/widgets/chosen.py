@@ -23,12 +23,14 @@ class Samples(NamedTuple):
     place: (n,) place of each sample's label among them.
     number: (n,) their numbers in the data set.
     pictures: (n, h, w) or (n, h, w, 3) uint8, or None.
+    texts: n texts, or None.
     """
 
     classes: Mapping[int, str]
     place: NDArray[np.int64]
     number: NDArray[np.int64]
     pictures: NDArray[np.uint8] | None = None
+    texts: Sequence[str] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +81,8 @@ def _pictures(samples: Samples, chosen: Chosen) -> Chart:
 
 def _lines(samples: Samples, chosen: Chosen) -> Chart:
     y = np.arange(len(chosen.near)) + 0.5
-    named = zip(samples.called(chosen.near), chosen.cosines, strict=True)
+    called = samples.called(chosen.near) if samples.texts is None else [samples.texts[row] for row in chosen.near]
+    named = zip(called, chosen.cosines, strict=True)
     texts = Text(np.full(len(y), 0.1), y, [f"{short(name)}  {cosine:.2f}" for name, cosine in named], anchor="left")
     marks = [_looks(samples, chosen, np.full(len(y), 0.03), y), texts]
     return Chart(marks, "Nearest, by cosine", Axis(range=(0, 1)), Axis(range=(9, 0)), height=240, bare=True)
@@ -110,7 +113,8 @@ def sentence(samples: Samples, chosen: Chosen) -> str:
         (name,) = samples.called([chosen.point])
         near = zip(samples.called(chosen.near), chosen.cosines.tolist(), strict=True)
         others = ", ".join(f"{other} ({_short(cosine)})" for other, cosine in near)
-        return f"Sample {samples.number[chosen.point]}, {name}: nearest in all dimensions are {others}."
+        said = f" “{short(samples.texts[chosen.point])}”" if samples.texts else ""
+        return f"Sample {samples.number[chosen.point]}{said}, {name}: nearest in all dimensions are {others}."
     if not len(chosen.rows):
         return ""
     about = chosen.about

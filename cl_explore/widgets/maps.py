@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cl_explore.widgets.chosen import Chosen, Samples
-from cl_explore.widgets.looks import NAMED, SHADES, Colours
+from cl_explore.widgets.looks import NAMED, SHADES, Colours, short
 from cl_explore.widgets.mark import Mark
 from cl_explore.widgets.marks import Edges, Heat, Line, Points, Text, circle
 from cl_explore.widgets.picture import Axis, Chart
@@ -28,6 +28,9 @@ def dots(points: NDArray[np.floating], samples: Samples, colours: Colours, **mor
     place: dict[str, Any] = dict(zip("xyz", np.ascontiguousarray(points.T, dtype=np.float32), strict=False))
     hover = "{class}\nsample {sample}"
     fields = {"class": samples.called(np.arange(len(points))), "sample": samples.number}
+    if samples.texts is not None:
+        hover += "\n{text}"
+        fields["text"] = [short(text) for text in samples.texts]
     if colours.title != "class":
         hover += f"\n{colours.title} {{said}}" if colours.scale else f"\n{colours.title}: {{said}}"
         fields["said"] = colours.said

@@ -15,10 +15,10 @@ from cl_explore.train import Result, Run
 from cl_explore.train import sweep as train_all
 from cl_explore.widgets.chosen import Samples
 from cl_explore.widgets.controls import WIDE
-from cl_explore.widgets.embedding_panel import rows_of
 from cl_explore.widgets.panel import Panel
 from cl_explore.widgets.picture import Picture
 from cl_explore.widgets.runs import Shown, sweep_picture, text_of
+from cl_explore.widgets.shown import rows_of
 from cl_explore.widgets.thumbnails import pixels, sprite_sheet
 from cl_explore.widgets.wire import Slider, static_block
 

@@ -3,6 +3,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -21,10 +22,11 @@ from cl_explore.plots.layouts import pca, turned
 from cl_explore.plots.style import class_look
 from cl_explore.train import Run
 from cl_explore.widgets import EmbeddingPanel
-from cl_explore.widgets.embedding_panel import ALL, DISTANCE, PREDICTION, PURITY, rows_of
+from cl_explore.widgets.embedding_panel import ALL, DISTANCE, PREDICTION, PURITY
 from cl_explore.widgets.looks import value_colours
 from cl_explore.widgets.marks import Edges, Points
 from cl_explore.widgets.neighbourhood import describe, nearest, vote
+from cl_explore.widgets.shown import rows_of
 from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import pixels, sprite_sheet
 
@@ -459,3 +461,70 @@ def test_a_run_without_snapshots_or_of_other_samples_is_refused(make_run: Callab
         EmbeddingPanel(make_run(snapshots=0))
     with pytest.raises(ValueError, match="dataset 'stripes' must hold every sample"):
         EmbeddingPanel(make_run(), dataset.subset(torch.arange(20)))
+
+
+OWN = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
+KINDS = ["cat", "dog"] * 20
+
+
+def test_own_vectors_are_shown_with_their_labels_texts_and_pictures() -> None:
+    texts = [f"text {row}" for row in range(40)]
+    panel = EmbeddingPanel(
+        OWN, labels=KINDS, texts=texts, images=np.zeros((40, 8, 8), np.uint8), values={"id": range(40)}
+    )
+    assert panel.picture.title == "40 samples: your vectors at unit length"
+    assert panel.snapshot not in panel.children[0].children
+    assert [name for name, _ in panel.colour.options] == ["class", PREDICTION, PURITY, DISTANCE, "id"]
+    assert cloud(panel).fields["text"][3] == "text 3"
+    panel.choose(3)
+    unit = torch.nn.functional.normalize(torch.from_numpy(OWN), dim=1)
+    others = (unit @ unit[3]).argsort(descending=True)[1:7]
+    assert panel.picture.status.startswith("Sample 3 “text 3”, class dog: nearest in all dimensions are ")
+    assert panel.picture.status.count(f"class {KINDS[others[0]]}") >= 1
+    panel.highlight.value = 1
+    assert panel.selection.tolist() == list(range(1, 40, 2))
+    panel.select(None)
+    assert panel.selection.tolist() == []
+    frames, sliders = unpacked(panel.static().data)
+    assert len(sliders) == 1
+    assert len(frames) == 5
+
+
+def test_the_forms_of_own_vectors_give_one_picture(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", OWN)
+    frame = pd.DataFrame(OWN).assign(kind=KINDS)
+    panels = [EmbeddingPanel(source, labels=KINDS) for source in (OWN, torch.from_numpy(OWN), tmp_path / "x.npy")]
+    panels.append(EmbeddingPanel(frame, labels="kind"))
+    first, *others = [(panel.canvas.spec, panel.canvas.data) for panel in panels]
+    assert all(other == first for other in others)
+
+
+def test_of_very_many_vectors_some_are_drawn_and_a_selection_says_their_rows() -> None:
+    x = torch.randn(12_000, 4, generator=torch.Generator().manual_seed(0))
+    panel = EmbeddingPanel(x, values={"row": range(12_000)})
+    assert panel.picture.title.startswith("4000 of 12000 samples")
+    panel.select([0, 5])
+    assert panel.selection.tolist() == [0, 15]
+    panel.colour.value = "row"
+    assert cloud(panel).fields["said"][5] == 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"source": OWN, "labels": KINDS[:3]}, "labels must be 40 whole numbers or texts"),
+        ({"source": OWN, "values": {"id": range(3)}}, r"values\['id'\] must have shape \(40,\)"),
+        ({"source": OWN[0]}, r"source must be \(N, D\), got shape \(6,\)"),
+        ({"source": np.full((4, 2), np.nan)}, "source must be finite, got 4 of 4 rows"),
+    ],
+)
+def test_what_own_vectors_lack_is_named(arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        EmbeddingPanel(**arguments)
+
+
+def test_what_belongs_to_a_run_and_what_to_vectors_is_not_mixed(make_run: Callable[..., Run], dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="labels must come with vectors; of a run, dataset brings"):
+        EmbeddingPanel(make_run(), dataset, labels=KINDS)
+    with pytest.raises(ValueError, match="dataset must come with a run; with vectors give labels="):
+        EmbeddingPanel(OWN, dataset)

@@ -1,0 +1,108 @@
+"""What EmbeddingPanel shows: the snapshots of a run, or vectors of the reader's own."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from cl_explore.data import Dataset, Vectors, read_vectors
+from cl_explore.train import Run
+from cl_explore.widgets.chosen import Samples
+from cl_explore.widgets.looks import numbers
+from cl_explore.widgets.space import Space
+from cl_explore.widgets.thumbnails import pixels
+
+MOST = 5000  # vectors that are drawn; of more, every second, third, ...
+
+
+class Shown(NamedTuple):
+    """The same n samples at S moments.
+
+    what: in words. steps: S numbers of optimiser steps, none if there was no training.
+    spaces: points and measures by name. titles: of the spaces, by the same names.
+    labels: (n,) int64. samples: what else is known of each. values: by name, (1, n) or (S, n).
+    """
+
+    what: str
+    steps: list[int]
+    spaces: dict[str, Space]
+    titles: dict[str, str]
+    labels: Tensor
+    samples: Samples
+    values: dict[str, NDArray[np.float64]]
+
+
+def of_run(run: Run, dataset: Dataset | None, values: Mapping[str, ArrayLike | Tensor]) -> Shown:
+    """The snapshots of a run; see `EmbeddingPanel`."""
+    shots = run.snapshots
+    count, found = len(shots.labels), sorted(set(shots.labels.tolist()))
+    if not len(shots.steps):
+        raise ValueError("run has no snapshots: train with fit(..., snapshots=12)")
+    classes = {label: "unlabelled" if label < 0 else f"class {label}" for label in found}
+    seen = None
+    if dataset is not None:
+        rows = rows_of(shots.index, dataset)
+        classes |= {label: dataset.class_names[label] for label in found if label >= 0}
+        values = {name: value.cpu()[rows] for name, value in dataset.factors.items()} | dict(values)
+        seen = dataset.thumbnails(rows)
+    place = np.searchsorted(found, shots.labels.numpy())
+    spaces = {
+        "z": Space(F.normalize(shots.z, dim=2), shots.labels),
+        "h": Space(shots.h, shots.labels),
+    }  # z as losses see
+    samples = Samples(classes, place, shots.index.numpy(), None if seen is None else pixels(seen))
+    read = {name: numbers(name, value, len(shots.steps), count) for name, value in values.items()}
+    titles = {"z": "embedding z, unit length", "h": "representation h"}
+    return Shown(f"{count} samples through training", shots.steps.tolist(), spaces, titles, shots.labels, samples, read)
+
+
+def of_vectors(vectors: Vectors, values: Mapping[str, ArrayLike | Tensor]) -> Shown:
+    """At most MOST vectors of the reader's own, one in so many if they are more."""
+    count = len(vectors)
+    read = {name: numbers(name, value, 1, count) for name, value in values.items()}
+    rows = torch.arange(0, count, -(-count // MOST))
+    few = vectors.take(rows)
+    found = sorted(set(few.labels.tolist()))
+    names = {label: "unlabelled" if label < 0 else few.class_names[label] for label in found}
+    place = np.searchsorted(found, few.labels.numpy())
+    images = None if few.images is None else pixels(few.images)
+    x = few.x.float()[None]
+    spaces = {"unit": Space(F.normalize(x, dim=2), few.labels), "x": Space(x, few.labels)}
+    titles = {"unit": "your vectors at unit length", "x": "your vectors as they are"}
+    samples = Samples(names, place, rows.numpy(), images, few.texts)
+    what = f"{len(few)} samples" if len(few) == count else f"{len(few)} of {count} samples"
+    return Shown(what, [], spaces, titles, few.labels, samples, {name: value[:, rows] for name, value in read.items()})
+
+
+def shown(
+    source: Any,
+    dataset: Dataset | None,
+    values: Mapping[str, ArrayLike | Tensor] | None,
+    known: Mapping[str, Any],
+) -> Shown:
+    """A run with its data set, or a reader's own vectors with what is `known` of them, as for `data.read_vectors`."""
+    if isinstance(source, Run):
+        if given := [name for name, value in known.items() if value is not None]:
+            raise ValueError(f"{given[0]} must come with vectors; of a run, dataset brings labels and pictures along")
+        return of_run(source, dataset, values or {})
+    if dataset is not None:
+        raise ValueError("dataset must come with a run; with vectors give labels=, images= or texts=")
+    vectors = source if isinstance(source, Vectors) else read_vectors(source, **known)
+    return of_vectors(vectors, values or {})
+
+
+def rows_of(index: Tensor, dataset: Dataset) -> Tensor:
+    """At which rows of the data set the samples numbered `index` (n,) are; ValueError if one is not there."""
+    there, order = dataset.index.cpu().sort()
+    place = torch.searchsorted(there, index).clamp(max=len(there) - 1)
+    missing = index[there[place] != index]
+    if len(missing):
+        raise ValueError(
+            f"dataset {dataset.name!r} must hold every sample of the run's snapshots, "
+            f"but {len(missing)} are not in it, the first is index {int(missing[0])}"
+        )
+    return order[place]
