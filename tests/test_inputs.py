@@ -73,7 +73,7 @@ SAMPLED = FEATURES.sample(6, torch.Generator().manual_seed(0))
 MIXES = losses.draw_mixes(N, hardest=4, pairs=2, queries=2, generator=torch.Generator())
 VALID: dict[str, Any] = {
     # a valid value by the name of the argument, for those without a default
-    "graph": geometry.knn_graph(X, 3),
+    "graph": geometry.knn_graph(X, 3), "source": X,
     "x": X, "y": X.roll(1, 0), "z": Z, "labels": Y, "k": 3, "count": 2, "counts": 2, "found": Y.roll(1),
     "train_h": X, "train_labels": Y, "test_h": X.roll(1, 0), "test_labels": Y, "shots": 2, "query": X,
     "key": X.roll(1, 0), "relevance": torch.eye(N), "method": METHOD, "dataset": DATA, "train": DATA, "test": DATA,

@@ -1,6 +1,6 @@
 """Bring your own embeddings: arrays, tensors, data frames, or files of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -70,11 +70,10 @@ def read_vectors(source: Any, labels: Any = None, *, images: Any = None, texts: 
     given = {name: table.column(name, value) if isinstance(value, str) else value for name, value in named.items()}
     taken = [value for value in named.values() if isinstance(value, str)]
     x = floats(table.vectors([*taken]), "source", "N D", finite=True).detach().cpu()
-    for name in ("images", "texts"):
-        if given[name] is not None and len(given[name]) != len(x):
-            raise ValueError(f"{name} must be {len(x)}, one for each row of source, got {len(given[name])}")
+    if not len(x):
+        raise ValueError("source must have rows, got none")
     coded, names = numbered(given["labels"], len(x))
-    return Vectors(x, coded, names, _pictures(given["images"]), _texts(given["texts"]))
+    return Vectors(x, coded, names, _pictures(given["images"], len(x)), _texts(given["texts"], len(x)))
 
 
 @dataclass(frozen=True)
@@ -168,14 +167,26 @@ def _table(source: Any) -> _Table:
     return _Table({str(name): source[name] for name in source.columns}, vectors)
 
 
-def _pictures(images: Any) -> Tensor | None:
+def _items(argument: str, value: Any, count: int) -> list[Any]:
+    """The `count` items of an argument; TypeError for what has none, ValueError for more or fewer."""
+    if isinstance(value, dict | set | bytes) or not hasattr(value, "__len__") or not getattr(value, "shape", "some"):
+        raise TypeError(f"{argument} must be a list or an array, or name a column, got {type(value).__name__}")
+    if len(value) != count:
+        raise ValueError(f"{argument} must be {count}, one for each row of source, got {len(value)}")
+    return value if isinstance(value, Tensor) else [*value]
+
+
+def _pictures(images: Any, count: int) -> Tensor | None:
     """Pictures from numbers, or from files, of SIDE pixels each."""
     if images is None:
         return None
-    first = next(iter(images))
-    if isinstance(first, str | PathLike):
-        return torch.from_numpy(np.stack([_picture(Path(path)) for path in images]))
-    return pictures_of(numbers(images, "images"))
+    items = _items("images", images, count)
+    if all(isinstance(item, str | PathLike) for item in items):
+        return torch.from_numpy(np.stack([_picture(Path(path)) for path in items]))
+    try:
+        return pictures_of(numbers(images, "images"))
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("x must", "images must")) from None
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -188,5 +199,10 @@ def _picture(path: Path) -> np.ndarray:
         raise ValueError(f"images must be readable, but {path} is not: {error}") from error
 
 
-def _texts(texts: Sequence[Any] | None) -> tuple[str, ...] | None:
-    return None if texts is None else tuple("" if text is None or text != text else str(text) for text in texts)
+def _texts(texts: Any, count: int) -> tuple[str, ...] | None:
+    if texts is None:
+        return None
+    items = ["" if text is None or text is np.nan else text for text in _items("texts", texts, count)]
+    if strange := [item for item in items if not isinstance(item, str)]:
+        raise TypeError(f"texts must be texts, got {strange[0]!r:.60}")
+    return tuple(items)
