@@ -160,8 +160,9 @@ class WindowAttention(nn.Module):
 class ClipEncoder(nn.Module):
     """Clips (N, T, X, Y, Z) in tokens of `patch` voxels a side and one frame, and h (N, 2 width) of all tokens.
 
-    h is their mean, and the mean of their standard deviations over time: how active the brain is. SwiFT stacks four stages of windows with patches merged in between;
-    here is one, of a convolution over time or of any `mix`.
+    h is their mean, and the mean of their standard deviations over time: how active the brain is.
+    SwiFT stacks four stages of windows with patches merged in between; here is one, of a convolution over time or of
+    any `mix`.
     """
 
     @takes
