@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cl_explore import losses
 from cl_explore.data import Batch
-from cl_explore.papers.swift_fmri import method, study, world
+from cl_explore.papers.swift_fmri import method, panel, study, world
 from cl_explore.views.noisy import Noisy
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "swift-fmri.json").read_text())["cases"]
@@ -235,9 +235,46 @@ def test_wrong_arguments_are_refused_by_name() -> None:
             call()
 
 
-def test_a_short_study_gives_a_row_for_each_arm() -> None:
-    rows = study.run(0, subjects=8, unseen=6, epochs=1, batch_size=8)
-    assert [row["method"] for row in rows] == ["raw input", "untrained encoder", *study.ARMS]
-    before = rows[1]
-    assert before[study.SAME] > 0.95
-    assert all(math.isfinite(row[name]) for row in rows for name in (study.TRAIT, study.STATE, study.FOUND))
+def test_the_probe_tells_what_an_encoder_reads() -> None:
+    """One that reads how loud each network is, from where it lies."""
+
+    class Loudness(nn.Module):
+        out_features = 4
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([x[:, :, a, b, c].std(1).log() for a, b, c in world.CENTRES.long().tolist()], 1)
+
+    made = method.SwiFT(Loudness(), nn.Identity(), "nt_xent", study.VIEWS())
+    found = study.probe(made, world.scans(0, 100), world.scans(0, 60, part=1))
+    assert found[study.TRAIT] > 0.7
+    assert found[study.STATE] > 0.4
+    assert found[study.SAME] > found[study.OTHERS] + 0.05
+    assert found[study.FOUND] > 3 / 60
+
+
+def test_in_the_panel_lies_a_person_on_a_dot_until_local_contrast_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "STEPS", 60)
+    alone, opened = panel.learn(0.0, 0.2, "mean"), panel.learn(1.0, 0.2, "sum")
+    assert alone.z.shape == (5, 6, 2)
+    assert alone.local[-1] == pytest.approx(math.log(3), abs=0.03)
+    assert opened.local[-1] < alone.local[-1] - 0.2
+    assert opened.instance[-1] > alone.instance[-1] + 0.1
+    pictures = [panel.moments_picture({}, course) for course in (alone, opened)]
+    tight, wide = (float(dict(picture.readout)["cosine of moments of one person"]) for picture in pictures)
+    assert tight > 0.97 > wide
+    assert len(pictures[0].alt) <= 200
+
+
+def test_the_panel_trains_for_each_of_its_knobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    course = panel.Course(torch.ones(5, 6, 2).numpy(), torch.ones(3).numpy(), torch.ones(3).numpy())
+    monkeypatch.setattr(panel, "learn", lambda **knobs: made.append(tuple(knobs.values())) or course)
+    shown = panel.MomentsPanel()
+    for name, value in (("weight", 1.0), ("temperature", 0.1), ("local", "sum")):
+        shown.knobs[name].value = value
+        shown.wait()
+    assert made == [(0.0, 0.2, "mean"), (1.0, 0.2, "mean"), (1.0, 0.1, "mean"), (1.0, 0.1, "sum")]
+    with pytest.raises(ValueError, match="local must be 'mean' or 'sum', got 'max'"):
+        panel.MomentsPanel(local="max")
+    with pytest.raises(ValueError, match="weight must be between 0 and 2, got 3"):
+        panel.MomentsPanel(weight=3.0)
