@@ -1,6 +1,7 @@
 """MomentsPanel: persons whose moments attract each other and repel each other, on the circle."""
 
 import math
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -78,7 +79,9 @@ def moments_picture(state: State, course: Course) -> Picture:
     ring = 1 - 0.13 * np.arange(PERSONS, dtype=np.float32)[:, None, None]
     x, y = np.moveaxis(course.z * ring, 2, 0)
     colours = CLASS_COLOURS[:PERSONS]
-    rings: list[Mark] = [circle(float(radius)) for radius in ring.ravel()]
+    rings: list[Mark] = [
+        replace(circle(float(radius)), colour="muted", alpha=0.4, width=1.0) for radius in ring.ravel()
+    ]
     arcs = [Line(x[who], y[who], colour=colours[who], width=1.6, alpha=0.6) for who in range(PERSONS)]
     dots = [
         Points(x[:, rank], y[:, rank], colour=colours, group=np.arange(PERSONS), size=2.6 + 0.9 * rank,
@@ -139,7 +142,7 @@ class MomentsPanel(KnobPanel):
     """
 
     @takes
-    def __init__(self, weight: float = 0.0, temperature: float = 0.2, local: str = "mean") -> None:
+    def __init__(self, weight: float = 2.0, temperature: float = 0.1, local: str = "mean") -> None:
         if local not in ("mean", "sum"):
             raise ValueError(f"local must be 'mean' or 'sum', got {local!r}")
         knobs: dict[str, Any] = {
