@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from cl_explore import data, losses
 from cl_explore.nn import DilatedNet
-from cl_explore.papers.comet import method
+from cl_explore.papers.comet import method, panel, study, world
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "comet.json").read_text())["cases"]
 SEEDS = st.integers(0, 10_000)
@@ -180,3 +181,93 @@ def test_the_encoder_that_is_kept_is_the_mean_of_all_iterates() -> None:
     assert not torch.allclose(trained(WORLD.x), before)
     last = made(average=False)
     torch.testing.assert_close(last(WORLD.x), last.encoder(WORLD.x).amax(1))
+
+
+def test_consistency_counts_what_is_found_at_each_level() -> None:
+    """Codes that tell the sample and the step, or the trial, or the patient alone."""
+    test = data.pulses(3, 2, 2, torch.Generator().manual_seed(0), steps=16)
+    n, t = len(test), torch.eye(16)
+    sample, person = torch.eye(n), F.one_hot(test.factors["person"]).float()
+    trial = F.one_hot(test.factors["recording"]).float()
+
+    def told(*what: Tensor):
+        """One channel for each of a code's numbers, at a step of its own, so that channels stay apart over time."""
+        whole = torch.cat(what, 1)
+        return lambda x, hidden: torch.cat([t.expand(n, -1, -1), whole[:, None] * t[:, :1]], 2)
+
+    found = study.consistency(told(sample * 3), test)
+    assert found[study.OBSERVATION] == 1
+    levels = (study.TRIAL, study.PATIENT)
+    both = study.consistency(told(trial, person), test)
+    assert [both[name] for name in levels] == [1, 1]
+    only = study.consistency(told(person), test)
+    assert only[study.PATIENT] == 1
+    each = study.consistency(lambda x, hidden: sample[:, None].expand(-1, 16, -1), test)
+    assert each[study.SAMPLE] == 1
+    assert each[study.OBSERVATION] == pytest.approx(1 / 16), "steps are all alike"
+
+
+def test_the_study_runs_each_level_and_reads_traits_of_unseen_persons() -> None:
+    rows = {row["method"]: row for row in study.run(0, persons=10, steps=16, epochs=1, batch_size=54, shifted=False)}
+    assert list(rows) == ["raw input", study.UNTRAINED, *study.ARMS]
+    assert all(set(row) >= {*study.METRICS, study.TRAIT} for row in rows.values())
+    train, test = world.world("pulses", 0, persons=10)
+    assert not set(train.factors["person"].tolist()) & set(test.factors["person"].tolist())
+
+
+def watched() -> data.Dataset:
+    """What the loader of the watch gives: nine windows of each of four recordings of two subjects."""
+    recording = torch.arange(36) // 9 + 5
+    x = torch.randn(36, 6, 20, generator=torch.Generator().manual_seed(0)) * recording[:, None, None] + 3
+    factors = {"subject": recording // 7, "side": recording % 2, "recording": recording, "start": torch.arange(36)}
+    return data.Dataset("watch", x, recording % 2, torch.arange(36), ("a", "b"), factors, "series")
+
+
+def test_of_the_watch_six_windows_of_each_standardised_recording_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "load", lambda name, split, **options: watched())
+    train, _ = world.world("watch", 0, steps=20)
+    assert train.factors["recording"].bincount().tolist() == [6] * 4
+    assert train.index[:6].tolist() == [0, 1, 3, 4, 6, 8]
+    whole = world._of_recordings(watched(), 9)
+    spread, mean = torch.std_mean(whole.x.view(4, 9, 6, 20), (1, 3), correction=0)
+    torch.testing.assert_close(mean, torch.zeros(4, 6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(spread, torch.ones(4, 6))
+    with pytest.raises(ValueError, match="unknown world 'pulse'; did you mean 'pulses'"):
+        world.world("pulse", 0)
+
+
+def course(level: str) -> panel.Course:
+    metrics = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    codes = F.one_hot(torch.arange(288) // (9 if level == "patient" else 3)).float()
+    return panel.Course(metrics, codes.expand(3, -1, -1), torch.eye(32).expand(3, 288, 2, -1, -1) * 50)
+
+
+def test_the_panel_shows_the_nested_matrix_and_trains_only_for_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(panel, "learn", lambda level: made.append(level) or course(level))
+    shown = panel.NestedPanel()
+    matrix, steps, _ = shown.picture.charts
+    heat = matrix.marks[0].values.reshape(27, 27)
+    np.testing.assert_array_equal(heat, np.kron(np.eye(3), np.ones((9, 9))))
+    np.testing.assert_allclose(steps.marks[0].values.reshape(32, 32), np.eye(32), atol=1e-6)
+    shown.knobs["first"].value = 4
+    assert shown.picture.charts[0].x.names[0] == "patient 4"
+    shown.knobs["step"].value = 12
+    assert dict(shown.picture.readout)["neighbour of the patient"] == "63.6% (before 27.3%)"
+    assert made == ["patient"]
+    shown.knobs["level"].value = "trial"
+    shown.wait()
+    assert made == ["patient", "trial"]
+    np.testing.assert_array_equal(
+        shown.picture.charts[0].marks[0].values.reshape(27, 27), np.kron(np.eye(9), np.ones((3, 3)))
+    )
+    assert len(shown.picture.alt) <= 200
+    with pytest.raises(ValueError, match="step must be one of 0, 12, 36, got 5"):
+        panel.NestedPanel(step=5)
+
+
+def test_in_the_panel_a_training_lights_up_its_own_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "SHOTS", (0, 16))
+    trained = panel.learn("observation")
+    assert trained.metrics[1, 0] > trained.metrics[0, 0] + 0.1
+    assert (tuple(trained.codes.shape), tuple(trained.views.shape)) == ((2, 288, 512), (2, 288, 2, 32, 16))

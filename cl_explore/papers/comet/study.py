@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_explore import evaluate
+from cl_explore import evaluate, geometry
 from cl_explore.claims.bench import Entry, compare
 from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
@@ -66,14 +66,14 @@ def downstream(seen_h: Tensor, unseen_h: Tensor, train: Dataset, test: Dataset) 
     if "notch" not in train.factors:
         return {LINEAR: evaluate.linear_accuracy(seen_h, train.labels, unseen_h, test.labels)}
 
-    def people(h: Tensor, part: Dataset) -> tuple[Tensor, Tensor]:
-        """(P, H) and the row of one sample of each."""
-        _, own, sizes = part.factors["person"].unique(return_inverse=True, return_counts=True)
-        return h.new_zeros(len(sizes), h.shape[1]).index_add_(0, own, h) / sizes[:, None], sizes.cumsum(0) - 1
+    def of_persons(rows: Tensor, part: Dataset) -> Tensor:
+        return geometry.class_means(rows, part.factors["person"])
 
-    (seen, rows), (unseen, others) = people(seen_h, train), people(unseen_h, test)
+    seen, unseen = of_persons(seen_h, train), of_persons(unseen_h, test)
     scores = [
-        evaluate.ridge_regression(seen, train.factors[trait][rows], unseen, test.factors[trait][others]).r2
+        evaluate.ridge_regression(
+            seen, of_persons(train.factors[trait], train), unseen, of_persons(test.factors[trait], test)
+        ).r2
         for trait in TRAITS
     ]
     return {TRAIT: sum(scores) / len(scores)}
@@ -94,8 +94,8 @@ def raw(train: Dataset, test: Dataset) -> Row:
     def codes(x: Tensor, hidden: Tensor | None) -> Tensor:
         return x.mT if hidden is None else x.mT.masked_fill(hidden[..., None], 0)
 
-    flat = (part.batch(torch.arange(len(part))).x.flatten(1) for part in (train, test))
-    return {"method": "raw input", **consistency(codes, test), **downstream(*flat, train, test), "seconds": 0.0}
+    seen, unseen = (part.batch(torch.arange(len(part))).x.flatten(1) for part in (train, test))
+    return {"method": "raw input", **consistency(codes, test), **downstream(seen, unseen, train, test), "seconds": 0.0}
 
 
 def form(encoder: nn.Module, head: nn.Module, loss: None, augment: object, **options: Any) -> COMET:

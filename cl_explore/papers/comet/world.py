@@ -33,7 +33,8 @@ def watch(seed: int, persons: int = 10, steps: int = 64, phase: float = 0.0) -> 
 
     The first five people are for training; seed, persons and phase have no part in it.
     """
-    return tuple(_of_recordings(data.load("watch", split, length=steps, held=HELD)) for split in ("train", "test"))
+    train, test = (_of_recordings(data.load("watch", split, length=steps, held=HELD)) for split in ("train", "test"))
+    return train, test
 
 
 def _of_recordings(found: Dataset, windows: int = 6) -> Dataset:
