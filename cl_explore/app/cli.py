@@ -1,4 +1,4 @@
-"""The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard`, `runs` and `doctor`."""
+"""The command line: `cl-explore lab`, `course`, `papers`, `study`, `scorecard`, `runs`, `report` and `doctor`."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cl_explore
 from cl_explore import papers
-from cl_explore.app import kept_runs, layout
+from cl_explore.app import kept_runs, layout, report
 
 PRESETS = ("smoke", "laptop", "real")
 
@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each.add_argument("--jobs", type=int, default=2, help="seeds at a time (default: 2)")
 
     kept_runs.add(commands)
+    report.add(commands)
 
     doctor_parser = commands.add_parser(
         "doctor",

@@ -1,6 +1,7 @@
 """Nearest neighbours, and what they tell: overlap, hubness, near-duplicates and outliers (no gradients)."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from cl_explore.given import Array, floats
 from cl_explore.takes import LINES, Positive, takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
+BLOCK = 4096  # points whose neighbours are found between two moves of a progress bar
 
 
 class Nearest(NamedTuple):
@@ -94,20 +96,26 @@ class Hubness:
 
 @takes
 @torch.no_grad()
-def knn_graph(x: Array, k: int, *, normalize: bool = True) -> KNNGraph:
+def knn_graph(
+    x: Array, k: int, *, normalize: bool = True, watch: Callable[[Sequence[int]], Iterable[int]] | None = None
+) -> KNNGraph:
     """The k nearest other points of each point, from which hubs, duplicates, outliers and wrong labels are read.
 
     x: (N, D), tensor or array
     normalize: distances are between points brought to unit length, so that neighbours go by cosine; if False, between
         points as they come
+    watch: what the blocks of points go through, such as `tqdm.tqdm` for a progress bar
     Raises: ValueError for another shape, k outside 1 to N-1 or numbers that are not finite; TypeError for dtypes
     Note: ties are broken arbitrarily; time grows with N²D, memory is linear in N.
 
     >>> knn_graph([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], 1).rows.flatten()
     tensor([1, 0, 1])
     """
-    x = points(x, normalize=normalize)
-    rows, products = nearest(*distance_factors(x), k, own=torch.arange(len(x), device=x.device))
+    left, right = distance_factors(points(x, normalize=normalize))
+    blocks, own = range(0, len(left), BLOCK), torch.arange(len(left), device=left.device)
+    parts = (slice(start, start + BLOCK) for start in (blocks if watch is None else watch(blocks)))
+    found = [nearest(left[part], right, k, own=own[part]) for part in parts]
+    rows, products = (torch.cat(columns) for columns in zip(*found, strict=True))
     return KNNGraph(rows, (-2 * products).clamp(min=0).sqrt())
 
 
