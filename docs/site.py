@@ -35,6 +35,7 @@ SECTIONS = [
 MORE = [
     ("Words", "notebooks/words.html"),
     ("Your own data and parts", "docs/own_data.html"),
+    ("Your own embeddings", "docs/own_embeddings.html"),
     ("While it trains, and afterwards", "docs/training.html"),
     ("From a laptop to a cluster", "docs/scaling.html"),
     ("VarCon's tables", "docs/varcon_tables.html"),

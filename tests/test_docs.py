@@ -141,12 +141,25 @@ def test_the_examples_of_the_page_on_own_data_run(tmp_path: Path, monkeypatch: p
     assert namespace["run"].history["loss"].notna().all()
 
 
+def test_the_examples_of_the_page_on_own_embeddings_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    page = (DOCS / "own_embeddings.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(code, namespace)
+    assert namespace["rows"].tolist() == list(range(20))
+    assert [group.tolist() for group in namespace["groups"]] == [[7, 8]]
+    assert namespace["wrong"].rows.tolist() == [250]
+    assert namespace["better"].shape == (300, 16)
+
+
 def test_the_gallery_shows_every_panel_and_the_readme_the_gallery() -> None:
     panels = load("panels")
     own = {papers.panel(slug).__name__ for slug in papers.slugs() if papers.has(slug, "panel")}
-    assert set(panels.examples()) == own | {name for name in widgets.__all__ if name.endswith("Panel")}
+    examples = panels.examples(panels.notebook())
+    assert set(examples) == own | {name for name in widgets.__all__ if name.endswith("Panel")}
     code = "".join(cell.source for cell in panels.notebook().cells if cell.cell_type == "code")
-    for name in panels.examples():
+    for name in examples:
         assert f"\n{name}(" in code or f"widgets.{name}(" in code
         assert (DOCS / "panels" / f"{name}.png").stat().st_size < MOST_BYTES, "run `make screens`"
     assert panels.section() in (DOCS.parent / "README.md").read_text(encoding="utf-8"), "run `make screens`"
