@@ -1,5 +1,8 @@
 """The linear probe: are the classes linearly separable in the frozen representation?"""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cl_explore.evaluate.features import checked
 from cl_explore.given import Array
 from cl_explore.takes import Positive, takes
@@ -16,6 +19,27 @@ def linear_accuracy(train_h: Array, train_labels: Array, test_h: Array, test_lab
         0; TypeError for dtypes
     Note: features are standardised by the mean and deviation of the training part.
     """
+    predicted, found = _predicted(train_h, train_labels, test_h, test_labels, C)
+    return float((predicted == found).mean())
+
+
+@takes
+def linear_f1(train_h: Array, train_labels: Array, test_h: Array, test_labels: Array, C: Positive = 1.0) -> float:
+    """Macro-F1 of the same probe: the mean over classes of F1, so that rare classes count as much as frequent ones.
+
+    train_h, train_labels, test_h, test_labels, C: as of `linear_accuracy`
+    Raises: as `linear_accuracy`
+    """
+    from sklearn.metrics import f1_score
+
+    predicted, found = _predicted(train_h, train_labels, test_h, test_labels, C)
+    return float(f1_score(found, predicted, average="macro"))
+
+
+def _predicted(
+    train_h: Array, train_labels: Array, test_h: Array, test_labels: Array, C: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The classes that the probe names, and the true ones, both (M,)."""
     # imported here because it takes a second, which embedding and training should not
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -26,4 +50,4 @@ def linear_accuracy(train_h: Array, train_labels: Array, test_h: Array, test_lab
         raise ValueError(f"train_labels must hold at least 2 classes, got only class {int(train_labels[0])}")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
     probe.fit(train_h.cpu().numpy(), train_labels.cpu().numpy())
-    return float(probe.score(test_h.cpu().numpy(), test_labels.cpu().numpy()))
+    return probe.predict(test_h.cpu().numpy()), test_labels.cpu().numpy()

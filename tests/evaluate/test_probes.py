@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from cl_explore.evaluate import knn_accuracy, linear_accuracy
+from cl_explore.evaluate import knn_accuracy, linear_accuracy, linear_f1
 from cl_explore.geometry import neighbours
 
 PROBES = [knn_accuracy, linear_accuracy]
@@ -121,3 +121,12 @@ def test_bad_settings_are_named():
         linear_accuracy(train, 0 * y, train, y)
     with pytest.raises(TypeError, match="train_h must be floating point"):
         knn_accuracy(train.astype(int), y, train, y)
+
+
+def test_macro_f1_weighs_classes_alike() -> None:
+    """One rare class that the probe never names costs as much as a frequent one."""
+    train = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+    test, found = torch.tensor([[0.0]] * 8 + [[1.0]] * 2), torch.tensor([0] * 8 + [1, 2])
+    y = torch.tensor([0, 0, 1, 1])
+    assert linear_accuracy(train, y, test, found) == pytest.approx(0.9)
+    assert linear_f1(train, y, test, found) == pytest.approx((1 + 2 / 3 + 0) / 3)
