@@ -170,15 +170,15 @@ LOOP = Published(
     advice="fetch both from the folder data of https://github.com/lehaifeng/T-GCN",
     licence="none stated for the data; cite Li et al. 2018 and Zhao et al. 2020",
 )
-RECORDINGS: dict[str, Callable[[int], Recording]] = {
+RECORDINGS: dict[str, Callable[[int, int], Recording]] = {
     "traffic": traffic,
-    "ETTh1": lambda seed: transformer(),
-    "Los-loop": lambda seed: loop(),
+    "ETTh1": lambda seed, weeks: transformer(),
+    "Los-loop": lambda seed, weeks: loop(),
 }
 
 
-def recording(name: str, seed: int) -> Recording:
-    """A recording by name; `seed` draws the made-up one. ValueError for an unknown name."""
+def recording(name: str, seed: int, weeks: int = 14) -> Recording:
+    """A recording by name; `seed` draws the made-up one, of so many weeks. ValueError for an unknown name."""
     if name not in RECORDINGS:
         raise unknown("recording", name, RECORDINGS)
-    return RECORDINGS[name](seed)
+    return RECORDINGS[name](seed, weeks)
