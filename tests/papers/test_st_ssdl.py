@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore.data import Dataset, ett
-from cl_explore.papers.st_ssdl import method, world
+from cl_explore.papers.st_ssdl import method, panel, study, world
 from cl_explore.train import fit
 
 
@@ -222,3 +222,67 @@ def test_real_series_are_read_as_published(tmp_path: Path, monkeypatch: pytest.M
     hours = world.transformer()
     assert hours.series.tolist() == [[1, 2, 3, 4, 5, 6, 7.5]] * 3
     assert hours.train % hours.period == 0
+
+
+def test_what_needs_no_network_is_measured_as_the_rest() -> None:
+    train, test = world.windows(counted())
+    rows = {row["method"]: row for row in study.by_hand(train, test)}
+    x = test.x
+    assert rows["the usual"][study.MAE] == pytest.approx(float((x["usual"] - x["future"]).abs().mean()), 1e-4)
+    errors = study.errors(x["future"] + study.deviations(x)[..., None], x)
+    assert errors[study.MAE] == pytest.approx(float(study.deviations(x).mean()), abs=1e-5)
+    assert errors[study.LARGE] > errors[study.MAE]
+    fitted = {row["method"]: row[study.MAE] for row in study.by_hand(train, train)}
+    assert fitted["raw input, linear"] < min(fitted["the usual"], fitted["last value"])
+
+
+def test_prototypes_are_counted_and_their_distances_compared(small: Dataset) -> None:
+    made = method.DeviationLearning(forecaster(), nn.Identity(), "deviation", method.no_views)
+    quantiser = made.encoder.quantiser
+    assert quantiser is not None
+    with torch.no_grad():
+        quantiser.prototypes.zero_()[0, 0] = 1.0
+        quantiser.query.weight[0].zero_()  # products are 0 with all prototypes
+    found = study.read(made, small, small)
+    assert found[study.USED] == 1
+    assert found[study.GAP] == pytest.approx(found[study.SPREAD])
+    assert found[study.ORDER] == 0
+
+
+def test_sectors_are_where_a_prototype_has_the_largest_product() -> None:
+    square = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [0.2, 0.1]])
+    found = panel.cells(square, 1.0)
+    assert len(found) == 4, "one within the others is never the nearest"
+    for sector, (x, y) in zip(found, square.tolist(), strict=False):
+        assert isinstance(sector, panel.Polygon)
+        assert (sector.x * x > -0.02).all()
+        assert (sector.y * y > -0.02).all()
+        assert abs(sector.x).max() == pytest.approx(1.6, abs=0.01)
+
+
+def test_the_panel_moves_one_query_and_leaves_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "EPOCHS", 1)
+    monkeypatch.setattr(panel, "STEPS", 60)
+    for kept in (panel.world, panel.trained):
+        kept.cache_clear()
+    shown = panel.UsualPanel(size=0.0)
+
+    def said() -> dict[str, str]:
+        return dict(shown.picture.readout)
+
+    assert said()["distance of queries"] == said()["of their prototypes"] == "0.00"
+    usual = {}
+    for moment in panel.MOMENTS:
+        shown.knobs["moment"].value = moment
+        for size in (1.0, 3.0):
+            shown.knobs["size"].value = size
+            usual[moment, size] = float(said()["distance of queries"])
+        assert usual[moment, 3.0] > usual[moment, 1.0] > 0
+    assert len(set(usual.values())) > 4
+    gap = said()["mean gap on unseen windows"]
+    shown.knobs["weight"].value = 0.0
+    shown.wait()
+    assert said()["mean gap on unseen windows"] != gap
+    panel.trained.cache_clear()
+    with pytest.raises(ValueError, match=r"size must be between 0 and 3\.0, got 4"):
+        panel.UsualPanel(size=4.0)
