@@ -156,7 +156,7 @@ def usual_picture(state: State, learned: Learned) -> Picture:
         ],
         "Queries among prototypes", Axis("first number", (-reach, reach)),
         Axis("second", (-reach, reach)), equal=True, height=300,
-        note="A query belongs to the prototype (triangle) of its sector. The arrow leads from the usual's to the window's.",
+        note="A query belongs to the prototype (triangle) of its sector. The arrow leads from the usual to the window.",
     )  # fmt: skip
     hours = np.arange(-7, 9)
     length = len(hours) // 2
