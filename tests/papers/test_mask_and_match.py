@@ -2,8 +2,10 @@
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from torch import Generator, Tensor, nn
 from cl_explore import losses
 from cl_explore.data import Batch, Dataset
 from cl_explore.methods import JointEmbedding
-from cl_explore.papers.mask_and_match import method, world
+from cl_explore.papers.mask_and_match import method, panel, study, world
 from cl_explore.papers.mask_and_match.method import AttentionPool, GridEncoder, MaskAndMatch, local_contrast
 from cl_explore.train import fit
 
@@ -197,3 +199,111 @@ def test_views_keep_places_and_cells_see_so_far() -> None:
     rows, columns = picture.grad[0, 0].nonzero().unbind(1)
     assert rows.max() <= 4 * 3 + 11
     assert (columns.min() >= 4 * 5 - 11) & (columns.max() <= 4 * 5 + 11)
+
+
+def learned() -> panel.Learned:
+    torch.manual_seed(0)
+    encoder = world.networks(world.formulas(0, "train", 1), attention=True)[0].requires_grad_(False)
+    return panel.Learned(encoder, [1 - ratio for ratio in panel.RATIOS], 0.3, 0.9)
+
+
+def state(**changes: object) -> dict[str, object]:
+    return {"ratio": 0.4, "local_weight": 1.0, "last": 0.6, "structure": "a over b", **changes}
+
+
+def test_the_panel_shows_what_blocks_take_away() -> None:
+    made = learned()
+    whole, gaps = (panel.match_picture(state(ratio=ratio), made) for ratio in (0.0, 0.6))
+    assert dict(whole.readout)["cells that find their place"] == "100%"
+    left, size = dict(gaps.readout)["cells with ink left"].split(" of ")
+    assert int(left) < int(size)
+    share, area = dict(gaps.readout)["attention on ink"].removesuffix(")").split(" (area ")
+    assert share == area, "before training all cells weigh alike"
+    pictures, _, cosines, found = gaps.charts
+    assert not np.array_equal(*pictures.marks[0].pixels.reshape(2, -1))
+    matrix = whole.charts[2].marks[0].values.reshape(int(size), -1)
+    assert np.diag(matrix) == pytest.approx(1, abs=1e-5)
+    assert len(cosines.marks[0].values) == int(size) ** 2
+    assert found.marks[0].y.tolist() == pytest.approx(made.found)
+    texts = {name: panel.match_picture(state(structure=name), made).readout for name in world.LAYOUTS}
+    assert len(set(map(str, texts.values()))) > 3, "formulas differ"
+
+
+def test_the_panel_trains_anew_and_refuses_what_it_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+    monkeypatch.setattr(panel, "learn", lambda local_weight, last: asked.append((local_weight, last)) or learned())
+    shown = panel.MatchPanel()
+    shown.knobs["ratio"].value = 0.2
+    shown.knobs["last"].value = 0.0
+    shown.wait()
+    assert asked == [(1.0, 0.6), (1.0, 0.0)]
+    for unfit in ({"ratio": 0.45}, {"local_weight": 2.0}, {"last": 0.9}):
+        with pytest.raises(ValueError, match=f"{next(iter(unfit))} must be one of"):
+            panel.MatchPanel(**unfit)
+
+
+def test_what_the_panel_learns_is_measured_on_other_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SAMPLES": 64, "UNSEEN": 40, "STEPS": 2}.items():
+        monkeypatch.setattr(panel, name, value)
+    monkeypatch.setattr(panel, "world", cache(panel.world.__wrapped__))
+    made = panel.learn(1.0, 0.6)
+    assert made.found[0] == 1
+    assert len(made.found) == len(panel.RATIOS)
+    assert made.found[-1] < 1
+    assert 0 < made.symbol < made.structure <= 1
+
+
+INKML = """<ink xmlns="http://www.w3.org/2003/InkML">
+{writer}<annotation type="truth">$x^2$</annotation>
+<trace id="5">100 200 7, 300 400 8</trace><trace id="6">300 200, 100 400</trace><trace id="9">380 100</trace>
+<traceGroup><annotation type="truth">Segmentation</annotation>
+<traceGroup><annotation type="truth">x</annotation><traceView traceDataRef="5"/>
+<traceView traceDataRef="6"/></traceGroup>
+<traceGroup><annotation type="truth">\\gamma</annotation><traceView traceDataRef="9"/></traceGroup>
+</traceGroup></ink>"""
+
+
+def test_crohme_is_read_as_published_and_writers_are_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    folder = tmp_path / "crohme" / "TrainINKML" / "HAMEX"
+    folder.mkdir(parents=True)
+    for writer in ("a", "b", "b", "c", "d", "e", ""):
+        said = f'<annotation type="writer">{writer}</annotation>' if writer else ""
+        text = INKML.format(writer=said)
+        (folder / f"{len(list(folder.iterdir()))}.inkml").write_text(text, encoding="utf-8")
+    train, test = world.crohme("train"), world.crohme("test")
+    assert (len(train), len(test)) == (4, 2), "writers a and e are held out, the unknown one is in neither"
+    assert train.x.shape == (4, 1, 32, 96)
+    assert [train.class_names[label] for label in train.labels.unique()] == ["power"]
+    assert world.KNOWN[int(train.factors["symbol 0"][0])] == "x"
+    assert train.factors["symbol 1"].eq(-1).all(), "a name that is not known"
+    rows, columns = train.x[0, 0].nonzero().T
+    assert (rows.min(), rows.max()) == (2, 29), "as high as the page allows"
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(47.5, abs=0.5)
+    cell = int(train.factors["cell 0"][0])
+    assert method.inked(train.x[:1], (8, 24)).flatten()[cell]
+    drawn = study.written(0, "train", 3)
+    assert (len(drawn), study.written(1, "train", 9).x.shape) == (3, (4, 1, 32, 96))
+
+
+@pytest.mark.parametrize(
+    ("latex", "name"),
+    [("$a + b$", "flat"), ("$x^2$", "power"), ("$a_i$", "index"), (r"$\frac{a}{b}$", "fraction"),
+     (r"$\sqrt{a}$", "root"), ("$a_i^2$", "several")],
+)  # fmt: skip
+def test_structures_are_read_from_latex(latex: str, name: str) -> None:
+    assert world.STRUCTURES[world.structure(latex)] == name
+
+
+def test_pixels_of_a_cell_are_what_it_sees_and_probes_read_known_symbols_alone() -> None:
+    made = world.formulas(0, "train", 8)
+    around = study.Surroundings()(made.x)
+    assert around.shape == (8, 23 * 23, 6, 10)
+    middle = around.unflatten(1, (23, 23))[:, 11, 11]
+    torch.testing.assert_close(middle, made.x[:, 0, ::4, ::4])
+    made.factors["symbol 1"][:3] = -1
+    seen = study.Seen(built(steps=1), made)
+    cells, labels = seen.symbols()
+    assert len(cells) == len(labels) == 13
+    torch.testing.assert_close(cells[0], seen.grid[0].flatten(1)[:, made.factors["cell 0"][0]])
+    assert 0 < seen.matched() <= 1

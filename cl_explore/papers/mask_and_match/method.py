@@ -208,7 +208,7 @@ class MaskAndMatch(Skeleton):
 
     def weight(self, x: Tensor, hidden: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:
         """1 for cells that count as anchors, else 0: (B, P), of pictures x (B, C, H, W) and pixels hidden (B, H, W)."""
-        seen = F.adaptive_max_pool2d(hidden[:, None].to(x.dtype), tuple(shape)) == 0
+        seen = F.adaptive_max_pool2d(hidden[:, None].to(x.dtype), (shape[0], shape[1])) == 0
         if self.anchors == "ink":
             seen = seen & inked(x, shape)[:, None]
         return seen.flatten(1).to(x.dtype)
@@ -225,4 +225,4 @@ class MaskAndMatch(Skeleton):
 
 def inked(x: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:
     """Which cells of pictures (N, C, H, W), as many as `shape` says, hold ink: (N, h, w), bool."""
-    return F.adaptive_avg_pool2d(x.mean(1, keepdim=True), tuple(shape))[:, 0] > INK
+    return F.adaptive_avg_pool2d(x.mean(1, keepdim=True), (shape[0], shape[1]))[:, 0] > INK

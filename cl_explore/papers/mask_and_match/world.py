@@ -1,7 +1,11 @@
-"""Formulas of two handwritten digits whose places are known, views that keep places, and an encoder of their cells."""
+"""Handwritten formulas whose symbols have known places, views that keep places, and an encoder of their cells."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,6 +13,8 @@ from torch.nn import functional as F
 
 from cl_explore import data
 from cl_explore.data import Dataset
+from cl_explore.data.published import Layout as Form
+from cl_explore.data.published import Published
 from cl_explore.papers.mask_and_match.method import AttentionPool, GridEncoder
 from cl_explore.views.base import Views, normal, uniform
 
@@ -81,6 +87,116 @@ def draw(picture: Tensor, points: Tensor, ink: float = 1.0) -> None:
     row, column = along.round().long().unbind(1)
     inside = (row >= 0) & (row < picture.shape[0]) & (column >= 0) & (column < picture.shape[1])
     picture[row[inside], column[inside]] = picture[row[inside], column[inside]].clamp(min=ink)
+
+
+class Written(NamedTuple):
+    """A formula as it was written: its traces (n, 2), row and column, and of each symbol its name and its traces."""
+
+    writer: str
+    latex: str
+    traces: list[Tensor]
+    symbols: list[tuple[str, list[int]]]
+
+
+STRUCTURES = ("flat", "power", "index", "fraction", "root", "several")
+COMMANDS = {"power": "^", "index": "_", "fraction": r"\frac", "root": r"\sqrt"}
+KNOWN = ("-", "1", "2", "x", "=", "n", "(", ")", "a", "+", "0", r"\sqrt", "3", "b", "5", "y", "4", "d", "i", "c")
+PAGE = (32, 96)
+MOST, WIDEST = 12, 4.5
+"""Symbols of a formula, and its width over its height, at most."""
+
+
+def crohme(split: str) -> Dataset:
+    """Pictures (N, 1, 32, 96) of CROHME's handwritten formulas of 2 to 12 symbols, fitted to the page; every fourth
+    writer is in the test part, and what an unknown hand wrote in none.
+
+    Labels: the structure of STRUCTURES that the LaTeX shows
+    Factors: `symbol k` and `cell k` of the k-th symbol, as those of `formulas`; -1 where there is none of KNOWN
+    Source: the training set of Mouchere et al. 2013 to 2016, InkML files
+    Raises: FileNotFoundError naming all places if it is missing
+    """
+    return CROHME.load(split)
+
+
+def _read(folder: Path, split: str) -> Dataset:
+    written = _written(folder)
+    writers = sorted({one.writer for one in written})
+    held_out = set(writers[::4])
+    chosen = [one for one in written if (one.writer in held_out) == (split == "test")]
+    x = torch.zeros(len(chosen), 1, *PAGE)
+    symbols, cells = torch.full((2, MOST, len(chosen)), -1).unbind()
+    for number, (one, picture) in enumerate(zip(chosen, x[:, 0], strict=True)):
+        traces = list(_fitted(one.traces))
+        for trace in traces:
+            draw(picture, torch.cat([trace[:1], trace]))  # a dot is a line, too
+        for place, (name, parts) in enumerate(one.symbols):
+            if name in KNOWN:
+                low, high = torch.cat([traces[part] for part in parts]).aminmax(dim=0)
+                row, column = ((low + high) / 2 / CELL).long().tolist()
+                symbols[place, number], cells[place, number] = KNOWN.index(name), row * (PAGE[1] // CELL) + column
+    factors = {f"symbol {place}": column for place, column in enumerate(symbols)}
+    factors |= {f"cell {place}": column for place, column in enumerate(cells)}
+    labels = torch.tensor([structure(one.latex) for one in chosen])
+    return Dataset("CROHME", x, labels, torch.arange(len(x)), STRUCTURES, factors)
+
+
+@cache
+def _written(folder: Path) -> list[Written]:
+    files = sorted((folder / INK_FILES).rglob("*.inkml"))
+    return [one for file in files if (one := ink(file)) and _fits(one)]
+
+
+def structure(latex: str) -> int:
+    """Which of STRUCTURES a formula has."""
+    found = [name for name, command in COMMANDS.items() if command in latex]
+    return STRUCTURES.index("several" if len(found) > 1 else found[0] if found else "flat")
+
+
+def ink(file: Path) -> Written | None:
+    """What an InkML file of CROHME holds; None if it does not say who wrote it, or not every symbol's traces."""
+    root = ElementTree.parse(file).getroot()
+    notes = {note.get("type"): (note.text or "").strip() for note in root.findall("{*}annotation")}
+    traces: list[Tensor] = []
+    number: dict[str | None, int] = {}
+    for trace in root.findall("{*}trace"):
+        number[trace.get("id")] = len(traces)
+        points = [list(map(float, point.split()[1::-1])) for point in (trace.text or "").split(",")]
+        traces.append(torch.tensor(points))
+    symbols = [
+        (
+            group.findtext("{*}annotation", "").strip(),
+            [number[view.get("traceDataRef")] for view in group.findall("{*}traceView")],
+        )
+        for group in root.findall("{*}traceGroup/{*}traceGroup")
+    ]
+    if not notes.get("writer") or not all(parts for _, parts in symbols):
+        return None
+    return Written(f"{file.parent.name} {notes['writer']}", notes.get("truth", ""), traces, symbols)
+
+
+def _fits(one: Written) -> bool:
+    low, high = torch.cat(one.traces).aminmax(dim=0)
+    height, width = (high - low).tolist()
+    return 2 <= len(one.symbols) <= MOST and width <= WIDEST * height
+
+
+def _fitted(traces: list[Tensor]) -> Iterator[Tensor]:
+    """Traces in the middle of the page, with a rim of two pixels."""
+    low, high = torch.cat(traces).aminmax(dim=0)
+    room = torch.tensor(PAGE) - 5.0
+    scale = (room / (high - low).clamp(min=1e-6)).min()
+    for trace in traces:
+        yield (trace - (low + high) / 2) * scale + (torch.tensor(PAGE) - 1) / 2
+
+
+INK_FILES = "TrainINKML"
+CROHME = Published(
+    "crohme",
+    (Form(_read, dict.fromkeys(("train", "test"), (INK_FILES,))),),
+    ("crohme", ""),
+    advice="fetch the CROHME 2016 package of the TC-11 online resources (tc11.cvc.uab.es) and unpack its training set",
+    licence="CC BY-NC-SA 3.0; cite Mouchere et al. 2016",
+)
 
 
 class InkParameters(NamedTuple):
