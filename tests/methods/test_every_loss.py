@@ -6,6 +6,9 @@ from every_loss import CASES, MODULES, batch, build
 
 from cl_explore import losses
 
+PROTOTYPES_ONLY = {"deviation"}
+"""Losses that hold what the encoder makes, and train nothing but prototypes."""
+
 
 @pytest.mark.parametrize("name", [*losses.catalogue, *MODULES])
 def test_some_skeleton_takes_it(name):
@@ -26,4 +29,4 @@ def test_three_steps(case):
         optimizer.step()
         method.after_step()
     moved = [name for name, weight in method.encoder.named_parameters() if not torch.equal(weight, weights[name])]
-    assert moved == list(weights)
+    assert moved == ([] if case.partition(" by ")[0] in PROTOTYPES_ONLY else list(weights))
