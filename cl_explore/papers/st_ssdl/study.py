@@ -204,7 +204,7 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [MAE, LARGE, GAP, USED]),
     presets={
         "smoke": {"weeks": 7, "strides": (8,), "epochs": 1},
-        "real": {"recordings": ("ETTh1", "Los-loop"), "strides": (4, 4), "batch_sizes": (32, 2), "epochs": 4,
+        "real": {"recordings": ("ETTh1", "Los-loop"), "strides": (4, 12), "batch_sizes": (32, 2), "epochs": 4,
                  "lr": 5e-3},
     },
 )  # fmt: skip
