@@ -23,6 +23,15 @@ class SeriesParameters(NamedTuple):
     masked: Tensor
 
 
+def read_at(x: Tensor, place: Tensor) -> Tensor:
+    """Series (N, C, T) at the places (N, T) from 0 to T - 1, between two steps along a line."""
+    last = x.shape[2] - 1
+    before = place.long().clamp(max=last)
+    after = (before + 1).clamp(max=last)
+    left, right = (x.gather(2, rows[:, None].expand_as(x)) for rows in (before, after))
+    return left.lerp(right, (place - before)[:, None].to(x.dtype))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeriesViews(Views[SeriesParameters]):
     """Views of series (B, C, T), or of 16-bit sound, in this order.
@@ -54,11 +63,7 @@ class SeriesViews(Views[SeriesParameters]):
         if window is not None:
             last = x.shape[2] - 1
             start, length = window[:, :1], window[:, 1:]
-            place = last * (start + length * torch.linspace(0, 1, last + 1, device=x.device, dtype=x.dtype))  # (N, T)
-            before = place.long().clamp(max=last)
-            after = (before + 1).clamp(max=last)
-            left, right = (x.gather(2, rows[:, None].expand_as(x)) for rows in (before, after))
-            x = left.lerp(right, (place - before)[:, None].to(x.dtype))
+            x = read_at(x, last * (start + length * torch.linspace(0, 1, last + 1, device=x.device, dtype=x.dtype)))
         return (x * gain + noise).masked_fill(masked[:, None], 0)
 
     def _draw(self, x: Tensor, generator: torch.Generator) -> SeriesParameters:
