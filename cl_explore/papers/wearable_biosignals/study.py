@@ -108,7 +108,12 @@ STUDY = Study(
     "of their pulse, and its segments of a minute six of 3 seconds; the encoder has three convolutions. Sizes of the "
     "augmentations are ours. No free set of biosignals of many people was at hand; the watch of seglearn holds "
     "accelerations of ten people at exercises, far too few to learn a trait: five are learned from, and the other "
-    "five are to be recognised. Margins for it are our own, set before any run.)",
+    "five are to be recognised. Margins for it are our own, set before any run. Heart rate does not leave the "
+    "encoder, but the head does forget it: on three other seeds, trained for 80 epochs instead of 20, its R² is .34 "
+    "in what the head makes of pairs of one person and .61 of pairs of one segment, .50 and .63 before the head; "
+    "traits are at .75 and .49. What is left between segments where only noise differs is noise: without it both "
+    "pairs tell traits to .99, as an untrained encoder does. A momentum copy of .99 lags behind a training of 60 "
+    "steps; keys from the encoder itself reach .81 after 80 epochs.)",
     claims=(
         Claim("Pairs of one person tell traits of unseen people better than pairs of one segment.", TRAITS,
               "person pairs", "higher", "segment pairs", margin=0.1),
