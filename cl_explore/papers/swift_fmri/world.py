@@ -18,7 +18,7 @@ from cl_explore.views.base import normal, uniform
 GRID, FRAMES, MOMENTS = 6, 10, 6
 """Of drawn scans: voxels a side, frames of a moment, moments."""
 CENTRES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 4.0, 4.0], [4.0, 1.0, 4.0], [4.0, 4.0, 1.0]])
-PERSON, SPREAD, MEMORY, NOISE = 0.2, 0.6, 0.5, 0.35
+STEADY, PERSON, SPREAD, MEMORY, NOISE = 3.0, 0.3, 0.5, 0.5, 0.35
 
 
 class Scan(Modality):
@@ -36,11 +36,12 @@ class Scan(Modality):
 
 
 def scans(seed: int, subjects: int = 48, part: int = 0) -> Dataset:
-    """Scans (N, 60, 6, 6, 6) of subjects: four networks with courses of their own, and noise in each voxel.
+    """Scans (N, 60, 6, 6, 6) of subjects: four networks that are active and fluctuate, and noise in each voxel.
 
-    How strong each network is differs between subjects. Besides, subjects differ in how much stronger the first is than
-    the second, the factor `trait`; and moments, of 10 frames each, in how much stronger the third is than the fourth,
-    the factors `state 0` to `state 5`. Courses remember half of the frame before. Labels are the subjects.
+    Activity is three times as large as it fluctuates, and fluctuations remember half of the frame before. How strong
+    each network is differs between subjects. Besides, subjects differ in how much stronger the first is than the
+    second, the factor `trait`; and moments, of 10 frames each, in how much stronger the third is than the fourth, the
+    factors `state 0` to `state 5`. Labels are the subjects.
 
     part: another number draws other subjects.
     """
@@ -58,7 +59,7 @@ def scans(seed: int, subjects: int = 48, part: int = 0) -> Dataset:
     course = [draw(subjects, 4)]
     for _ in range(MOMENTS * FRAMES - 1):
         course.append(MEMORY * course[-1] + math.sqrt(1 - MEMORY**2) * draw(subjects, 4))
-    activity = torch.stack(course, 1) * strength.exp().repeat_interleave(FRAMES, 1)
+    activity = (STEADY + torch.stack(course, 1)) * strength.exp().repeat_interleave(FRAMES, 1)
     x = torch.einsum("ntk,kxyz->ntxyz", activity, maps)
     x += NOISE * torch.randn(x.shape, generator=generator)
     factors = {"trait": trait, **{f"state {moment}": state[:, moment] for moment in range(MOMENTS)}}
