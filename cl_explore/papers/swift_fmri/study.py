@@ -88,7 +88,8 @@ STUDY = Study(
     "blocks is there, which the preset `real` puts in place of a convolution over time. How the drawn persons differ "
     "was set on two seeds that do not count here, and once more after a first record: networks that fluctuated about 0 "
     "left persons all but unrecognisable, and of the same claims four held and seven were undecided; now they are "
-    "steadily active besides. The claim on two augmentations of one clip is our own, as both margins of equality.)",
+    "steadily active besides. Voxels as they are, averaged over a person's clips, tell the trait as well as any of "
+    "these encoders. The claim on two augmentations of one clip is our own, as both margins of equality.)",
     claims=(
         Claim("Two moments of a person as positives (IC) tell unseen persons' trait better than no training.", TRAIT,
               "IC", "higher", "untrained encoder"),
