@@ -1,6 +1,7 @@
 """CVRL on films: what an encoder keeps of time if a clip is augmented as a whole, and what frame by frame."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ from cl_explore.papers.cvrl.method import Clips, ClipViews, FilmNet
 from cl_explore.papers.cvrl.world import Happening, films, pen_films
 
 ACTION, SHAPE = "action", "shape"
-PROBED = slice(2, 8)
-"""The frames of a film that are probed: before anything switches."""
+PROBED, MIDDLE = slice(2, 8), slice(7, 13)
+"""The frames of a film that are probed: before anything switches, or where no place tells which way a shape drifts."""
 NEW = 400
 CHANGES: dict[str, Any] = {
     "crop_area": 0.36, "jitter": 0.8, "brightness": 0.8, "contrast": 0.8, "hue": 0.2, "grey": 0.2,
@@ -44,9 +45,12 @@ def networks(train: Dataset) -> tuple[nn.Module, nn.Module]:
     return encoder, MLP([size, size, 32])
 
 
-def probe(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
-    """How well a linear probe of h, fitted to clean clips of the training films, reads action and shape of new ones."""
-    seen, new = (evaluate.embed(method, replace(part, x=part.x[:, PROBED])).h for part in (train, test))
+def probe(method: Method, train: Dataset, test: Dataset, *, frames: slice = PROBED) -> dict[str, float]:
+    """How well a linear probe of h, fitted to clean clips of the training films, reads action and shape of new ones.
+
+    frames: of each film that make its clip
+    """
+    seen, new = (evaluate.embed(method, replace(part, x=part.x[:, frames])).h for part in (train, test))
     return {
         ACTION: evaluate.linear_accuracy(seen, train.labels, new, test.labels),
         SHAPE: evaluate.linear_accuracy(seen, train.factors["shape"], new, test.factors["shape"]),
@@ -94,7 +98,8 @@ def run(
         entries = plan(arms, epochs, temperature)
         if happening != "acting":
             entries = {name: entries[name] for name in arms}
-        rows += compare(entries, train, test, (probe,), seed=seed).rows
+        measure = partial(probe, frames=MIDDLE if happening == "drifting" else PROBED)
+        rows += compare(entries, train, test, (measure,), seed=seed).rows
     return rows
 
 
