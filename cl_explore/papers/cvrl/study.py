@@ -110,7 +110,9 @@ STUDY = Study(
     "no video is free to be had here: the paper's Kinetics numbers are not tried. The preset `real` replays the pen "
     "strokes of Omniglot as films, forwards, backwards, or twice at double speed. Which clips are taken, near or far, "
     "is shown as a mechanism: a pilot found no gain. The authors' code returns the sum of both directions of the loss, "
-    "twice the mean that is used here. The margins of pen strokes are our own, set before any run.)",
+    "twice the mean that is used here. In drifting films both ways tell the direction nearly always, so there is no "
+    "room for a difference. The margins of pen strokes are our own, set before any run. There raw frames tell the "
+    "replay best, perhaps since ink that comes or goes shows whatever the crop: that was not tried.)",
     claims=(
         Claim("Augmented once a clip, films tell more of what happens in them than augmented once a frame.", ACTION,
               ONCE, "higher", EACH, margin=0.15),
