@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_explore import data, losses
-from cl_explore.papers.collossl import method, study, world
+from cl_explore.papers.collossl import method, panel, study, world
 from cl_explore.papers.collossl.method import ColloSSL
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "collossl.json").read_text())["cases"]
@@ -231,3 +231,19 @@ def test_a_moment_is_met_by_an_encoder_that_keeps_it() -> None:
     for strategy, found in (("closest", (0.1, 0.5)), ("farthest", (3.0, 0.2))):
         assert list(study.chosen(built(strategy=strategy), test, test, far=far).values()) == pytest.approx(found)
     assert study.chosen(built(strategy="random"), test, test, far=far) == {}
+
+
+def test_in_the_panel_a_near_device_makes_blocks_and_the_released_sign_turns_them_round() -> None:
+    near, turned, wrong = (panel.learn(*how, 0.1) for how in (
+        ("device 2", "cosine"), ("device 2", "minus cosine"), ("device 5", "cosine")))  # fmt: skip
+    assert near.alike[0] > near.alike[1] > near.alike[2] + 0.2
+    assert turned.alike[0] < turned.alike[2]
+    assert near.f1 > max(turned.f1, wrong.f1)
+    assert near.far.tolist() == sorted(near.far)
+    picture = panel.device_picture({"positive": "device 4"}, near)
+    plan, matrix = picture.charts
+    assert plan.marks[1].pairs.tolist() == [0, 3]
+    assert matrix.marks[0].values.reshape(30, 30)[0, 0] == pytest.approx(near.cosine[0, 0])
+    assert ("movement that the positive sees", "20%") in picture.readout
+    with pytest.raises(ValueError, match="positive must be one of"):
+        panel.DevicesPanel("device 1")
