@@ -245,5 +245,5 @@ def test_in_the_panel_a_near_device_makes_blocks_and_the_released_sign_turns_the
     assert plan.marks[1].pairs.tolist() == [0, 3]
     assert matrix.marks[0].values.reshape(30, 30)[0, 0] == pytest.approx(near.cosine[0, 0])
     assert ("movement that the positive sees", "20%") in picture.readout
-    with pytest.raises(ValueError, match="positive must be one of"):
-        panel.DevicesPanel("device 1")
+    with pytest.raises(ValueError, match=r"must be between 0\.05 and 1.*got 2"):
+        panel.DevicesPanel(temperature=2.0)

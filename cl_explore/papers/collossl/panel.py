@@ -136,7 +136,7 @@ class DevicesPanel(KnobPanel):
     each measures from the anchor, and the matrix which moments of a stranger the encoder finds alike. Near devices make
     blocks, one for each activity, and a bright diagonal; a device that sees another movement blurs them. The sign of
     the released code turns it round: what belongs together is dark.
-    Raises ValueError for an unknown device or sign, or a temperature outside 0.05 to 1.
+    Raises ValueError for a temperature outside 0.05 to 1.
     """
 
     @takes
