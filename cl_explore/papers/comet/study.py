@@ -115,7 +115,7 @@ def entry(weights: dict[str, float], channels: int, settings: dict[str, Any] | N
 def run(
     seed: int,
     *,
-    dataset: str = "pulses",
+    source: str = "pulses",
     persons: int = 80,
     steps: int = 32,
     epochs: int = 15,
@@ -124,16 +124,16 @@ def run(
 ) -> list[Row]:
     """Each level alone (sample and observation together), and all four, of equal weights at the start.
 
-    shifted: also the patient level on recordings that begin anywhere in a beat.
+    source: a world by name, see `world`. shifted: also the patient level on recordings that begin anywhere in a beat.
     """
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": 3e-3, "optimizer": "adam", "weight_decay": 0.01}
-    train, test = world(dataset, seed, persons=persons, steps=steps)
+    train, test = world(source, seed, persons=persons, steps=steps)
     channels = train.x.shape[1]
     plan = {name: entry(weights, channels, settings) for name, weights in ARMS.items()}
     plan = {UNTRAINED: entry(QUARTERS, channels, None), **plan}
     rows = [raw(train, test), *compare(plan, train, test, (measure,), seed=seed).rows]
     if shifted:
-        parts = world(dataset, seed, persons=persons, steps=steps, phase=1.0)
+        parts = world(source, seed, persons=persons, steps=steps, phase=1.0)
         anywhere = {name + SHIFTED: plan[name] for name in (UNTRAINED, "patient")}
         rows += compare(anywhere, *parts, (measure,), seed=seed).rows
     return rows
@@ -186,6 +186,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, METRICS),
     presets={
         "smoke": {"persons": 20, "epochs": 1, "batch_size": 36},
-        "real": {"dataset": "watch", "persons": 10, "steps": 64, "epochs": 30, "batch_size": 84, "shifted": False},
+        "real": {"source": "watch", "persons": 10, "steps": 64, "epochs": 30, "batch_size": 84, "shifted": False},
     },
 )  # fmt: skip
