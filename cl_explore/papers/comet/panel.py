@@ -20,7 +20,7 @@ from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
 
 PERSONS, SEEN, STEPS, BATCH, LR = 64, 32, 32, 72, 1e-2
-SHOTS = (0, 12, 36)  # steps of the training that are kept
+SHOTS = (0, 10, 30)  # steps of the training that are kept
 WEIGHTS: dict[str, dict[str, float]] = {
     "observation": {"observation": 1.0},
     "sample": {"sample": 1.0},
@@ -29,6 +29,7 @@ WEIGHTS: dict[str, dict[str, float]] = {
     "all four": QUARTERS,
 }
 NAMES = ["step", "sample", "trial", "patient"]
+SWEPT = ("observation", "trial", "patient", "all four")
 SHOWN = 3  # patients
 MEMBERS = 9  # samples of each
 
@@ -47,7 +48,7 @@ class Course(NamedTuple):
 
 
 def learn(level: str) -> Course:
-    """36 steps of COMET on pulses of 32 persons, seeded."""
+    """30 steps of COMET on pulses of 32 persons, seeded."""
     world = data.pulses(PERSONS, 3, 3, Generator().manual_seed(0), steps=STEPS, rate=0.0, phase=0.0,
                         wander=0.3, hum=0.25, jitter=0.01, noise=0.08)  # fmt: skip
     seen = world.factors["person"] < SEEN
@@ -140,7 +141,7 @@ class NestedPanel(KnobPanel):
     """
 
     @takes
-    def __init__(self, level: str = "patient", step: int = 36, first: int = 1) -> None:
+    def __init__(self, level: str = "patient", step: int = SHOTS[-1], first: int = 1) -> None:
         knobs = {
             "level": dial(Choice("level", tuple(WEIGHTS), help="which samples are the same"), level, "contrast"),
             "step": stepper("step", SHOTS, step, "training (steps)", "how far the encoder is trained"),
@@ -148,7 +149,7 @@ class NestedPanel(KnobPanel):
                              first, "first patient"),
         }  # fmt: skip
         super().__init__(
-            knobs, nested_picture, experiment=learn, decides=("level",), sweeps={"level": WEIGHTS, "step": SHOTS}
+            knobs, nested_picture, experiment=learn, decides=("level",), sweeps={"level": SWEPT, "step": SHOTS}
         )
 
 
