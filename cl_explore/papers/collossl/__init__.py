@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2022,
     theme="several devices at once: which one is the positive",
     losses=("collossl",),
+    lesson="beat_hour_person",
 )

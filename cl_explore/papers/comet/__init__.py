@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2310.14017",
     year=2023,
     theme="nested sameness: steps, samples, trials, patients",
+    lesson="beat_hour_person",
 )

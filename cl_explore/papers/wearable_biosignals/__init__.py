@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2024,
     theme="pairs of one person, not of one minute",
     losses=("info_nce", "koleo"),
+    lesson="beat_hour_person",
 )
