@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2021,
     theme="moments of one thing",
     losses=("nt_xent",),
+    lesson="a_moment_ago",
 )

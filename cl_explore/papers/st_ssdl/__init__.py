@@ -11,4 +11,5 @@ PAPER = Paper(
     year=2025,
     theme="what is usual: the past as an anchor",
     losses=("deviation",),
+    lesson="a_moment_ago",
 )

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2023,
     theme="persons and moments: two contrasts that pull in opposite directions",
     losses=("nt_xent", "mcl"),
+    lesson="a_moment_ago",
 )
