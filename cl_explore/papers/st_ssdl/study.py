@@ -30,8 +30,8 @@ from cl_explore.papers.st_ssdl.world import Recording, recording, windows
 
 MAE, LARGE, GAIN = "MAE", "MAE, large deviations", "less error at large deviations"
 GAP, USED, ORDER, SPREAD = "gap of distances", "prototypes in use", "order of deviations", "distance of queries"
-OFF: dict[str, float] = {"contrast_weight": 0.0, "deviation_weight": 0.0}
-ON: dict[str, float] = {"contrast_weight": 0.1, "deviation_weight": 1.0}
+OFF: dict[str, Any] = {"contrast_weight": 0.0, "deviation_weight": 0.0}
+ON: dict[str, Any] = {"contrast_weight": 0.1, "deviation_weight": 1.0}
 FADING = 0.8  # of the last deviation, what the rule of one number expects to be left after each step
 
 
@@ -160,7 +160,9 @@ STUDY = Study(
     "paper's graph-GRUs are in the library and are not part of the study. Series are standardised, errors are in "
     "standard deviations. The text and the table of its ablation were not at hand: the terms follow the authors' code. "
     "Training and margins, and the rule that lets the last deviation fade by a fifth each hour, were set after a look "
-    "at two seeds that do not count here.)",
+    "at two seeds that do not count here. In the 31 weeks of ETTh1 that are to test with, oil is 1.2 deviations colder "
+    "than in the mean of the 72 before, and 63 % of its windows are among the fifth of large deviations: the usual itself "
+    "has moved with the season, which the window shows and the mean week does not.)",
     claims=(
         Claim("Where the past deviates most from the usual, ST-SSDL errs at least 8 % less than a GRU without history.",
               GAIN, "ST-SSDL", "higher", 0.08),
