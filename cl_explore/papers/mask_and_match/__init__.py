@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2508.06107",
     year=2025,
     theme="pieces of pictures",
+    lesson="pieces",
 )

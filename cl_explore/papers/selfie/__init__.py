@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2019,
     theme="missing patches",
     losses=("selfie",),
+    lesson="pieces",
 )

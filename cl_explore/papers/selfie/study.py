@@ -55,13 +55,27 @@ def placing(method: Selfie, test: Dataset) -> dict[str, float]:
 
 def probe(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
     """How well a logistic regression with few labels tells the classes, from the patch network on whole pictures."""
-    own = isinstance(method, Selfie)
-    read = on_whole_images(method, train) if own else method
+    read = on_whole_images(method, train) if isinstance(method, Selfie) else method
     seen, unseen = (evaluate.embed(read, part) for part in (train, test))
     parts = seen.h, seen.labels, unseen.h, unseen.labels
     few, more = (evaluate.few_label_accuracy(*parts, shots, draws).logistic for shots, draws in ((10, 3), (50, 1)))
     found = {FEW: few, MORE: more}
-    return found | (placing(method, test) if own else {})
+    return found | (placing(method, test) if isinstance(method, Selfie) else {})
+
+
+def plan(epochs: int, batch_size: int = 50, grid: int = 4, masked: int = 4) -> dict[str, Entry]:
+    """All arms by name, after the raw input and an untrained encoder."""
+    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 2e-3}
+    common: dict[str, Any] = {"form": Selfie, "networks": networks, "augment": Holes(grid, masked)}
+    arm = partial(Entry, "selfie", **common)
+    return {
+        "raw input": baselines(augment=common["augment"])["raw input"],
+        UNTRAINED: arm(settings=None),
+        SELFIE: arm(settings=settings),
+        MEAN: arm(settings=settings, networks=partial(networks, pool=MeanPool)),
+        BATCH: arm(settings=settings, distractors="batch"),
+        LEAK: arm(settings=settings, placed="both"),
+    }
 
 
 def run(
@@ -79,22 +93,12 @@ def run(
 
     world: "pictures" of the factor world, or the name of a data set.
     """
-    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 2e-3}
-    common: dict[str, Any] = {"form": Selfie, "networks": networks, "augment": Holes(grid, masked)}
-    arm = partial(Entry, "selfie", **common)
-    plan = {
-        "raw input": baselines(augment=common["augment"])["raw input"],
-        UNTRAINED: arm(settings=None),
-        SELFIE: arm(settings=settings),
-        MEAN: arm(settings=settings, networks=partial(networks, pool=MeanPool)),
-        BATCH: arm(settings=settings, distractors="batch"),
-        LEAK: arm(settings=settings, placed="both"),
-    }
+    arms = plan(epochs, batch_size, grid, masked)
     if world != "pictures":
         train, test = splits(world, samples)
-        return compare(plan, train, test.subset(torch.arange(unseen)), (probe,), seed=seed).rows
-    rows = compare(plan, *pictures(seed, samples, unseen), (probe,), seed=seed).rows
-    textured = {f"{name}, textures": plan[name] for name in ("raw input", UNTRAINED, SELFIE)}
+        return compare(arms, train, test.subset(torch.arange(unseen)), (probe,), seed=seed).rows
+    rows = compare(arms, *pictures(seed, samples, unseen), (probe,), seed=seed).rows
+    textured = {f"{name}, textures": arms[name] for name in ("raw input", UNTRAINED, SELFIE)}
     return rows + compare(textured, *pictures(seed, samples, unseen, "shortcut"), (probe,), seed=seed).rows
 
 
@@ -102,12 +106,13 @@ UNTRAINED, SELFIE, MEAN = "untrained encoder", "Selfie", "mean pooling"
 BATCH, LEAK = "distractors of the batch", "places on candidates too"
 STUDY = Study(
     paper=PAPER,
-    about="To say which of the patches that were taken out of a picture belongs into a hole, a network has to know what"
-    " "
+    about="To say which of the patches taken out of a picture belongs into a hole, a network has to know what "
     "is shown. (No code of the authors is published and their tables were not at hand: the equations are followed as "
-    "they are retold; how much is taken out, the layers and the width are chosen here. A small pilot, with a network "
-    "four times as slow, had found .77 to .79 right patches, gains of .15 to .22 with 60 labels and .12 with 300, and "
-    "the mean ahead of attention on each of three seeds.)",
+    "they are retold; how much is taken out, the layers and the width are chosen here. The pilot, with a network four "
+    "times as slow, had the mean ahead of attention on each of three seeds, and .58 right patches before textures. "
+    "Here attention finds more of the right patches, shapes are told equally well, and there are .40. Pixels with "
+    "fifty labels are ahead of all networks: .88 beside .85. Trained among patches of a whole batch, the network tells "
+    "shapes worse than before training, with ten labels .53 beside .57.)",
     claims=(
         Claim("It puts the right one of four missing patches into a hole far more often than by chance.", PRETEXT,
               SELFIE, "higher", 0.25, margin=0.4),
@@ -139,6 +144,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [PRETEXT, FEW, MORE]),
     presets={
         "smoke": {"samples": 480, "unseen": 100, "epochs": 1},
-        "real": {"world": "cifar10", "samples": 4000, "unseen": 1000, "epochs": 20},
+        "real": {"world": "cifar10", "samples": 2000, "unseen": 1000},
     },
 )  # fmt: skip
