@@ -1,6 +1,10 @@
-"""Where files are kept, and that they are there: what systems differ in."""
+"""Where files are kept, and that they are there, whole: what systems differ in."""
 
 import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -30,3 +34,22 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file, or a folder, at the path that this gives: at `path` it is there whole or not at all.
+
+    Written beside it, flushed to the disk, then renamed. A file that is there already is replaced; a folder is left as
+    it is, as another process may have made the same one meanwhile.
+    """
+    new = path.with_name(f".new-{uuid.uuid4().hex[:12]}-{path.name}")
+    try:
+        yield new
+        for entry in (*(new.iterdir() if new.is_dir() else ()), new):
+            flush(entry)
+        if not (new.is_dir() and path.exists()):
+            new.replace(path)
+            flush(path.parent)
+    finally:
+        new.unlink(missing_ok=True) if new.is_file() else shutil.rmtree(new, ignore_errors=True)

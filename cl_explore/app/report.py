@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from cl_explore.disk import whole
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Enter the command."""
@@ -29,11 +31,7 @@ def report(options: argparse.Namespace, rest: list[str]) -> int:
     if not options.out.parent.is_dir():
         raise FileNotFoundError(f"--out must lie in a folder that is there, but {options.out.parent} is none")
     text = page(vectors, options.file.name, options.layout)
-    new = options.out.with_name(f".new-{options.out.name}")
-    try:
+    with whole(options.out) as new:
         new.write_text(text, encoding="utf-8")
-        new.replace(options.out)
-    finally:
-        new.unlink(missing_ok=True)
     print(f"{options.out}: {len(text) / 1e6:.1f} MB")
     return 0

@@ -126,7 +126,7 @@ def shape(vectors: Vectors, several: bool) -> Picture:
         known = vectors.labels >= 0
         x, y = vectors.x[known], vectors.labels[known]
         there = [names[label] for label in y.unique().tolist()]
-        ticks, shown = np.arange(len(there)), [name[:10] for name in there]
+        ticks, shown = np.arange(len(there), dtype=float), [name[:10] for name in there]
         across, down = Axis(ticks=ticks + 0.5, names=shown), Axis(ticks=ticks + 0.5, names=shown, range=(len(there), 0))
         cosines = geometry.centroid_similarity(x, y).float().numpy()
         charts.append(

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from cl_explore import data
 from cl_explore.claims.study import SEEDS, Row, Study, versions
 from cl_explore.claims.verdict import LOOKS, judge
+from cl_explore.disk import whole
 
 Record = dict[str, Any]
 """A study's results as they are written to JSON: what was run, where, its rows, and the verdict on each claim."""
@@ -130,9 +131,8 @@ def write(record: Record, folder: Path) -> Path:
     text = json.dumps({**record, "rows": "ROWS"}, indent=1, ensure_ascii=False)
     rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in record["rows"])
     path = folder / f"{record['study']}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(text.replace('"ROWS"', f"[\n  {rows}\n ]") + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as new:
+        new.write_text(text.replace('"ROWS"', f"[\n  {rows}\n ]") + "\n", encoding="utf-8")
     return path
 
 

@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 
 from cl_explore.claims.paper import Paper
 from cl_explore.claims.verdict import LOOKS, Claim
+from cl_explore.disk import whole
 from cl_explore.names import unknown
 from cl_explore.train import store
 from cl_explore.train.key import key
@@ -71,9 +71,8 @@ class Study:
         rows = [{"seed": seed, **row} for row in self.run(seed, **settings)]
         if kept is None:
             return rows
-        unfinished = kept.with_name(f".{uuid.uuid4().hex}.json")
-        unfinished.write_text(json.dumps(rows), encoding="utf-8")
-        unfinished.replace(kept)  # whole or not at all
+        with whole(kept) as new:
+            new.write_text(json.dumps(rows), encoding="utf-8")
         return rows
 
     def _kept(self, settings: dict[str, Any], seed: int) -> Path | None:

@@ -173,7 +173,7 @@ def _items(argument: str, value: Any, count: int) -> list[Any]:
         raise TypeError(f"{argument} must be a list or an array, or name a column, got {type(value).__name__}")
     if len(value) != count:
         raise ValueError(f"{argument} must be {count}, one for each row of source, got {len(value)}")
-    return value if isinstance(value, Tensor) else [*value]
+    return [*value]
 
 
 def _pictures(images: Any, count: int) -> Tensor | None:

@@ -1,6 +1,5 @@
 """Maps from embeddings to two or three axes: one for all snapshots, so that frames can be compared."""
 
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cl_explore.disk import whole
 from cl_explore.train import store
 from cl_explore.train.code import version
 from cl_explore.train.key import key
@@ -60,9 +60,8 @@ def umap(snapshots: Tensor, dims: int = 2) -> Layout:
     if points is not None:
         return Layout(points, axes)
     points = _umap_points(snapshots, dims)
-    unfinished = kept.with_name(f".{uuid.uuid4().hex}.npy")
-    np.save(unfinished, points)
-    unfinished.replace(kept)  # whole or not at all
+    with whole(kept) as new:
+        np.save(new, points)
     return Layout(points, axes)
 
 

@@ -2,11 +2,9 @@
 
 import hashlib
 import io
-import os
 import pickle
 import shutil
 import time
-import uuid
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cl_explore.disk import flush
+from cl_explore.disk import whole
 from cl_explore.train.key import digest
 
 DIGEST = 64  # characters of the sha256 that a file begins with
@@ -53,17 +51,10 @@ class Checkpoints:
         torch.save({"config": self.config, "state": state}, memory)
         content = memory.getbuffer()
         self.folder.mkdir(exist_ok=True)
-        path, new = self.folder / f"step-{state['step']:09d}", self.folder / f".new-{uuid.uuid4().hex}"
-        try:
-            with new.open("wb") as file:
-                file.write(hashlib.sha256(content).hexdigest().encode())
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            flush(self.folder)
-        finally:
-            new.unlink(missing_ok=True)
+        path = self.folder / f"step-{state['step']:09d}"
+        with whole(path) as new, new.open("wb") as file:
+            file.write(hashlib.sha256(content).hexdigest().encode())
+            file.write(content)
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
         self._last = time.perf_counter()

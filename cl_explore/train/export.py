@@ -2,14 +2,13 @@
 
 import copy
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from cl_explore.disk import flush
+from cl_explore.disk import whole
 from cl_explore.takes import Count, takes
 from cl_explore.train.run import Run
 
@@ -35,16 +34,13 @@ def export(run: Run, path: str | Path, shape: Sequence[Count] | None = None) -> 
     encoder = copy.deepcopy(run.encoder()).cpu()
     sample = _sample(encoder, shape, path.suffix) if path.suffix in (".pt2", ".onnx") else torch.empty(0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".new-{path.name}")
     try:
-        writers[path.suffix](new, encoder, run, sample)
-        flush(new)
-        return new.rename(path)
+        with whole(path) as new:
+            writers[path.suffix](new, encoder, run, sample)
     except ModuleNotFoundError as error:
         text = f'{path.name} needs {error.name}, which is not installed: pip install "cl_explore[export]"'
         raise ModuleNotFoundError(text, name=error.name) from error
-    finally:
-        new.unlink(missing_ok=True) if new.is_file() else shutil.rmtree(new, ignore_errors=True)
+    return path
 
 
 def _sample(encoder: nn.Module, shape: Sequence[int] | None, ending: str) -> Tensor:

@@ -5,8 +5,6 @@ import io
 import json
 import os
 import pickle
-import shutil
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cl_explore.disk import flush, user_cache
+from cl_explore.disk import user_cache, whole
 from cl_explore.methods import Method
 from cl_explore.train.checkpoints import load_plain
 from cl_explore.train.key import digest
@@ -51,9 +49,8 @@ def root_of(store: bool | str | Path) -> Path:
 
 def save(path: Path, run: Run) -> Run:
     """Keep `run` under `path`, whole or not at all: written beside it, flushed to the disk, then renamed."""
-    new = path.with_name(f".new-{uuid.uuid4().hex}")
-    new.mkdir()
-    try:
+    with whole(path) as new:
+        new.mkdir()
         for name, table in {"history.json": run.history, "epochs.json": run.epochs}.items():
             (new / name).write_text(json.dumps(table.to_dict("list")), encoding="utf-8")
         torch.save({"method": run.method.state_dict(), "snapshots": vars(run.snapshots)}, new / "run.pt")
@@ -61,13 +58,6 @@ def save(path: Path, run: Run) -> Run:
             (new / "method.pickle").write_bytes(made)
         hashes = {name: _hash(new / name) for name in sorted(os.listdir(new))}
         (new / "run.json").write_text(json.dumps({"config": run.config, "files": hashes}, indent=1), encoding="utf-8")
-        for entry in (*new.iterdir(), new):
-            flush(entry)
-        if not path.exists():  # another process may have trained the same run meanwhile
-            new.rename(path)
-            flush(path.parent)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return replace(run, path=path)
 
 
