@@ -14,6 +14,7 @@ from cl_explore.papers.cvrl.study import clips
 from cl_explore.papers.cvrl.world import FRAMES
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import dial
+from cl_explore.widgets.mark import Mark
 from cl_explore.widgets.marks import Bars, Images, Line, Points, Rule, Text
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
@@ -94,7 +95,7 @@ def clip_picture(state: State) -> Picture:
     )  # fmt: skip
     gaps, room = _gaps(views)
     apart = np.arange(room) + 0.5
-    marks = [Bars(apart, gaps / gaps.sum(), colour="muted", width=0.9, name="2,000 draws")]
+    marks: list[Mark] = [Bars(apart, gaps / gaps.sum(), colour="muted", width=0.9, name="2,000 draws")]
     if state["interval"] != "zero":
         share = torch.linspace(0, 1, 61, dtype=torch.float64)
         height = density(share, state["interval"], state["power"]) / room
