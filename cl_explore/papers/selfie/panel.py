@@ -108,13 +108,13 @@ def holes_chart(answer: Answer, grid: int) -> Chart:
             Images(tiles[:missing], there, down, side=0.97),
             Text(x[:missing], y[:missing], names, bold=True, size=14),
             Text(there + 0.68, down, names),
-            Edges(*nodes, ends[true], width=width[true], colour=RIGHT, name="right"),
-            Edges(*nodes, ends[~true], width=width[~true], colour=WRONG, dash="dashed", name="wrong"),
+            Edges(*nodes, ends[true], width=width[true], colour=RIGHT),
+            Edges(*nodes, ends[~true], width=width[~true], colour=WRONG, dash="dashed"),
         ],
         "Which patch goes into which hole?",
         Axis(range=(-0.6, there.max() + 1)), Axis(range=(0.4 - max(grid, 1.1 * rows), 0.7)), bare=True, equal=True,
         height=330, width=1.3,
-        note="Thick: sure. The letters beside patches are the answers; the network is not told them.",
+        note="Blue: right; dashed: wrong; thick: sure. Letters beside patches are the answers, which it is not told.",
     )  # fmt: skip
 
 
