@@ -103,13 +103,13 @@ def form(encoder: nn.Module, head: nn.Module, loss: None, augment: object, **opt
     return COMET(encoder, **options)
 
 
-def entry(weights: dict[str, float], channels: int, settings: dict[str, Any] | None) -> Entry:
-    """A row of the plan; patients stay together in batches, and the last iterate is kept, as training is short."""
+def entry(weights: dict[str, float], channels: int, settings: dict[str, Any] | None, together: str = "person") -> Entry:
+    """A row of the plan; whose samples stay together in batches says `together`; the last iterate is kept."""
 
     def networks(train: Dataset) -> tuple[nn.Module, nn.Module]:
         return DilatedNet(channels, width=16, depth=3, out_features=16), nn.Identity()
 
-    return Entry("", form=form, networks=networks, settings=settings, weights=weights, together="person", average=False)
+    return Entry("", form=form, networks=networks, settings=settings, weights=weights, together=together, average=False)
 
 
 def run(
@@ -120,16 +120,19 @@ def run(
     steps: int = 32,
     epochs: int = 15,
     batch_size: int = 72,
+    together: str = "person",
     shifted: bool = True,
 ) -> list[Row]:
     """Each level alone (sample and observation together), and all four, of equal weights at the start.
 
-    source: a world by name, see `world`. shifted: also the patient level on recordings that begin anywhere in a beat.
+    source: a world by name, see `world`.
+    together: the factor whose samples stay side by side in batches.
+    shifted: also the patient level on recordings that begin anywhere in a beat.
     """
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": 3e-3, "optimizer": "adam", "weight_decay": 0.01}
     train, test = world(source, seed, persons=persons, steps=steps)
     channels = train.x.shape[1]
-    plan = {name: entry(weights, channels, settings) for name, weights in ARMS.items()}
+    plan = {name: entry(weights, channels, settings, together) for name, weights in ARMS.items()}
     plan = {UNTRAINED: entry(QUARTERS, channels, None), **plan}
     rows = [raw(train, test), *compare(plan, train, test, (measure,), seed=seed).rows]
     if shifted:
@@ -145,8 +148,11 @@ STUDY = Study(
     "samples, trials and patients are each contrasted with their own kind. (Pulses are generated: traits belong to "
     "persons, wander and hum to recordings, jitter and noise to segments. The average of all iterates, for training "
     "as short as this, is replaced by the last; batches keep patients together, so that their trials meet. The real "
-    "data are shoulder exercises with a watch, with people as patients and recordings as trials: whose windows begin "
-    "anywhere in a movement.)",
+    "data are shoulder exercises with a watch, with people as patients and recordings as trials, and batches of whole "
+    "recordings: batches of a single person, tried first, gave no other person to be told from. Aligned beats need no "
+    "encoder: their mean tells traits with an R² of .84, the patient level alone of .77, and all four levels, in which "
+    "it has a quarter, of .33. Windows of the watch begin anywhere in a movement, so levels that compare step by step "
+    "find less than before training.)",
     claims=(
         Claim("Sample and observation losses let a step be found again among those of its sample.", OBSERVATION, BOTH,
               "higher", UNTRAINED, margin=0.1),
@@ -186,6 +192,7 @@ STUDY = Study(
     draw=lambda rows: dots(rows, METRICS),
     presets={
         "smoke": {"persons": 20, "epochs": 1, "batch_size": 36},
-        "real": {"source": "watch", "persons": 10, "steps": 64, "epochs": 30, "batch_size": 84, "shifted": False},
+        "real": {"source": "watch", "persons": 10, "steps": 64, "epochs": 20, "batch_size": 84,
+                 "together": "recording", "shifted": False},
     },
 )  # fmt: skip
