@@ -29,8 +29,9 @@ DRAWS = 12  # gradients whose scatter is the noise
 
 
 def compared() -> list[Loss]:
-    """NT-Xent, which takes views in pairs, and all losses of the catalogue that take them all at once."""
-    return [losses.get("nt_xent"), *(loss for loss in losses.catalogue.values() if loss.family == "multi-view")]
+    """NT-Xent, which takes views in pairs, and all losses of the catalogue that take them all at once, as equals."""
+    others = (loss for loss in losses.catalogue.values() if loss.family == "multi-view" and loss.needs == ("z",))
+    return [losses.get("nt_xent"), *others]
 
 
 @cache
