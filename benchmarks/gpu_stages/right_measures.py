@@ -106,7 +106,7 @@ def geometry_is_same(device: str, rows: int) -> dict[str, Any]:
         "class_means": on(geometry.class_means),
         "dispersion": on(geometry.dispersion),
         "effective_rank": on(lambda x, y: geometry.effective_rank(x)),
-        "hubness": on(lambda x, y: geometry.hubness(x, 5)),
+        "hubness": on(lambda x, y: geometry.hubness(geometry.knn_graph(x, 5))),
         "knn_overlap": on(lambda x, y: geometry.knn_overlap(x, x[:, :12], 5)),
         "nearest": on(lambda x, y: geometry.nearest(x, x, 5)),
         "neural_collapse": on(geometry.neural_collapse),

@@ -44,8 +44,8 @@ def shown(panel: Panel) -> tuple[str, bytes]:
 @pytest.mark.parametrize("slug", [slug for slug in papers.slugs() if papers.has(slug, "panel")])
 def test_every_control_changes_what_is_shown(slug: str) -> None:
     panel = papers.panel(slug)()
-    found = list(controls(panel))
-    assert found
+    found = sorted(controls(panel), key=lambda control: hasattr(control, "index"))
+    assert found  # menus last: what they choose may leave a slider nothing to do
     for control in found:
         before, until = shown(panel), time.monotonic() + PATIENCE
         move(control)

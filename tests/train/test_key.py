@@ -387,7 +387,8 @@ def test_every_field_of_every_view_is_part_of_the_key(kind):
 VALUES = {
     int: (4, 5), float: (0.5, 0.25), bool: (False, True), torch.nn.Module: (nn.MLP([6, 8]), nn.MLP([6, 9])),
     "blocks": ([1, 1], [1, 2]), "first_visit": ("sample", "zero"), "name": ("image", "text"), "stride": (1, 2),
-    "sizes": ([6, 8, 4], [6, 9, 4]),
+    "sizes": ([6, 8, 4], [6, 9, 4]), "channels": ((16, 32, 48), (16, 32, 40)), "kernels": ((9, 7, 5), (9, 7, 3)),
+    "strides": ((1, 1, 1), (1, 1, 2)), "width": (20, 40), "transformer": (nn.Transformer(8), nn.Transformer(16)),
 }  # fmt: skip
 """Two legal values for an argument of this name, or of this type, of a module of the rooms."""
 
@@ -395,7 +396,7 @@ VALUES = {
 def values(one):
     """Two values for an argument; none for one that may be left out and has no number or choice as its default."""
     if type(one.default) in (int, float):
-        return one.default, one.default + 1 if type(one.default) is int else one.default * 0.9
+        return one.default, one.default + 1 if type(one.default) is int else one.default * 0.9 or 0.5
     kind = typing.get_args(one.annotation)[0] if hasattr(one.annotation, "__metadata__") else one.annotation
     found = VALUES.get(one.name) or VALUES.get(kind) or typing.get_args(kind)
     if one.default is None:

@@ -43,7 +43,7 @@ def local_contrast(
     Collapsed: log P, or log(B P) for those of the batch
     Raises: ValueError for shapes that do not fit
 
-    >>> local_contrast(torch.ones(3, 2, 8, 4)).exp()
+    >>> local_contrast(torch.ones(3, 2, 8, 4)).exp().round()
     tensor(8.)
     """
     if cells.ndim != 4 or cells.shape[1] != 2:

@@ -22,7 +22,7 @@ class PersonContrast(nn.Module):
 
     >>> z = torch.eye(4)[:, None].repeat(1, 2, 1)
     >>> losses.means(PersonContrast(temperature=1.0)(z, -z))["contrast"].round(decimals=4)
-    tensor(1.7437)
+    tensor(2.2143)
     """
 
     @takes
