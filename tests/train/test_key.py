@@ -14,6 +14,7 @@ import sys
 import threading
 import types
 import typing
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import torch
 import cl_explore
 from cl_explore import data, losses, methods, nn, views
 from cl_explore.methods import JointEmbedding, Method
+from cl_explore.takes import Count
 from cl_explore.train import imports
 from cl_explore.train import loop as training
 from cl_explore.train.key import key
@@ -387,8 +389,8 @@ def test_every_field_of_every_view_is_part_of_the_key(kind):
 VALUES = {
     int: (4, 5), float: (0.5, 0.25), bool: (False, True), torch.nn.Module: (nn.MLP([6, 8]), nn.MLP([6, 9])),
     "blocks": ([1, 1], [1, 2]), "first_visit": ("sample", "zero"), "name": ("image", "text"), "stride": (1, 2),
-    "sizes": ([6, 8, 4], [6, 9, 4]), "channels": ((16, 32, 48), (16, 32, 40)), "kernels": ((9, 7, 5), (9, 7, 3)),
-    "strides": ((1, 1, 1), (1, 1, 2)), "width": (20, 40), "transformer": (nn.Transformer(8), nn.Transformer(16)),
+    "sizes": ([6, 8, 4], [6, 9, 4]), Sequence[Count]: ((16, 32, 48), (16, 32, 40)),
+    "width": (20, 40), "transformer": (nn.Transformer(8), nn.Transformer(16)),
 }  # fmt: skip
 """Two legal values for an argument of this name, or of this type, of a module of the rooms."""
 
