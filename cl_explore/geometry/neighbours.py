@@ -11,7 +11,7 @@ from torch import Tensor
 from cl_explore.geometry.distances import distance_factors
 from cl_explore.geometry.inputs import points
 from cl_explore.given import Array, floats
-from cl_explore.takes import LINES, Positive, takes
+from cl_explore.takes import Positive, takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
 BLOCK = 4096  # points whose neighbours are found between two moves of a progress bar
@@ -77,9 +77,6 @@ class KNNGraph(NamedTuple):
 
     rows: Tensor
     distances: Tensor
-
-
-LINES[KNNGraph] = lambda given: "cl_explore.geometry.knn_graph(x, k)"
 
 
 @dataclass(frozen=True, eq=False)

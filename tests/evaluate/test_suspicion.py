@@ -50,7 +50,7 @@ def test_samples_without_a_label_neither_vote_nor_are_suspected() -> None:
 
 def test_bad_arguments_are_named() -> None:
     x, labels, _ = world(0)
-    with pytest.raises(TypeError, match=r"graph must be a KNNGraph.*write graph=cl_explore.geometry.knn_graph\(x, k\)"):
+    with pytest.raises(TypeError, match="graph must be a KNNGraph, got"):
         suspicious_labels(x, labels)
     with pytest.raises(ValueError, match=r"labels must be \(600,\), one per row of graph"):
         suspicious_labels(knn_graph(x, 15), labels[:5])
