@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Your own embeddings
 #
-# **What do *your* vectors look like?**
+# **What do your vectors look like?**
 #
 # Somebody hands you a file: a vector for each picture, and a label. Perhaps a large model made the vectors, perhaps a
 # colleague did. What may be wrong with such a file? Pictures may stand in it twice. Labels may be wrong. Pictures may
