@@ -4,7 +4,7 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from cl_explore.data import Vectors
 from cl_explore.widgets import EmbeddingPanel
 from cl_explore.widgets.marks import Bars, Heat, Line
 from cl_explore.widgets.picture import Axis, Chart, Picture
+from cl_explore.widgets.shown import spread_over
 from cl_explore.widgets.thumbnails import pixels
 from cl_explore.widgets.wire import static_block
 
 K = 15  # neighbours of each point
-FEW = 4000  # points of the map, of the clusters and of measures that take all pairs
 LISTED = 30  # of each finding
 SHOWN = 6  # members of a group
 RARE = 5.0  # outlier scores from here on
@@ -40,6 +40,23 @@ class Sample:
     note: str = ""
 
 
+class Facts(NamedTuple):
+    """What the parts of the page share; of these what takes long is found once.
+
+    x: (N, D), the vectors at length 1. spread: (M,), the rows of the map, of the clusters and of measures that take all
+    pairs. classes: how many; where there are several, `suspicion` is there.
+    """
+
+    vectors: Vectors
+    x: Tensor
+    graph: geometry.KNNGraph
+    hubness: geometry.Hubness
+    scores: Tensor
+    suspicion: evaluate.Suspicion | None
+    classes: int
+    spread: Tensor
+
+
 def page(vectors: Vectors, name: str, layout: str = "umap") -> str:
     """The page about these vectors as HTML; ValueError for fewer than three, or for rows of zeros.
 
@@ -54,37 +71,35 @@ def page(vectors: Vectors, name: str, layout: str = "umap") -> str:
         )
     watch = partial(tqdm, desc="nearest neighbours", unit_scale=geometry.neighbours.BLOCK, unit=" points")
     graph = geometry.knn_graph(x, min(K, len(x) - 1), watch=watch)
-    spread = torch.arange(0, len(x), -(-len(x) // FEW))
-    several = len(labels[labels >= 0].unique()) > 1
+    classes = len(labels[labels >= 0].unique())
     with tqdm(total=4, desc="page", unit=" part") as bar:
-        sections = [("Nearest neighbours of many", hubs(vectors, graph)), ("Outliers", outliers(vectors, graph))]
-        sections.insert(0, ("Near-duplicates", duplicates(vectors, graph)))
-        if several:
-            sections.insert(0, ("Labels that are probably wrong", suspicions(vectors, graph)))
+        suspicion = evaluate.suspicious_labels(graph, labels) if classes > 1 else None
+        facts = Facts(vectors, x, graph, geometry.hubness(graph), geometry.outlier_scores(graph), suspicion, classes,
+                      spread_over(len(x)))  # fmt: skip
+        sections = [("Near-duplicates", duplicates(facts)), ("Nearest neighbours of many", hubs(facts)),
+                    ("Outliers", outliers(facts))]  # fmt: skip
+        if suspicion is not None:
+            sections.insert(0, ("Labels that are probably wrong", suspicions(vectors, suspicion)))
         bar.update()
-        sections.append(("Clusters", clusters(vectors, x, spread)))
+        sections.append(("Clusters", clusters(facts)))
         bar.update()
-        measures, pictures = geometry_rows(vectors, x, graph, spread, several), [shape(vectors, several)]
+        measures, picture = geometry_rows(facts), static_block([shape(facts)], []).data
         bar.update()
-        some = vectors if len(spread) == len(x) else vectors.take(spread)
-        panel = EmbeddingPanel(some, values={"outlier score": geometry.outlier_scores(graph)[spread]}, layout=layout)
+        panel = EmbeddingPanel(vectors, values={"outlier score": facts.scores}, layout=layout)
         drawn = panel.static().data
         panel.close()
         bar.update()
     return TEMPLATES.get_template("report.html.j2").render(
-        name=name, count=len(x), few=len(spread), dim=x.shape[1], classes=len(labels[labels >= 0].unique()),
-        unlabelled=int((labels < 0).sum()), panel=drawn, measures=measures,
-        pictures=[static_block([picture], []).data for picture in pictures], sections=sections,
+        name=name, count=len(x), few=len(facts.spread), dim=x.shape[1], classes=classes,
+        unlabelled=int((labels < 0).sum()), panel=drawn, measures=measures, picture=picture, sections=sections,
     )  # fmt: skip
 
 
-def geometry_rows(
-    vectors: Vectors, x: Tensor, graph: geometry.KNNGraph, spread: Tensor, several: bool
-) -> list[tuple[str, str, str, str]]:
+def geometry_rows(facts: Facts) -> list[tuple[str, str, str, str]]:
     """Name, value, the value of as many random directions, and what it says, of each measure."""
-    few, labels = x[spread], vectors.labels
+    vectors, x, k = facts.vectors, facts.x, facts.graph.rows.shape[1]
+    few, labels = x[facts.spread], vectors.labels
     even = F.normalize(torch.randn(few.shape, generator=torch.Generator().manual_seed(0)), dim=1)
-    k = graph.rows.shape[1]
     rows = [
         ("uniformity", geometry.uniformity(few), geometry.uniformity(even),
          "how evenly directions fill the sphere; 0 if all are one, the lower the more even"),
@@ -92,15 +107,15 @@ def geometry_rows(
          f"how many of the {x.shape[1]} directions carry the variance"),
         ("participation ratio", geometry.participation_ratio(vectors.x), geometry.participation_ratio(even),
          "the same, counting strong directions more"),
-        ("hubness", geometry.hubness(graph).skewness, geometry.hubness(geometry.knn_graph(even, k)).skewness,
+        ("hubness", facts.hubness.skewness, geometry.hubness(geometry.knn_graph(even, k)).skewness,
          "skewness of how often a vector is a neighbour: large if a few are neighbours of very many"),
         ("mean cosine", x.mean(0).square().sum(), even.mean(0).square().sum(),
          "of any two vectors: near 1 they all lie in one narrow cone, which a mean taken off opens"),
     ]  # fmt: skip
-    if several:
+    if facts.suspicion is not None:
         known = labels >= 0
         y = labels[known]
-        wrong = len(evaluate.suspicious_labels(graph, labels).rows) / len(y)
+        wrong = len(facts.suspicion.rows) / len(y)
         chance = (y.bincount() / len(y)).square().sum()
         spreads = geometry.dispersion(x[known], y)
         rows += [
@@ -112,8 +127,9 @@ def geometry_rows(
     return [(name, f"{float(a):.3g}", "" if b != b else f"{float(b):.3g}", says) for name, a, b, says in rows]
 
 
-def shape(vectors: Vectors, several: bool) -> Picture:
+def shape(facts: Facts) -> Picture:
     """Variance along each direction and, of classes, how close their centres are and how wide each is."""
+    vectors = facts.vectors
     values = geometry.spectrum(vectors.x).numpy()
     share = np.clip(values / values.sum(), 1e-6, None)
     place = np.arange(1, len(share) + 1)
@@ -122,7 +138,7 @@ def shape(vectors: Vectors, several: bool) -> Picture:
         Chart([line], "Share of variance along each direction", Axis("direction", log=True), Axis(log=True, grid=True))
     ]
     names = vectors.class_names
-    if several and len(names) <= MANY_CLASSES:
+    if facts.classes > 1 and len(names) <= MANY_CLASSES:
         known = vectors.labels >= 0
         x, y = vectors.x[known], vectors.labels[known]
         there = [names[label] for label in y.unique().tolist()]
@@ -161,9 +177,9 @@ def picture(image: Tensor) -> str:
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def duplicates(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
+def duplicates(facts: Facts) -> dict[str, Any]:
     """Groups of vectors that nearly coincide."""
-    found = geometry.near_duplicates(graph)
+    vectors, found = facts.vectors, geometry.near_duplicates(facts.graph)
     groups = [[sample(vectors, row) for row in group[:SHOWN].tolist()] for group in found[:LISTED]]
     sizes = [len(group) for group in found]
     y = vectors.labels
@@ -174,17 +190,17 @@ def duplicates(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
     return {"says": says, "groups": list(zip(notes, groups, strict=True))}
 
 
-def outliers(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
+def outliers(facts: Facts) -> dict[str, Any]:
     """Vectors far from their neighbours."""
-    scores = geometry.outlier_scores(graph)
+    vectors, scores = facts.vectors, facts.scores
     order = scores.argsort(descending=True)[: int((scores > RARE).sum())].tolist()
     says = f"Farther from their neighbours than is usual by more than {RARE:.0f} deviations: {len(order)}."
     return {"says": says, "samples": [sample(vectors, row, f"score {scores[row]:.1f}") for row in order[:LISTED]]}
 
 
-def suspicions(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
+def suspicions(vectors: Vectors, suspicion: evaluate.Suspicion) -> dict[str, Any]:
     """Labels that neighbours contradict."""
-    rows, suggested, margins = evaluate.suspicious_labels(graph, vectors.labels)
+    rows, suggested, margins = suspicion
     sure = int((margins > 0.5).sum())
     says = f"Samples whose neighbours vote for another class: {len(rows)}, by more than half of the vote: {sure}."
     listed = zip(rows.tolist(), suggested.tolist(), margins.tolist(), strict=True)
@@ -192,20 +208,19 @@ def suspicions(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
     return {"says": says, "samples": [sample(vectors, row, note) for row, note in notes[:LISTED]]}
 
 
-def hubs(vectors: Vectors, graph: geometry.KNNGraph) -> dict[str, Any]:
+def hubs(facts: Facts) -> dict[str, Any]:
     """Vectors that are neighbours of very many."""
-    counts = geometry.hubness(graph).counts
-    k = graph.rows.shape[1]
+    vectors, counts, k = facts.vectors, facts.hubness.counts, facts.graph.rows.shape[1]
     top = counts.argsort(descending=True)[:SHOWN].tolist()
     says = f"Each vector has {k} neighbours. Nobody's neighbour: {int((counts == 0).sum())}. Those of most:"
     return {"says": says, "samples": [sample(vectors, row, f"of {counts[row]}") for row in top]}
 
 
-def clusters(vectors: Vectors, x: Tensor, spread: Tensor) -> dict[str, Any]:
+def clusters(facts: Facts) -> dict[str, Any]:
     """Clusters of k-means, as many as classes or twelve, with the members nearest to their centres."""
-    few = x[spread]
-    classes = len(vectors.labels[vectors.labels >= 0].unique())
-    count = min(classes if 1 < classes <= MANY_CLASSES else 12, len(few))
+    vectors, spread = facts.vectors, facts.spread
+    few = facts.x[spread]
+    count = min(facts.classes if 1 < facts.classes <= MANY_CLASSES else 12, len(few))
     found = evaluate.kmeans(few, count)
     groups = []
     for cluster in found.bincount(minlength=count).argsort(descending=True).tolist():

@@ -70,8 +70,8 @@ class EmbeddingPanel(Panel):
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
         if dims not in (2, 3):
             raise ValueError(f"dims must be 2 or 3, got {dims}")
-        self._shown = shown(source, dataset, values, {"labels": labels, "images": images, "texts": texts})
-        self._what, self._steps, self._spaces, self._titles, self._labels, self._samples, self._values = self._shown
+        made = shown(source, dataset, values, {"labels": labels, "images": images, "texts": texts})
+        self._what, self._steps, self._spaces, self._titles, self._labels, self._samples, self._values = made
         classes, small = self._samples.classes, self._samples.pictures
         self._ready: set[tuple[str, str, int]] = set()
         self._point: int | None = None

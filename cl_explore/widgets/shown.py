@@ -36,6 +36,11 @@ class Shown(NamedTuple):
     values: dict[str, NDArray[np.float64]]
 
 
+def spread_over(count: int) -> Tensor:
+    """The rows that are drawn of so many, (n,): at most MOST, all as far apart."""
+    return torch.arange(0, count, -(-count // MOST))
+
+
 def of_run(run: Run, dataset: Dataset | None, values: Mapping[str, ArrayLike | Tensor]) -> Shown:
     """The snapshots of a run; see `EmbeddingPanel`."""
     shots = run.snapshots
@@ -64,7 +69,7 @@ def of_vectors(vectors: Vectors, values: Mapping[str, ArrayLike | Tensor]) -> Sh
     """At most MOST vectors of the reader's own, one in so many if they are more."""
     count = len(vectors)
     read = {name: numbers(name, value, 1, count) for name, value in values.items()}
-    rows = torch.arange(0, count, -(-count // MOST))
+    rows = spread_over(count)
     few = vectors.take(rows)
     found = sorted(set(few.labels.tolist()))
     names = {label: "unlabelled" if label < 0 else few.class_names[label] for label in found}

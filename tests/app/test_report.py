@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from cl_explore.app import cli
+from cl_explore.app.report_page import page
+from cl_explore.data import read_vectors
+from cl_explore.widgets import EmbeddingPanel, shown
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,16 @@ def test_vectors_without_labels_have_a_page_too(tmp_path: Path) -> None:
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "Labels that are probably wrong" not in page
     assert "Outliers" in page
+
+
+def test_on_the_map_of_many_a_sample_has_its_row_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "MOST", 50)
+    vectors = read_vectors(np.random.default_rng(0).normal(size=(120, 4)))
+    seen = []
+    draw = EmbeddingPanel.static
+    monkeypatch.setattr(EmbeddingPanel, "static", lambda panel: seen.append(panel._samples.number) or draw(panel))
+    assert "40 of 120 samples" in page(vectors, "many", "pca")
+    assert seen[0].tolist() == list(range(0, 120, 3))
 
 
 @pytest.mark.parametrize(
