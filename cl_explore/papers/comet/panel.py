@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from cl_explore import data
 from cl_explore.losses import Choice, Knob
+from cl_explore.methods.plain import take_step
 from cl_explore.nn import DilatedNet
 from cl_explore.papers.comet.method import COMET, QUARTERS, hidden_steps
 from cl_explore.papers.comet.study import METRICS, consistency, normalised
@@ -64,10 +65,7 @@ def learn(level: str) -> Course:
             if step in SHOTS:
                 shots.append(_shot(method, test))
             order = order or list(method.draw_order(train, BATCH, generator).split(BATCH))
-            loss = method.step(train.batch(order.pop()), generator).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            take_step(method, train.batch(order.pop()), optimizer, generator)
     metrics, codes, views = zip(*shots, strict=True)
     return Course(np.array(metrics, np.float32), torch.stack(codes), torch.stack(views))
 
