@@ -14,6 +14,7 @@ from cl_explore.given import Array, floats
 from cl_explore.takes import Positive, takes
 
 PAIRS = 2**22  # pairs held at once: 16 MiB of float32
+TILE = 2048  # rows of y against which a block is held at once: blocks of few long rows would wait for memory
 BLOCK = 4096  # points whose neighbours are found between two moves of a progress bar
 
 
@@ -57,14 +58,22 @@ def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
         raise ValueError(f"k must lie between 1 and {most} (a point has no more neighbours), got {k}")
     rows = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
     products = x.new_empty(len(x), k)
-    buffer = x.new_empty(min(len(x), math.ceil(PAIRS / len(y))), len(y))
-    for start in range(0, len(x), len(buffer)):
-        part = slice(start, start + len(buffer))
-        block = torch.mm(x[part], y.T, out=buffer[: len(x[part])])
-        if own is not None:
-            left_out = own[part, None]
-            block.scatter_(1, left_out.clamp(min=0), torch.where(left_out < 0, block[:, :1], -math.inf))
-        products[part], rows[part] = block.topk(k, dim=1)
+    tiles = y.split(TILE)
+    for start in range(0, len(x), PAIRS // len(tiles[0])):
+        part = slice(start, start + PAIRS // len(tiles[0]))
+        found = []
+        for first, tile in zip(range(0, len(y), TILE), tiles, strict=True):
+            block = x[part] @ tile.T
+            if own is not None:
+                column = (own[part, None] - first).clamp(-1, len(tile))
+                inside = (0 <= column) & (column < len(tile))
+                column = column.clamp(0, len(tile) - 1)
+                block.scatter_(1, column, torch.where(inside, -math.inf, block.gather(1, column)))
+            best = block.topk(min(k, len(tile)), dim=1)
+            found.append((best.values, best.indices + first))
+        values, indices = (torch.cat(columns, 1) for columns in zip(*found, strict=True))
+        products[part], chosen = values.topk(k, dim=1)
+        rows[part] = indices.gather(1, chosen)
     return Nearest(rows, products)
 
 
