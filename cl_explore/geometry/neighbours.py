@@ -59,16 +59,16 @@ def nearest(x: Tensor, y: Tensor, k: int, own: Tensor | None = None) -> Nearest:
     rows = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
     products = x.new_empty(len(x), k)
     tiles = y.split(TILE)
-    for start in range(0, len(x), PAIRS // len(tiles[0])):
-        part = slice(start, start + PAIRS // len(tiles[0]))
+    height = math.ceil(PAIRS / len(tiles[0]))
+    for start in range(0, len(x), height):
+        part = slice(start, start + height)
         found = []
         for first, tile in zip(range(0, len(y), TILE), tiles, strict=True):
             block = x[part] @ tile.T
             if own is not None:
-                column = (own[part, None] - first).clamp(-1, len(tile))
-                inside = (0 <= column) & (column < len(tile))
-                column = column.clamp(0, len(tile) - 1)
-                block.scatter_(1, column, torch.where(inside, -math.inf, block.gather(1, column)))
+                column = own[part, None] - first
+                inside = column.clamp(0, len(tile) - 1)
+                block.scatter_(1, inside, torch.where(inside == column, -math.inf, block.gather(1, inside)))
             best = block.topk(min(k, len(tile)), dim=1)
             found.append((best.values, best.indices + first))
         values, indices = (torch.cat(columns, 1) for columns in zip(*found, strict=True))

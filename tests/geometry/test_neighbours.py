@@ -18,10 +18,11 @@ def sklearn_neighbours(x: Tensor, k: int, metric: str) -> np.ndarray:
     return NearestNeighbors(n_neighbors=k, metric=metric).fit(x).kneighbors(return_distance=False)
 
 
-@pytest.mark.parametrize("pairs", [1, 300, 2**22])
+@pytest.mark.parametrize(("pairs", "tile"), [(1, 7), (300, 16), (2**22, 2048)])
 @pytest.mark.parametrize(("normalize", "metric"), [(True, "cosine"), (False, "euclidean")])
-def test_against_sklearn(monkeypatch: pytest.MonkeyPatch, pairs: int, normalize: bool, metric: str) -> None:
+def test_against_sklearn(monkeypatch: pytest.MonkeyPatch, pairs: int, tile: int, normalize: bool, metric: str) -> None:
     monkeypatch.setattr(neighbours, "PAIRS", pairs)
+    monkeypatch.setattr(neighbours, "TILE", tile)
     x, y, k = random(90, 5), random(90, 3, seed=1), 7
     of_x, of_y = sklearn_neighbours(x, k, metric), sklearn_neighbours(y, k, metric)
     shared = np.mean([len(set(a) & set(b)) / k for a, b in zip(of_x, of_y, strict=True)])
@@ -32,9 +33,10 @@ def test_against_sklearn(monkeypatch: pytest.MonkeyPatch, pairs: int, normalize:
     assert h.skewness.item() == pytest.approx(skew(h.counts), abs=1e-12)
 
 
-@pytest.mark.parametrize("pairs", [1, 100, 2**22])
-def test_a_point_is_left_out_of_its_own_neighbours(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
+@pytest.mark.parametrize(("pairs", "tile"), [(1, 1), (1, 6), (100, 2), (2**22, 2048)])
+def test_a_point_is_left_out_of_its_own_neighbours(monkeypatch: pytest.MonkeyPatch, pairs: int, tile: int) -> None:
     monkeypatch.setattr(neighbours, "PAIRS", pairs)
+    monkeypatch.setattr(neighbours, "TILE", tile)
     y = torch.nn.functional.normalize(random(20, 4), dim=1)
     x, own = torch.cat((y[5:8], -y[:1])), torch.tensor([5, 6, 7, -1])
     rows, products = nearest(x, y, 3, own)
