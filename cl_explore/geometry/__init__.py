@@ -17,6 +17,7 @@ from cl_explore.geometry.neighbours import (
     near_duplicates,
     nearest,
     outlier_scores,
+    shared_neighbours,
 )
 from cl_explore.geometry.spectrum import alpha_req, effective_rank, participation_ratio, spectrum
 from cl_explore.geometry.spread import alignment, tolerance, uniformity
@@ -42,6 +43,7 @@ __all__ = [
     "neural_collapse",
     "outlier_scores",
     "participation_ratio",
+    "shared_neighbours",
     "spectrum",
     "summary",
     "tolerance",

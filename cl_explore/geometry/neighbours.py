@@ -127,13 +127,13 @@ def knn_graph(
 
 @takes
 @torch.no_grad()
-def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor:
-    """Mean share of the k nearest neighbours that a point has in both of two embeddings of the same points.
+def shared_neighbours(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor:
+    """How many of its k nearest neighbours each point has in both of two embeddings of the same points.
 
     x: (N, D), tensor or array
     y: (N, E), likewise; row i of both is the same point
     normalize: neighbours go by cosine; if False, by Euclidean distance
-    Returns: 0-dim float64: 1 for the same neighbourhoods, about k/(N-1) for unrelated ones
+    Returns: (N,) int64, 0 to k
     Raises: ValueError for other shapes, unequal N, k outside 1 to N-1 or numbers that are not finite; TypeError for
         dtypes
     Note: a point is not its own neighbour; ties are broken arbitrarily; memory is linear in N.
@@ -143,7 +143,18 @@ def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor
         raise ValueError(f"x and y must hold the same points, got {len(x)} and {len(y)} rows")
     of_x, of_y = (knn_graph(each, k, normalize=False).rows for each in (x, y))
     both = torch.cat((of_x, of_y.to(x.device)), 1).sort(1).values
-    return (both[:, 1:] == both[:, :-1]).sum().double() / (k * len(x))
+    return (both[:, 1:] == both[:, :-1]).sum(1)
+
+
+def knn_overlap(x: Array, y: Array, k: int, *, normalize: bool = True) -> Tensor:
+    """Mean share of the k nearest neighbours that a point has in both of two embeddings of the same points.
+
+    x, y, k, normalize: as for `shared_neighbours`
+    Returns: 0-dim float64: 1 for the same neighbourhoods, about k/(N-1) for unrelated ones
+    Raises: what `shared_neighbours` does
+    """
+    shared = shared_neighbours(x, y, k, normalize=normalize)
+    return shared.sum().double() / (k * len(shared))
 
 
 @takes

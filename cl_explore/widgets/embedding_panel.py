@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from cl_explore.data import Dataset
-from cl_explore.plots.layouts import LAYOUTS, Layout
+from cl_explore.plots.layouts import LAYOUTS, Layout, turned
 from cl_explore.takes import takes
 from cl_explore.widgets.chosen import Chosen, beside, sentence
 from cl_explore.widgets.looks import Colours, class_colours, value_colours
@@ -20,7 +20,7 @@ from cl_explore.widgets.neighbourhood import describe, nearest
 from cl_explore.widgets.panel import Panel, row
 from cl_explore.widgets.picture import Picture
 from cl_explore.widgets.selection import Rows, chosen_rows, row_of
-from cl_explore.widgets.shown import shown
+from cl_explore.widgets.shown import NEAR, SHARED, shown
 from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import sprite_sheet
 from cl_explore.widgets.wire import Slider, static_block
@@ -43,6 +43,8 @@ class EmbeddingPanel(Panel):
         second, third, ... is drawn.
     dataset: where the run's samples come from: the pointer then shows images and names, and colours its factors.
     labels, images, texts: of vectors of your own, as for `data.read_vectors`.
+    other: vectors of your own of the same samples, of another network, likewise: their map stands beside, what is
+        chosen on one shows on both, and colours may say how many neighbours a sample has in both.
     values: what else colours may say: for each name (n,), one number a sample, or (S, n), one a sample and snapshot.
     layout: "pca", fitted on the last snapshot, "umap", which takes long the first time and is kept in the run store, or
         "raw", the first `dims` (2 or 3) dimensions.
@@ -65,14 +67,15 @@ class EmbeddingPanel(Panel):
         labels: Any = None,
         images: Any = None,
         texts: Any = None,
+        other: Any = None,
     ) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
         if dims not in (2, 3):
             raise ValueError(f"dims must be 2 or 3, got {dims}")
-        made = shown(source, dataset, values, {"labels": labels, "images": images, "texts": texts})
-        self._what, self._steps, self._spaces, self._titles, self._labels, self._samples, self._values = made
-        classes, small = self._samples.classes, self._samples.pictures
+        made = shown(source, dataset, values, {"labels": labels, "images": images, "texts": texts}, other)
+        self._what, self._steps, self._spaces, self._titles, self._labels, self._samples, self._values = made[:7]
+        self._others, classes, small = made.others, self._samples.classes, self._samples.pictures
         self._ready: set[tuple[str, str, int]] = set()
         self._point: int | None = None
         self._selection: NDArray[np.int64] | None = None
@@ -174,28 +177,38 @@ class EmbeddingPanel(Panel):
     def _space(self) -> Space:
         return self._spaces[self.space.value]
 
-    def _layout(self) -> Layout:
-        return self._space.map(self.layout_menu.value, self.dims.value)
+    def _layouts(self) -> list[Layout]:
+        """The map, and that of the other embedding, turned to lie as the first does."""
+        other = self._others.get(self.space.value)
+        first, *more = (
+            space.map(self.layout_menu.value, self.dims.value) for space in (self._space, other) if space is not None
+        )
+        if more and more[0].points.shape == first.points.shape:
+            return [first, Layout(turned(more[0].points[0], first.points[0])[None], ("",) * self.dims.value)]
+        return [first, *more]
 
     def _picture(self, place: int, colour: str, *, still: bool = False) -> Picture:
         """The picture of a snapshot; a `still` one shows what may be chosen without a kernel."""
-        points, axes = self._layout()
-        low, high = points.min((0, 1)), points.max((0, 1))
-        pad = 0.04 * (high - low).max() + 1e-6
         colours, space, samples = self._colours(colour, place), self._space, self._samples
         most = STATIC_BYTES // (max(1, len(self._steps)) * len(self._labels))
         unit = space.rounded(place, most) if still else None
         chosen = Chosen() if still else self._chosen(space.unit[place])
-        limits = np.stack([low - pad, high + pad])
-        chart = atlas(points[place], limits, axes, samples, colours, chosen, unit)
-        side = [beside(samples, chosen, chart.turns)]
+        layouts, units = self._layouts(), (unit, None)
+        maps = [atlas(*each, place, samples, colours, chosen, unit) for each, unit in zip(layouts, units, strict=False)]
+        side = [beside(samples, chosen, maps[0].turns)]
+        if self._others:
+            titles = ("source", "other, turned to lie as source does")
+            maps = [replace(chart, title=title, width=1.2) for chart, title in zip(maps, titles, strict=True)]
+        shared = []
+        if SHARED in self._values:
+            shared.append(("neighbours shared", f"{self._values[SHARED].mean() / NEAR:.0%}"))
         when = f"{self._what} at a chosen step" if self._steps else self._what
         step = [("step", f"{self._steps[place]} of {self._steps[-1]}")] if self._steps else []
         return Picture(
             f"{self._what}: {self._titles[self.space.value]}",
-            f"Map of {when}, coloured by {colours.title}; axes {', '.join(axes)}.",
-            [[chart, [scale(colours), *side] if colours.scale else side]],
-            [*step, *space.measures(place)],
+            f"Map of {when}, coloured by {colours.title}; axes {', '.join(layouts[0].axes)}.",
+            [[*maps, [scale(colours), *side] if colours.scale else side]],
+            [*step, *space.measures(place), *shared],
             sentence(samples, chosen),
         )
 

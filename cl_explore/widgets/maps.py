@@ -51,18 +51,21 @@ def unnamed(classes: int) -> str:
 
 
 def atlas(
-    points: NDArray[np.floating],
-    limits: NDArray[np.floating],
+    snapshots: NDArray[np.floating],
     axes: Sequence[str],
+    place: int,
     samples: Samples,
     colours: Colours,
     chosen: Chosen,
     unit: NDArray[np.int8] | None = None,
 ) -> Chart:
-    """A map that the reader explores: points (n, 2), or (n, 3) on a chart that turns, within limits (2, dims).
+    """A map that the reader explores: one of the snapshots (S, n, 2), or (S, n, 3) on a chart that turns.
 
     Clicks and lines drawn round points are taken by `near`, `select` and `show`; `unit` serves pages without a kernel.
     """
+    points, low, high = snapshots[place], snapshots.min((0, 1)), snapshots.max((0, 1))
+    pad = 0.04 * (high - low).max() + 1e-6
+    limits = np.stack([low - pad, high + pad])
     middle, span = limits.mean(0), float(np.ptp(limits, axis=0).max())
     if points.shape[1] == 3:
         points, limits = points - middle, limits - middle
@@ -75,13 +78,13 @@ def atlas(
     if unit is not None:
         cloud = dots(points, samples, colours, alpha=alpha, **hooks, fields={**cloud.fields, "place": samples.place})
     marks: list[Mark] = [cloud]
-    place: dict[str, Any] = {"x": cloud.x, "y": cloud.y, "z": cloud.z}
+    columns: dict[str, Any] = {"x": cloud.x, "y": cloud.y, "z": cloud.z}
     if chosen.point is not None:
         pairs = np.stack([np.full_like(chosen.near, chosen.point), chosen.near], axis=1)
-        marks.append(Edges(**place, pairs=pairs, colour="ink", width=1.2))
+        marks.append(Edges(**columns, pairs=pairs, colour="ink", width=1.2))
     for rows, size in ((strong, cloud.size if len(chosen.rows) else 6.0), (np.array([chosen.point]), 8.0)):
         if len(rows) and rows[0] is not None:
-            at = {axis: column[rows.astype(int)] for axis, column in place.items() if column is not None}
+            at = {axis: column[rows.astype(int)] for axis, column in columns.items() if column is not None}
             marks.append(Points(**at, **look | {"group": look["group"][rows.astype(int)], "name": "", "size": size}))
     note = unnamed(len(samples.classes)).strip() if colours.scale is None else ""
     if points.shape[1] == 2:

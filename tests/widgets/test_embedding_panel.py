@@ -26,7 +26,7 @@ from cl_explore.widgets.embedding_panel import ALL, DISTANCE, PREDICTION, PURITY
 from cl_explore.widgets.looks import value_colours
 from cl_explore.widgets.marks import Edges, Points
 from cl_explore.widgets.neighbourhood import describe, nearest, vote
-from cl_explore.widgets.shown import rows_of
+from cl_explore.widgets.shown import SHARED, rows_of
 from cl_explore.widgets.space import Space
 from cl_explore.widgets.thumbnails import pixels, sprite_sheet
 
@@ -528,3 +528,25 @@ def test_what_belongs_to_a_run_and_what_to_vectors_is_not_mixed(make_run: Callab
         EmbeddingPanel(make_run(), dataset, labels=KINDS)
     with pytest.raises(ValueError, match="dataset must come with a run; with vectors give labels="):
         EmbeddingPanel(OWN, dataset)
+
+
+def test_two_embeddings_stand_side_by_side() -> None:
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 6, generator=draw)
+    other = torch.cat((x[:20], torch.randn(20, 6, generator=draw)))
+    panel = EmbeddingPanel(x, labels=[0, 1] * 20, other=other @ torch.linalg.qr(torch.randn(6, 6, generator=draw)).Q)
+    panel.colour.value = SHARED
+    shared = geometry.shared_neighbours(x, other, 15)
+    assert ("neighbours shared", f"{shared.double().mean() / 15:.0%}") in panel.picture.readout
+    np.testing.assert_array_equal(cloud(panel).fields["said"], shared)
+    panel.select([3, 5])
+    left, right = ([mark for mark in chart.marks if isinstance(mark, Points)] for chart in panel.picture.charts[:2])
+    for cloud_, chosen in (left, right):  # the same rows, on both
+        np.testing.assert_array_equal(chosen.x, cloud_.x[[3, 5]])
+    same = EmbeddingPanel(x, other=x.numpy()[:, ::-1].copy())
+    first, second = (
+        next(mark for mark in chart.marks if isinstance(mark, Points)) for chart in same.picture.charts[:2]
+    )
+    np.testing.assert_allclose(second.x, first.x - first.x.mean(), atol=1e-5)  # turned to lie as the first
+    with pytest.raises(ValueError, match="other must hold the same 40 samples as source, got 39"):
+        EmbeddingPanel(x, other=other[1:])
