@@ -1,4 +1,4 @@
-"""DNA-ESA: golden losses and alignments, words and byte pairs, reads with errors, genomes as they are read."""
+"""DNA-ESA: golden losses and alignments, words and byte pairs, reads with errors, genomes, its panel."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cl_explore import losses
-from cl_explore.papers.dna_esa import method, world
+from cl_explore.papers.dna_esa import method, panel, study, world
 from cl_explore.papers.dna_esa.world import tokens
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "dna-esa.json").read_text())["cases"]
@@ -214,3 +214,41 @@ def test_genomes_are_read_as_they_are_published(tmp_path: Path, monkeypatch: pyt
     file.write_bytes(gzip.compress(b">one\nACGT\n>two\nACGT\n"))
     with pytest.raises(ValueError, match=r"MG1655-K12.fasta.gz must hold one record, which begins with >, got 2"):
         world.bacterium("E. coli")
+
+
+def test_vectors_of_words_find_reads_and_untrained_ones_do_not() -> None:
+    made = world.trial(world.lambda_phage(), 60, generator(3))
+    found = {name: study.measure(embed, made, 5) for name, embed in study.plain(made.fragments, 16, 0).items()}
+    for row in found.values():
+        assert 0 <= row[study.FIRST] <= row[study.FIVE] <= row[study.TWENTY] <= 1, "recall never falls with K"
+    first = [found[name][study.FIRST] for name in (study.WORDS, study.PCA, study.UNTRAINED)]
+    assert first[0] > 0.9 > first[1] > first[2] + 0.3
+    kept = study.measure(lambda bases: -study.plain(made.fragments, 16, 0)[study.WORDS](bases), made, 5)
+    assert kept == found[study.WORDS], "where all vectors are turned, nothing changes"
+
+
+def test_the_panel_shows_where_a_read_is_placed_and_what_each_control_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    words = method.KmerCounts()
+    monkeypatch.setattr(panel, "trained", lambda: nn.Sequential(words, nn.Linear(words.out_features, 16)))
+    shown = panel.ReadsPanel(study.WORDS, k=3)
+    read = dict(shown.picture.readout)
+    assert read["true place"] == read["placed at"] == "39,636"
+    assert read["rank of the first right fragment"] == "1 of 322"
+    along, curves, dots = shown.picture.charts
+    line, wrong, right, _ = along.marks
+    assert (len(line.x), len(wrong.x) + len(right.x), len(curves.marks)) == (322, 3, 5)
+    assert (right.y.max(), abs(right.x[0] - 39.636) < 0.4) == (line.y.max(), True)
+    x, y = dots.marks[0].x, dots.marks[0].y
+    assert ((x - y >= 39_630) & (x - y <= 39_642)).sum() > 40, "a diagonal"
+    for name, value in (("k", 5), ("error", 0.3), ("read", 2), ("vector", study.PCA)):
+        before = shown.picture
+        shown.knobs[name].value = value
+        assert shown.canvas.data
+        assert shown.picture.readout != before.readout
+    assert len(shown.picture.alt) <= 200
+    with pytest.raises(ValueError, match=r"error must be one of 0, 0\.04.*got 0\.1"):
+        panel.ReadsPanel(error=0.1)
+    panel.searched.cache_clear()
+    panel.find.cache_clear()
+    panel.place.cache_clear()
