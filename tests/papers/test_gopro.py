@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from cl_explore import losses
 from cl_explore.methods.plain import take_step
-from cl_explore.papers.gopro import method, world
+from cl_explore.papers.gopro import method, panel, study, world
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gopro.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
@@ -172,3 +172,23 @@ def test_errors_name_the_argument(options: dict[str, Any], message: str) -> None
         made(**options)
     with pytest.raises(ValueError, match="augmix must be 'each' or 'first', got 'all'"):
         world.PromptViews(augmix="all")
+
+
+def test_a_heavier_weight_holds_the_prompts_of_the_panel_closer_together() -> None:
+    free, held = panel.learn(0.0), panel.learn(10000.0)
+    assert held.drift.mean() < free.drift.mean() / 3
+    assert free.drift[0].mean() < free.drift[-1].mean()  # weaker views move them less
+    state = {"weight": 0.0, "strength": 0.5, "picture": 2}
+    assert panel.prompt_picture(state, free).readout != panel.prompt_picture(state, held).readout
+    for wrong in ({"picture": 7}, {"weight": 3.0}, {"strength": 2.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            panel.PromptPanel(**wrong)
+
+
+def test_the_smoke_study_has_every_row_that_claims_are_about() -> None:
+    rows = study.STUDY.run(0, **study.STUDY.settings("smoke"))
+    known = {row["method"]: row for row in rows}
+    for claim in study.STUDY.claims:
+        for side in (claim.method, claim.baseline):
+            assert not isinstance(side, str) or claim.preset == "real" or claim.metric in known[side]
+    assert known["CoOp"][study.DRIFT] == -9

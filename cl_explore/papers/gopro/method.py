@@ -55,7 +55,7 @@ class FrozenCLIP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) -> (N, D + 2 sum of C): unit embedding, then mean and spread of each layer's tokens."""
-        said = []
+        said: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
             said += statistics(x.flatten(2).transpose(1, 2))

@@ -1,7 +1,7 @@
 """Captioned pictures of the factor world, a small CLIP trained on them, and the views that prompts are held still over.
 
 The model is trained where backgrounds are flat or graded and dim; prompts are learned where they are striped or
-checkered and half as bright again.
+checkered and brighter.
 """
 
 import math
@@ -108,13 +108,14 @@ def pretrained(train: Dataset, seed: int, epochs: int = 12, *, words: int = len(
     """A small CLIP, its temperature learned, trained on captioned pictures and then frozen."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        encoder = {"image": Stages(), "caption": Captions(words)}
-        head = {"image": nn.Linear(WIDTH, WIDTH), "caption": nn.Identity()}
+        image, caption = Stages(), Captions(words)
+        encoder: dict[str, nn.Module] = {"image": image, "caption": caption}
+        head: dict[str, nn.Module] = {"image": nn.Linear(WIDTH, WIDTH), "caption": nn.Identity()}
         loss = CLIP(temperature=0.1)
         method = TwoTower(encoder, head, loss, dict.fromkeys(encoder, one_view))
     fit(method, train, epochs=epochs, batch_size=125, lr=3e-3, seed=seed, snapshots=0, progress=False)
     method.cpu()
-    return FrozenCLIP(encoder["image"].stages, head["image"], encoder["caption"], loss.log_scale.exp().item())
+    return FrozenCLIP(image.stages, head["image"], caption, loss.log_scale.exp().item())
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,12 @@ def augmix(x: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
 
     weight = -(1 - drawn(3, count)).log()
     weight, share = weight / weight.sum(0), strength * drawn(count)
-    length = (1 + 3 * drawn(3, count)).long()
-    mixture = torch.zeros_like(x)
-    for chain in range(3):
-        made = x
-        for place in range(3):
-            changed = operate(made, (8 * drawn(count)).long(), strength * (2 * drawn(count) - 1))
-            made = torch.where((place < length[chain])[:, None, None, None], changed, made)
-        mixture = mixture + weight[chain][:, None, None, None] * made
+    length = (1 + 3 * drawn(3 * count)).long()
+    made = x.repeat(3, 1, 1, 1)  # the three chains, one after another
+    for place in range(3):
+        changed = operate(made, (8 * drawn(3 * count)).long(), strength * (2 * drawn(3 * count) - 1))
+        made = torch.where((place < length)[:, None, None, None], changed, made)
+    mixture = (weight[..., None, None, None] * made.unflatten(0, (3, count))).sum(0)
     return torch.lerp(x, mixture, share.clamp(max=1)[:, None, None, None])
 
 
