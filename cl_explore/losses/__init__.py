@@ -77,5 +77,6 @@ from cl_explore.losses.supervised import (
     supcon_in as supcon_in,
 )
 from cl_explore.losses.temperature import ISogCLR as ISogCLR, SogCLR as SogCLR, isogclr as isogclr, sogclr as sogclr
+from cl_explore.losses.text_label import label_nce as label_nce
 from cl_explore.losses.truncation import hard_simple as hard_simple, hard_truncated as hard_truncated, simple as simple
 from cl_explore.losses.variational import varcon as varcon

@@ -105,7 +105,8 @@ def test_the_signature_is_that_of_a_call() -> None:
 
 ONE_SAMPLE = {
     "swav": "at least 2 samples to share the prototypes among, got 1 .or give a memory",
-    "info_nce": "key must have at least 2 rows", "cpc": "key must have at least 2 rows",
+    "info_nce": "key must have at least 2 rows", "label_nce": "key must have at least 2 rows",
+    "cpc": "key must have at least 2 rows",
     "clip": "key must have at least 2 rows", "n_pair": "key must have at least 2 rows",
     "spectral": "key must have at least 2 rows", "mil_nce": "query must have at least 2 rows",
     "collossl": "query must have at least 2 rows",

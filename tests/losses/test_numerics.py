@@ -88,7 +88,7 @@ def test_autocast_does_not_reach_the_logits(loss: Loss) -> None:
         assert torch.equal(inside, loss(**x, **knobs)), f"{loss.name}, {dtype}, {knobs}"
 
 
-SQUARES = {"cpc", "n_pair", "spectral", "attribute_alignment", "shamisa", "selfie"}
+SQUARES = {"cpc", "n_pair", "spectral", "attribute_alignment", "shamisa", "selfie", "label_nce"}
 """Raw losses whose formula multiplies lengths: 1e30 times 1e30 is no number of float32, 1e6 is tried instead."""
 
 

@@ -19,6 +19,7 @@ from cl_explore.losses.queued import moco, nnclr
 from cl_explore.losses.redundancy import barlow_twins, vicreg
 from cl_explore.losses.sigmoid import siglip
 from cl_explore.losses.spectral import spectral
+from cl_explore.losses.text_label import label_nce
 
 
 def unit(z: Tensor) -> Tensor:
@@ -260,3 +261,17 @@ def mining_keeps_all_pairs_when_its_slack_is_wide(z: Tensor, y: Tensor, tau: flo
     """Cosines are at most 2 apart; every anchor has a second view and, labels 0 and 1 occurring, a negative."""
     mined = multi_similarity(z, y, beta=1 / tau, margin=2.1, mining="hard", reduction="none")
     return mined, multi_similarity(z, y, beta=1 / tau, reduction="none")
+
+
+@identity
+def label_nce_of_a_batch_is_info_nce_of_raw_products(z: Tensor, y: Tensor, tau: float) -> Sides:
+    q, k = z[:, 0], z[:, 1]
+    left = label_nce(q, k, temperature=tau, reduction="none")
+    return left, info_nce(q, k, temperature=tau, normalize=False, reduction="none")
+
+
+@identity
+def label_nce_with_one_negative_ranks_by_a_soft_margin(z: Tensor, y: Tensor, tau: float) -> Sides:
+    q, k, far = z[:, 0], z[:, 1], z[:, :1].flip(0)
+    ranking, margin = (label_nce(q, k, far, temperature=tau, objective=how) for how in ("ranking", "soft margin"))
+    return ranking, margin
