@@ -1,0 +1,104 @@
+"""SLidR: golden numbers of the authors' functions, and what pooling by region does and does not see."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cl_explore.papers.slidr.method import contrast, in_images, pool
+
+CASES = json.loads((Path(__file__).parents[1] / "golden" / "slidr.json").read_text())["cases"]
+
+
+def tensor(values: object) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def close(found: Tensor, wanted: Tensor, atol: float = 1e-9) -> None:
+    torch.testing.assert_close(found.detach(), wanted.detach(), atol=atol, rtol=0)
+
+
+def pooled_loss(points: Tensor, pixels: Tensor, of_point: Tensor, of_pixel: Tensor, tau: float = 0.07) -> Tensor:
+    pooled = pool(points, pixels, of_point, of_pixel)
+    return contrast(pooled.points, pooled.pixels, tau)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_losses_and_gradients_are_the_authors(case: dict) -> None:
+    given, p = case["inputs"], case["params"]
+    leaves = {name: tensor(given[name]).requires_grad_() for name in case["grad"]}
+    if "points" in leaves:
+        points, images = leaves["points"], leaves["images"]
+        if p["l2_normalise_per_point_and_pixel_first"]:
+            points, images = F.normalize(points, dim=1), F.normalize(images, dim=1)
+        superpixels, pairs = (torch.tensor(given[name]) for name in ("superpixels", "pairing_images"))
+        of_point, of_pixel = in_images(superpixels, pairs, p["superpixel_size"])
+        pixels = images.movedim(1, 3).flatten(0, 2)
+        pooled = pool(points[given["pairing_points"]], pixels, of_point, of_pixel)
+        assert pooled.regions.tolist() == p["used_superpixel_ids"]
+        loss = contrast(pooled.points, pooled.pixels, p["tau"])
+    else:
+        loss = contrast(*(F.normalize(leaves[name], dim=1) for name in "kq"), p["tau"])
+    close(loss, tensor(case["loss"]))
+    for name, found in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+        close(found, tensor(case["grad"][name]))
+
+
+@pytest.fixture
+def world() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    points, pixels = (F.normalize(torch.randn(n, 5, generator=generator).double(), dim=1) for n in (40, 60))
+    return points, pixels, torch.arange(40) % 6, torch.arange(60) % 6
+
+
+def test_density_names_and_empty_regions_do_not_count(world: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    points, pixels, of_point, of_pixel = world
+    loss = pooled_loss(*world)
+    first = of_point == 0
+    dense = torch.cat([points, points[first].repeat(8, 1)]), torch.cat([of_point, of_point[first].repeat(8)])
+    close(pooled_loss(dense[0], pixels, dense[1], of_pixel), loss, 1e-5)
+    names = torch.tensor([4, 2, 0, 5, 1, 3])
+    close(pooled_loss(points, pixels, names[of_point], names[of_pixel]), loss)
+    close(
+        pooled_loss(points, torch.cat([pixels, pixels[:7]]), of_point, torch.cat([of_pixel, torch.full((7,), 6)])), loss
+    )
+    rows = picked = torch.arange(40)
+    denser = torch.cat([rows, torch.arange(6).repeat(8)])
+    plain, changed = (contrast(points[each], pixels[picked[each]], 0.07) for each in (rows, denser))
+    assert (plain - changed).abs() > 0.1
+
+
+def test_regions_of_one_pixel_are_pairs_and_a_single_region_teaches_nothing(
+    world: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    points, pixels, *_ = world
+    each = torch.arange(40)
+    close(pooled_loss(points, pixels[:40], each, each), contrast(points, pixels[:40], 0.07), 1e-4)
+    points.requires_grad_()
+    loss = pooled_loss(points, pixels, torch.zeros(40).long(), torch.zeros(60).long())
+    close(loss, tensor(0.0))
+    close(torch.autograd.grad(loss, points)[0], torch.zeros_like(points))
+
+
+@pytest.mark.parametrize(
+    ("points", "pixels", "of_point", "of_pixel", "wanted"),
+    [
+        (torch.ones(3, 2), torch.ones(3, 2), torch.zeros(2), torch.zeros(3), "of_point"),
+        (torch.ones(3, 2), torch.ones(3, 2), torch.zeros(3), torch.zeros(2), "of_pixel"),
+        (torch.ones(3, 2), torch.ones(3, 4), torch.zeros(3), torch.zeros(3), "pixels must have 2"),
+        (torch.ones(0, 2), torch.ones(3, 2), torch.zeros(0), torch.zeros(3), "at least one point"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    points: Tensor, pixels: Tensor, of_point: Tensor, of_pixel: Tensor, wanted: str
+) -> None:
+    with pytest.raises(ValueError, match=wanted):
+        pool(points, pixels, of_point.long(), of_pixel.long())
+
+
+def test_a_superpixel_of_the_next_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="superpixels must be from 0 to 2"):
+        in_images(torch.full((1, 2, 2), 3), torch.zeros(1, 3).long(), 3)
