@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.papers.vlp_baselines import method
+from cl_explore.papers.vlp_baselines import method, study
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/vlp-baselines.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
@@ -123,3 +123,23 @@ def test_wrong_shapes_are_named(pair: tuple[Tensor, Tensor]) -> None:
         method.swalip(views[:1], views[:1])
     with pytest.raises(ValueError, match="v must have one shape"):
         method.siamlip(z, z, z, z[:, :2])
+
+
+def test_views_keep_what_is_said_and_draw_nuisance_anew() -> None:
+    train, _, paint = study.world(0, 50)
+    x, generator = train.x, torch.Generator().manual_seed(0)
+    images = study.ImageViews(paint, 2)(x["image"], generator, 1)
+    texts = study.TextViews(2)(x["text"], generator, 1)
+    assert torch.equal(images[:, 0], x["image"])
+    assert torch.equal(texts[:, 0], x["text"])
+    content, nuisance = images[..., study.SEEN :].split(16, dim=-1)
+    assert torch.equal(content[:, 1], content[:, 0])
+    assert (nuisance[:, 1] == nuisance[:, 0]).double().mean() == pytest.approx(0.5, abs=0.1)
+    assert (texts[:, 1:] == 0).double().mean() == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_study_has_a_row_for_every_claim() -> None:
+    rows = {row["method"]: row for row in study.run(0, samples=100, epochs=1)}
+    for claim in study.STUDY.claims:
+        assert claim.metric in rows[claim.method]
+        assert isinstance(claim.baseline, float) or claim.baseline in rows
