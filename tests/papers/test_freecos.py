@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.papers.freecos import method, study, world
+from cl_explore.papers.freecos import method, panel, study, world
 from cl_explore.papers.freecos.method import Pixels
 
 CASES = {
@@ -211,3 +211,28 @@ def test_the_study_scores_what_is_found() -> None:
     assert [row["method"] for row in rows][:3] == ["raw input", study.UNTRAINED, study.RAW]
     assert all({study.F1, study.DARK, study.LOST} <= set(row) for row in rows)
     assert all(-1 <= row[study.NEAR] <= 1 for row in rows[1:])
+
+
+def test_the_panel_changes_raw_findings_with_gamma_and_hardly_those_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "EPOCHS", 2)
+    monkeypatch.setattr(panel, "SEEN", 24)
+    panel.learn.cache_clear()
+    shown = panel.VesselPanel(window=0.0, gamma=1.0)
+    assert len(shown.picture.alt) <= 200
+    before = dict(shown.picture.readout)
+    assert before["pixels changed, raw intensities"] == before["pixels changed, their order (LIOT)"] == "0.0%"
+    assert before["amplitudes swapped"] == "0%"
+    made, tested, _ = shown.picture.charts
+    source = made.marks[0].pixels.reshape(4, 32, 32)
+    shown.knobs["window"].value, shown.knobs["gamma"].value = 0.5, 2.2
+    after = {name: float(value.rstrip("%")) for name, value in dict(shown.picture.readout).items()}
+    assert after["amplitudes swapped"] == 100
+    assert after["pixels changed, raw intensities"] > after["pixels changed, their order (LIOT)"]
+    made, darker, _ = shown.picture.charts
+    assert (made.marks[0].pixels.reshape(4, 32, 32)[2] != source[2]).any()
+    assert darker.marks[0].pixels.reshape(4, 32, 32)[0].mean() < tested.marks[0].pixels.reshape(4, 32, 32)[0].mean()
+    shown.knobs["image"].value = 2
+    assert (shown.picture.charts[0].marks[0].pixels.reshape(4, 32, 32)[0] != source[0]).any()
+    panel.learn.cache_clear()
+    with pytest.raises(ValueError, match="gamma must be one of"):
+        panel.VesselPanel(gamma=1.1)
