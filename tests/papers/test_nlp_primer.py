@@ -14,7 +14,7 @@ from cl_explore import losses
 from cl_explore.claims.bench import compare
 from cl_explore.data import Batch
 from cl_explore.methods import JointEmbedding
-from cl_explore.papers.nlp_primer import method, study, world
+from cl_explore.papers.nlp_primer import method, panel, study, world
 from cl_explore.papers.nlp_primer.world import BAD, GOOD, NOT, VERDICT
 
 
@@ -176,3 +176,21 @@ class Heard(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         said = (x == NOT).any(1).float()
         return torch.stack([said, 1 - said], 1)
+
+
+def test_in_the_panel_texts_part_beside_labels_and_negatives_weigh_by_their_loss() -> None:
+    scores = torch.tensor([2.0, 1.5, 0.5, -1.0], dtype=torch.float64, requires_grad=True)
+    for contrast in (study.TEXTS, *panel.OBJECTIVES):
+        objective = "ranking" if contrast == study.TEXTS else contrast
+        rows = scores[1:, None].expand(3, 1)[None]
+        loss = losses.label_nce(torch.ones(1, 1).double(), scores[:1, None], rows, objective=objective)
+        slope = torch.autograd.grad(loss, scores)[0]
+        torch.testing.assert_close(panel.weights(scores.detach(), 0, contrast), slope[1:])
+    assert [panel.word(number) for number in (NOT, 3, GOOD[0], BAD[2], BAD[2] + 1)] == [
+        "not", "topic", "good", "bad", "filler"]  # fmt: skip
+    made = panel.Learned(torch.linspace(-1, 1, 10).numpy(), (torch.arange(10) > 4).numpy(), {"a": 0.5}, torch.eye(64))
+    picture = panel.not_picture({"contrast": "hinge", "drop": 0.5, "text": 2}, made)
+    assert [int(bars.height[: panel.BINS // 2].sum()) for bars in picture.charts[1].marks[:2]] == [5, 0]
+    assert len(picture.alt) <= 200
+    with pytest.raises(ValueError, match=r"must be between 0\.0 and 0\.6, got 2"):
+        panel.NotPanel(drop=2.0)
