@@ -27,7 +27,6 @@ from cl_explore.app.book import Chapter, Site
 CELL_TIMEOUT = 1800  # seconds: a cell that takes half an hour hangs
 KERNEL_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # notebooks run side by side, and threads of two kernels on one core hinder each other
-    "CL_EXPLORE_STATIC": "1",  # panels write themselves as HTML that moves without a kernel
 }
 ADDED_TAGS = {"injected-parameters", "papermill-error-cell-tag"}
 
@@ -46,6 +45,7 @@ class OwnKernel(AsyncKernelManager):
     """A kernel run by this very interpreter, whatever other kernels are installed under the name "python3"."""
 
     started: ClassVar[list["OwnKernel"]] = []
+    static: ClassVar[str] = "all"  # panels write themselves as HTML that moves without a kernel
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -53,12 +53,21 @@ class OwnKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict(["--IPKernelApp.log_level=CRITICAL"]), env=KERNEL_ENVIRONMENT)
+        return KernelSpec(
+            **get_kernel_dict(["--IPKernelApp.log_level=CRITICAL"]),
+            env=KERNEL_ENVIRONMENT | {"CL_EXPLORE_STATIC": self.static},
+        )
 
     def kill(self) -> None:
         """Stop the kernel at once, from any thread; nothing happens if it does not run."""
         if self.has_kernel and isinstance(self.provisioner, LocalProvisioner) and self.provisioner.pid is not None:
             os.kill(self.provisioner.pid, signal.SIGTERM)
+
+
+class BriefKernel(OwnKernel):
+    """One in which panels write only the ends of their sliders, for pages that nobody reads."""
+
+    static = "ends"
 
 
 def check(notebooks: Sequence[Path], parameters: Mapping[str, str | int]) -> None:
@@ -145,7 +154,7 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, str | int], site
             progress_bar=False,
             start_timeout=120,
             execution_timeout=CELL_TIMEOUT,
-            kernel_manager_class=OwnKernel,
+            kernel_manager_class=BriefKernel if parameters.get("preset") == "smoke" else OwnKernel,
             # not papermill's cwd=, which moves the whole process and all its threads
             resources={"metadata": {"path": str(notebook.parent)}},
         )

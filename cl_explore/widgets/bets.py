@@ -44,7 +44,7 @@ class Bet(anywidget.AnyWidget):
         listed = "".join(f"<li>{escape(option)}</li>" for option in self.options)
         page = f'<div class="clx-options" style="{STYLE}"><b>Bet: {escape(self.question)}</b><ul>{listed}</ul></div>'
         display({"text/html": page, "text/plain": f"{self.question} {' / '.join(self.options)}"}, raw=True)
-        if os.environ.get("CL_EXPLORE_STATIC") != "1":
+        if "CL_EXPLORE_STATIC" not in os.environ:
             bundle, metadata = self._repr_mimebundle_() or ({}, {})
             display(bundle | {"text/plain": ""}, raw=True, metadata=metadata)
 

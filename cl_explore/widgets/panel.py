@@ -114,7 +114,7 @@ class Panel(ipywidgets.VBox):
         assert self.picture is not None
         alt = self.picture.alt
         still, about = {"image/png": png(self.picture), "text/plain": alt}, {"image/png": {"alt": alt}}
-        if os.environ.get("CL_EXPLORE_STATIC") == "1":
+        if "CL_EXPLORE_STATIC" in os.environ:
             display(still | {"text/html": self.static().data}, raw=True, metadata=about)
             return
         # First the still picture, which the page hides once the panel is drawn: code hosts, nbconvert and a notebook
@@ -188,7 +188,10 @@ class KnobPanel(Panel):
     def static(self) -> HTML:
         """The panel with a slider for each knob of its sweep, the others as they stand, as one HTML block."""
         state = self.state()
-        stops = {name: with_current(list(values), state[name]) for name, values in self._sweeps.items()}
+        sweeps = {name: list(values) for name, values in self._sweeps.items()}
+        if os.environ.get("CL_EXPLORE_STATIC") == "ends":
+            sweeps = {name: [values[0], values[-1]] for name, values in sweeps.items()}
+        stops = {name: with_current(values, state[name]) for name, values in sweeps.items()}
         states = [state | dict(zip(stops, values, strict=True)) for values in product(*stops.values())]
         sliders = [
             Slider(

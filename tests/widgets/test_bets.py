@@ -58,7 +58,7 @@ def test_options_are_listed_where_no_kernel_draws_them(
     ]
     assert "What is &lt;b&gt;?" in shown[0]["text/html"]
     assert "<li>a</li><li>b</li>" in shown[0]["text/html"]
-    monkeypatch.setenv("CL_EXPLORE_STATIC", "1")
+    monkeypatch.setenv("CL_EXPLORE_STATIC", "all")
     made._ipython_display_()
     assert len(shown) == 3
 

@@ -134,6 +134,14 @@ def test_a_page_without_a_kernel_steps_through_the_sweeps_from_where_the_knobs_s
     assert [dict(frame["readout"])["made"] for frame in frames] == [str(10 * a) for a in (0, 2, 6) for _ in range(3)]
 
 
+def test_pages_that_nobody_reads_hold_only_the_ends_of_the_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_STATIC", "ends")
+    asked = []
+    frames, (first, second) = unpacked(panel_of(lambda a: asked.append(a) or a).static().data)
+    assert (first["stops"], second["stops"]) == (["2", "6"], ["0.25", "1"])  # 0 gave way to the present 2
+    assert (len(frames), asked) == (4, [2, 6])  # and nothing between them is computed
+
+
 def test_a_closed_panel_is_free() -> None:
     before = len(_instances)
     panels = [panel_of(lambda a: a) for _ in range(3)]
@@ -165,7 +173,7 @@ def test_a_page_without_the_widget_shows_the_still_picture(
 
 
 def test_a_panel_is_html_when_asked(monkeypatch: pytest.MonkeyPatch, displayed: Callable) -> None:
-    monkeypatch.setenv("CL_EXPLORE_STATIC", "1")
+    monkeypatch.setenv("CL_EXPLORE_STATIC", "all")
     ((data, metadata),) = displayed(panel_of())
     assert VIEW not in data
     assert metadata["image/png"] == {"alt": data["text/plain"]}, "the picture stays where code hosts drop scripts"
