@@ -36,7 +36,7 @@ def liot(image: Tensor, reach: Count = 8) -> Tensor:
     tensor([[  3,   3,   3],
             [192, 192, 192],
             [  3,   2,   3],
-            [192, 128, 192]], dtype=torch.uint8)
+            [192,  64, 128]], dtype=torch.uint8)
     """
     if image.ndim < 2 or reach > 8:
         raise ValueError(f"image must have two axes and reach be up to 8, got shape {tuple(image.shape)} and {reach}")
