@@ -149,7 +149,12 @@ STUDY = Study(
     "that nobody has marked; the order of intensities takes the place of intensities. (Images are 32 pixels wide and "
     "generated: winding walks over smooth noise that drifts in brightness. The network has 8 thousand weights "
     "and 96 steps; texture and steps were chosen on a seed that does not "
-    "count. Which strings the rules of the grammar are made of is a reconstruction.)",
+    "count. Which strings the rules of the grammar are made of is a reconstruction. Without a gamma, intensities are "
+    "the better input: F1 is .71 with them and .51 with their order. Real images that share statistics of batch norm "
+    "were expected to cost F1 and do not. CMCL parts vessels from background, but drawn vessels and real ones are no "
+    "nearer to each other for it, and F1 is not higher. A photograph of a retina is so dark that a gamma and 8 bits "
+    "leave 18 of 37 greys of a crop: ties change 5 % of the comparisons, of the walks' .1 %, and without rounding "
+    "none.)",
     claims=(
         Claim("A network that sees raw intensities loses vessels when a gamma of 2.2 darkens new images.", LOST, RAW,
               "higher", 0.0, margin=0.1),
