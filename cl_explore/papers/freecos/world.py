@@ -217,7 +217,7 @@ RETINA = Published(
     folders=("skimage/data", "skimage"),
     elsewhere=tuple(Path(place) / "data" for place in (_PACKAGE and _PACKAGE.submodule_search_locations) or ()),
     advice="pip install scikit-image, whose wheel has retina.jpg in skimage/data",
-    licence="CC0, by the docstring of skimage.data.retina; taken by the Moorfields Eye Hospital and UCL",
+    licence="CC0 1.0 (Mikael Häggström, Wikimedia Commons), by the docstring of skimage.data.retina",
 )
 """The fundus photograph that scikit-image ships: read as a file, the package is not imported. No mask is known."""
 
