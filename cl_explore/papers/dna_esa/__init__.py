@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2309.11087",
     year=2025,
     theme="a read finds its place in a genome by its vector",
+    lesson="nearest_neighbour",
 )

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2021,
     theme="nearest neighbours: texts beside texts or beside labels",
     losses=("label_nce",),
+    lesson="nearest_neighbour",
 )
