@@ -11,6 +11,7 @@ from torch import nn
 
 from cl_explore import losses
 from cl_explore.papers.taco.method import TACO
+from cl_explore.papers.taco.panel import ControlPanel
 from cl_explore.papers.taco.world import parts, ring, shuffled_actions, without_actions
 from cl_explore.train import fit
 from cl_explore.views import VectorViews
@@ -136,3 +137,18 @@ def test_a_reward_that_is_missing_is_named() -> None:
     x = torch.zeros(4, 32)
     with pytest.raises(ValueError, match='"reward" needs a factor'):
         method.compare(x, x, x, torch.zeros(4, 4), None)
+
+
+def test_the_panel_parts_positions_only_where_it_is_told_the_actions() -> None:
+    panel = ControlPanel(scale=1.0)
+    given = dict(panel.picture.readout)
+    panel.knobs["actions"].value = "left out"
+    panel.wait()
+    left_out = dict(panel.picture.readout)
+    loss, floor = (float(part) for part in given["loss"].split(" of "))
+    assert loss < floor - 0.8
+    assert abs(float(left_out["loss"].split(" of ")[0]) - floor) < 0.15
+    panel.knobs["step"].value = 0
+    assert dict(panel.picture.readout)["loss"] != left_out["loss"]
+    with pytest.raises(ValueError, match="step must be one of"):
+        ControlPanel(step=7)

@@ -20,9 +20,14 @@ from cl_explore.views import VectorViews
 POSITIONS, FEATURES, BATCH = 4, 16, 128
 POSITION, LOSS = "position, linear z", "loss, unseen"
 RAW, UNTRAINED, FULL, NONE, SHUFFLED, CURL = "raw input", "untrained encoder", "TACO", "no action", "shuffled", "CURL"
-FAINT, AHEAD, KEPT = ", faint", ", two steps", ", things stay"
+FAINT, AHEAD, KEPT = ", faint", ", faint, two steps", ", things stay"
 NO_ACTION_FLOOR = math.log(BATCH)
 """No state is likelier than another to follow, if the action is not known."""
+
+
+def steady(step: int, total: int) -> float:
+    """The rate stays as it is."""
+    return 1.0
 
 
 def networks(train: Dataset) -> tuple[nn.Module, nn.Module]:
@@ -56,7 +61,14 @@ def entry(
     epochs: int | None, *, steps: int = 1, data: Dataset | None = None, terms: tuple[str, ...] = ("taco",)
 ) -> Entry:
     """A row of the plan; without epochs, untrained."""
-    settings = {"epochs": epochs, "batch_size": BATCH, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0.0}
+    settings = {
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "lr": 1e-3,
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+        "schedule": steady,
+    }
     return Entry(
         "", form=form, networks=networks, augment=VectorViews(noise=0.1, dropout=0.0), data=data,
         settings=None if epochs is None else settings, features=FEATURES, actions=POSITIONS, steps=steps, latent=5,
@@ -71,7 +83,8 @@ def raw(train: Dataset, test: Dataset) -> Row:
 
 
 def run(seed: int, *, transitions: int = 4000, epochs: int = 10) -> list[Row]:
-    """Actions given, left out and shuffled, among strong things that no action moves; faint ones; two steps; kept ones.
+    """Actions given, left out and shuffled, among strong things that no action moves;
+    with and without them among faint things, one and two steps ahead, and where the strong things stay the same.
 
     epochs: of 31 steps each; twice as many for two steps.
     """
@@ -87,7 +100,7 @@ def run(seed: int, *, transitions: int = 4000, epochs: int = 10) -> list[Row]:
     rows = [raw(train, test), *compare(plan, train, test, measures, seed=seed).rows]
     for name, steps, (train, test) in (
         (FAINT, 1, parts(seed, transitions, scale=1.0)),
-        (AHEAD, 2, parts(seed, transitions, steps=2)),
+        (AHEAD, 2, parts(seed, transitions, steps=2, scale=1.0)),
         (KEPT, 1, parts(seed, transitions, persistent=True)),
     ):
         plan = {
@@ -104,7 +117,9 @@ STUDY = Study(
     "alone says nothing of the next, so what is learnt is what actions control. (The world is generated: four "
     "positions, and four numbers that no action moves, seen through a random network. Only the term of the paper's "
     "name is trained, W begins at the identity, and actions of four kinds have codes of five numbers. No agent is "
-    "trained, so nothing is said about returns.)",
+    "trained, so nothing is said about returns. A first world had a random layer not divided by the root of its six "
+    "inputs, so that things weighed more, and a rate that fell to 0 as elsewhere in this course: actions were worth "
+    ".157 at the probe over 20 seeds, from .103 to .206. A linear probe of the 32 numbers seen is near 1 in both.)",
     claims=(
         Claim("With actions z tells the position, which it does not without them.", POSITION, FULL, "higher", NONE,
               margin=0.15),
@@ -121,8 +136,8 @@ STUDY = Study(
               NO_ACTION_FLOOR - 0.8 * math.log(POSITIONS)),
         Claim("Not below log(B/M): one in M of the others stands where the next state does.", LOSS, FULL + FAINT,
               "higher", NO_ACTION_FLOOR - math.log(POSITIONS) - 0.05),
-        Claim("Two steps ahead actions tell the position too.", POSITION, FULL + AHEAD, "higher", NONE + AHEAD,
-              margin=0.1),
+        Claim("Among faint things, two steps ahead, actions tell the position too.", POSITION, FULL + AHEAD,
+              "higher", NONE + AHEAD, margin=0.1),
         Claim("Where the things stay the same, matching them is enough and actions help little.", POSITION,
               FULL + KEPT, "equal", NONE + KEPT, margin=0.1, negative=True),
     ),

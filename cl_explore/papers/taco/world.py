@@ -28,7 +28,7 @@ def ring(
         position before, and the factor "reward" is 1 where the position after is 0
     """
     draw = torch.Generator().manual_seed(seed)
-    first = torch.randn(2 + THINGS, WIDTH, generator=draw)
+    first = torch.randn(2 + THINGS, WIDTH, generator=draw) / math.sqrt(2 + THINGS)
     last = torch.randn(WIDTH, OBSERVED, generator=draw) / math.sqrt(WIDTH)
     before = torch.randint(positions, (count,), generator=draw)
     moves = torch.randint(positions, (count, steps), generator=draw)
