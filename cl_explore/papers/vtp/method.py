@@ -188,7 +188,7 @@ class VTP(TwoTower):
         tokenizer = self.tokenizer
         self.decoder = nn.Sequential(
             nn.Conv2d(tokenizer.channels, HIDDEN, 3, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(HIDDEN, 2 * HIDDEN, 3, padding=1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
+            nn.Conv2d(HIDDEN, 2 * HIDDEN, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
             nn.Conv2d(HIDDEN // 2, 12, 3, padding=1), nn.PixelShuffle(2),
         )  # fmt: skip
         if ssl_weight:
