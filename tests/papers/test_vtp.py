@@ -5,14 +5,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cl_explore import losses
+from cl_explore import data, losses
 from cl_explore.data import Batch
 from cl_explore.nn import BagOfTokens
-from cl_explore.papers.vtp import method
+from cl_explore.papers.vtp import method, panel, study, world
 from cl_explore.views.noisy import Noisy
 
 CASES = {
@@ -165,3 +166,52 @@ def test_a_step_moves_the_centre_and_then_the_teacher(balance: str) -> None:
 def test_unfit_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         vtp(**options)
+
+
+def test_captions_name_what_is_drawn() -> None:
+    train, test = world.shapes(3, 40, 20)
+    image, text = (train.x[name] for name in ("image", "text"))
+    assert (image.shape, text.shape, len(test)) == ((40, 3, 16, 16), (40, 6), 20)
+    assert 0 <= float(image.min()) <= float(image.max()) <= 1
+    torch.testing.assert_close(text[:, 0] - 2, train.labels)
+    again = world.shapes(3, 40, 20)[0]
+    torch.testing.assert_close(again.x["image"], image)
+
+
+def test_emoji_come_as_pairs_of_the_same_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="emoji"):
+        world.emoji(0)
+    x = {"noto": torch.full((5, 3, 16, 16), 255, dtype=torch.uint8), "text": torch.ones(5, 2, dtype=torch.int64)}
+    signs = data.Dataset("emoji", x, torch.arange(5), torch.arange(5), tuple("abcde"), {}, {"text": "tokens"})
+    monkeypatch.setattr(world, "EMOJI", type("Emoji", (), {"load": staticmethod(lambda split, size: signs)}))
+    train, _ = world.emoji(0)
+    assert float(train.x["image"].mean()) == 1
+    assert train.x["text"].shape == (5, 2)
+
+
+def test_the_study_measures_what_is_pooled_and_what_is_restored() -> None:
+    train, test = world.shapes(0, 60, 30)
+    made = vtp(ssl_weight=0.0, bottleneck_ae_only=False)
+    made.encoder["text"], made.decoder = BagOfTokens(80, 6), nn.Sequential(nn.Flatten(), nn.Linear(64, 768),
+                                                                             nn.Unflatten(1, (3, 16, 16)))  # fmt: skip
+    nn.init.zeros_(made.decoder[1].weight)
+    nn.init.zeros_(made.decoder[1].bias)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "CHANNELS", 4)
+        found = study.measured(made, train, test)
+    assert found[study.PSNR] == pytest.approx(float(-10 * test.x["image"].square().mean().log10()), abs=1e-4)
+    assert 0 <= found[study.PROBE] <= 1
+    h = torch.arange(256.0).view(2, 128)
+    torch.testing.assert_close(study.pooled(h)[0], torch.arange(8) * 16 + 7.5)
+    assert study.raw(train, test)[study.PROBE] > 1 / 6
+
+
+def test_the_panel_draws_an_arrow_from_reconstruction_alone() -> None:
+    pixels = np.zeros((3, panel.SHOWN, 16, 16, 3), np.uint8)
+    alone, now = panel.Learned(pixels, 22.0, 0.2), panel.Learned(pixels, 21.0, 0.5)
+    picture = panel.tokenizer_picture({}, (alone, now))
+    rows, trade = picture.charts
+    assert (trade.marks[0].dx[0], float(trade.marks[0].dy[0])) == (-1.0, pytest.approx(0.3))
+    assert [mark.tall for mark in rows.marks[:3]] == [16] * 3
+    assert ("shape told", "0.50") in picture.readout
