@@ -15,6 +15,7 @@ from cl_explore.data import Dataset
 from cl_explore.data.captions import captions
 from cl_explore.methods import Method, TwoTower
 from cl_explore.methods.method import Embedded, Step
+from cl_explore.methods.two_tower import ByName
 from cl_explore.nn import MLP, BagOfTokens
 from cl_explore.papers.vlp_baselines import PAPER
 from cl_explore.papers.vlp_baselines.method import barlip, over_pairs, rocket, siamlip
@@ -114,7 +115,8 @@ class Rocket(TwoTower):
     def compare(self, embedded: Embedded) -> Step:
         """CLIP-rocket's loss and, averaged over all pairs of views, the extra one's."""
         scale, h_scale = self.log_scale.clamp(max=torch.tensor(100.0).log()).exp()
-        (image, text), heads = embedded.h.values(), (self.head["image"], self.head["text"])
+        image, text = embedded.h.values()
+        heads = [head for head in self.head.values() if isinstance(head, Heads)]
         views = image.shape[1] - 1
         local = [head.local(h[:, 1:].transpose(0, 1).flatten(0, 1)).unflatten(0, (views, -1)) if views
                  else h.new_zeros(0, len(h), 32) for head, h in zip(heads, (image, text), strict=True)]  # fmt: skip
@@ -151,7 +153,9 @@ def zero_shot(method: Method, train: Dataset, test: Dataset) -> dict[str, float]
             z = [F.normalize(getattr(method.head[side], name)(h), dim=1) for side, h in (("image", image),
                                                                                          ("text", text))]  # fmt: skip
             found[name] = ((z[0] @ z[1].T).argmax(1) == test.labels).double().mean().item()
-    recipe = method.augment.augments["text"].views > 0
+    assert isinstance(method.augment, ByName)
+    augment = method.augment.augments["text"]
+    recipe = isinstance(augment, TextViews) and augment.views > 0
     return {ZERO: found["local" if recipe else "clean"], CLEAN: found["clean"]}
 
 
