@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2308.11605",
     year=2023,
     theme="prompts for a frozen image-text model",
+    lesson="two_encoders",
 )

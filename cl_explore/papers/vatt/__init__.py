@@ -9,5 +9,6 @@ PAPER = Paper(
     arxiv="2104.11178",
     year=2021,
     theme="three modalities, captions that may not fit",
+    lesson="two_encoders",
     losses=("mil_nce",),
 )

@@ -9,5 +9,6 @@ PAPER = Paper(
     arxiv="2305.08675",
     year=2023,
     theme="two encoders: a better recipe against one more loss",
+    lesson="two_encoders",
     losses=("clip",),
 )
