@@ -22,7 +22,7 @@ from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
 
 WEIGHTS, STRENGTHS = (0.0, 1.0, 100.0, 1000.0, 10000.0), (0.25, 0.5, 1.0)
-PICTURES, VIEWS, EPOCHS = 6, 8, 30
+PICTURES, VIEWS, EPOCHS = 6, 8, 40
 
 
 class Learned(NamedTuple):
@@ -55,8 +55,8 @@ class Shown(NamedTuple):
 
 @cache
 def shown() -> Shown:
-    """The small world: a model of 800 pairs, 32 pictures to learn from, 6 to look at."""
-    world = shapes(0, pairs=800, epochs=10, unseen=200)
+    """The small world: a model of 2,000 pairs, 32 pictures to learn from, 6 to look at."""
+    world = shapes(0, unseen=300)
     x = torch.stack([world.unseen.batch(torch.tensor([row])).x[0] for row in range(PICTURES)])
     views = []
     for strength in STRENGTHS:
@@ -93,7 +93,7 @@ def accuracy(model: GOPro, world: World) -> NDArray[np.float32]:
 
 
 def learn(weight: float) -> Learned:
-    """Prompts of 60 steps on 32 pictures, seeded."""
+    """Prompts of 80 steps on 32 pictures, seeded."""
     still = shown()
     model = trained(still.world, 0, epochs=EPOCHS, drift_weight=weight, contrast_weight=0.0)
     right = accuracy(model, still.world)

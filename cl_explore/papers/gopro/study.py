@@ -127,5 +127,8 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [BASE, NEW]),
-    presets={"smoke": {"pairs": 250, "pretraining": 1, "shots": 4, "epochs": 1, "unseen": 100}},
+    presets={
+        "smoke": {"pairs": 250, "pretraining": 1, "shots": 4, "epochs": 1, "unseen": 100},
+        "real": {"pairs": 20_000, "pretraining": 20, "shots": 16, "epochs": 50, "unseen": 4000},
+    },
 )  # fmt: skip
