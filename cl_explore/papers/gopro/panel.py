@@ -1,7 +1,7 @@
 """PromptPanel: prompts that follow a picture, how far its views move them, and what is gained by that or lost."""
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ def shown() -> Shown:
     return Shown(world, torch.stack(views), np.stack([accuracy(model, world) for model in fixed]), text.mean(0), plane)
 
 
-def trained(world: World, seed: int, conditioning: Conditioning = "both", *, epochs: int, **weights: float) -> GOPro:
+def trained(world: World, seed: int, conditioning: Conditioning = "both", *, epochs: int, **weights: Any) -> GOPro:
     """GOPro after so many epochs on the few pictures of a world."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -139,7 +139,7 @@ def prompt_picture(state: State, learned: Learned) -> Picture:
         [
             *(Bars(at + 0.27 * (row - 1), bars[row], width=0.25, colour=colour, name=name)
               for row, (name, colour) in enumerate(looks)),
-            Rule(y=0.25, dash="dash", label="chance"),
+            Rule(y=0.25, dash="dashed", label="chance"),
         ],
         "Accuracy on unseen pictures", Axis("", (-0.5, 2.5), ticks=at, names=["known", "new", "H"]),
         Axis("", (0, 1), grid=True), height=330,

@@ -1,6 +1,6 @@
 """NotPanel: which words a contrast leaves out or takes out, what a "not" then moves, and how negatives weigh."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Learned(NamedTuple):
 def learn(contrast: str, drop: float) -> Learned:
     """240 steps on 512 texts, seeded: beside themselves with words left out, or beside a word of theirs."""
     world, generator = negations(0, SEEN, UNSEEN), Generator().manual_seed(0)
-    label = {"form": beside_labels, "augment": Removed(), "objective": contrast}
+    label: dict[str, Any] = {"form": beside_labels, "augment": Removed(), "objective": contrast}
     how = {"augment": dropped(drop), "temperature": TAU} if contrast == TEXTS else label
     method = Entry("info_nce" if contrast == TEXTS else "label_nce", settings=None, networks=networks, **how).build(
         world.train, 0
