@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cl_explore import losses
-from cl_explore.papers.vlp_baselines import method, study
+from cl_explore.papers.vlp_baselines import method, panel, study
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/vlp-baselines.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
@@ -143,3 +143,16 @@ def test_the_study_has_a_row_for_every_claim() -> None:
     for claim in study.STUDY.claims:
         assert claim.metric in rows[claim.method]
         assert isinstance(claim.baseline, float) or claim.baseline in rows
+
+
+def test_the_panel_shows_that_the_recipe_helps_and_one_more_loss_does_not() -> None:
+    plain, recipe, siam = (panel.learn(*how) for how in ((0.0, 100, ""), (1.0, 100, ""), (1.0, 100, "SiamLIP")))
+    assert recipe.right[0] > plain.right[0] + 0.15
+    assert abs(siam.right[0] - recipe.right[0]) < 0.03
+    assert plain.right[1] > plain.right[0] + 0.2  # learnt by heart
+    for made in (plain, recipe):
+        assert made.chosen.sum(1) == pytest.approx(1)
+    shown = panel.RecipePanel(strength=1.0)
+    assert dict(shown.picture.readout)["with SiamLIP"] == f"{siam.right[0]:.1%}"
+    with pytest.raises(ValueError, match="strength must be one of"):
+        panel.RecipePanel(strength=0.3)

@@ -27,10 +27,11 @@ PROMPTS = torch.cartesian_prod(torch.arange(KINDS), torch.arange(KINDS))
 
 @dataclass(frozen=True)
 class ImageViews:
-    """What is seen of a latent by `paint` (32, 64), then views in which half of the nuisance is drawn anew."""
+    """What is seen of a latent by `paint` (32, 64), then views in which a share of the nuisance is drawn anew."""
 
     paint: Tensor
     views: int
+    anew: float = 0.5
 
     def __call__(self, x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
         """x (B, 64 + 32), seen and latent -> (B, 1 + views, 64 + 32)."""
@@ -38,7 +39,7 @@ class ImageViews:
         for _ in range(self.views):
             latent = x[:, SEEN:].clone()
             old = latent[:, LATENT // 2 :]
-            keep = torch.rand(old.shape, generator=generator) < 0.5
+            keep = torch.rand(old.shape, generator=generator) < 1 - self.anew
             latent[:, LATENT // 2 :] = torch.where(keep, old, torch.randn(old.shape, generator=generator))
             made.append(torch.cat([seen(latent, self.paint, generator), latent], dim=1))
         return torch.stack(made, dim=1)
@@ -46,13 +47,14 @@ class ImageViews:
 
 @dataclass(frozen=True)
 class TextViews:
-    """The caption, then views from which each word is deleted with p = 0.25."""
+    """The caption, then views from which each word is deleted with a chance."""
 
     views: int
+    deleted: float = 0.25
 
     def __call__(self, x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
         """Tokens (B, L) -> (B, 1 + views, L), deleted ones 0."""
-        kept = [x * (torch.rand(x.shape, generator=generator) >= 0.25) for _ in range(self.views)]
+        kept = [x * (torch.rand(x.shape, generator=generator) >= self.deleted) for _ in range(self.views)]
         return torch.stack([x, *kept], dim=1)
 
 
@@ -141,22 +143,28 @@ def networks(train: Dataset) -> tuple[dict[str, nn.Module], dict[str, nn.Module]
     return {"image": Image([SEEN, 128, 64]), "text": BagOfTokens(words, 64)}, {"image": Heads(), "text": Heads()}
 
 
-def zero_shot(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
-    """How often a new image is nearest to its own of 36 prompts of two words, by h where it was trained, and by z."""
-    assert isinstance(method, Rocket)
-    assert isinstance(test.x, dict)
+def nearest(method: Rocket, image: Tensor) -> dict[str, Tensor]:
+    """Which of 36 prompts of two words images (N, 64 + 32) are nearest to (N,), by clean and by local projectors."""
     prompts = captions(PROMPTS, (KINDS, KINDS), torch.Generator(), 0)
     found = {}
     with torch.no_grad():
-        image, text = method.encoder["image"](test.x["image"]), method.encoder["text"](prompts)
+        sides = {"image": method.encoder["image"](image), "text": method.encoder["text"](prompts)}
         for name in ("clean", "local"):
-            z = [F.normalize(getattr(method.head[side], name)(h), dim=1) for side, h in (("image", image),
-                                                                                         ("text", text))]  # fmt: skip
-            found[name] = ((z[0] @ z[1].T).argmax(1) == test.labels).double().mean().item()
+            z = {side: F.normalize(getattr(method.head[side], name)(h), dim=1) for side, h in sides.items()}
+            found[name] = (z["image"] @ z["text"].T).argmax(1)
+    return found
+
+
+def zero_shot(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
+    """How often a new image is nearest to its own prompt, by h where it was trained, and by z."""
+    assert isinstance(method, Rocket)
+    assert isinstance(test.x, dict)
     assert isinstance(method.augment, ByName)
+    right = {name: (prompt == test.labels).double().mean().item()
+             for name, prompt in nearest(method, test.x["image"]).items()}  # fmt: skip
     augment = method.augment.augments["text"]
     recipe = isinstance(augment, TextViews) and augment.views > 0
-    return {ZERO: found["local" if recipe else "clean"], CLEAN: found["clean"]}
+    return {ZERO: right["local" if recipe else "clean"], CLEAN: right["clean"]}
 
 
 def run(seed: int, *, samples: int = 300, epochs: int = 60) -> list[Row]:
