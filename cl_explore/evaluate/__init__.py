@@ -10,7 +10,7 @@ from cl_explore.evaluate.clusters import Agreement, agreement, kmeans, ward
 from cl_explore.evaluate.embedding import Embedding, embed, embed_views
 from cl_explore.evaluate.few_labels import FewLabels, few_label_accuracy
 from cl_explore.evaluate.knn import knn_accuracy
-from cl_explore.evaluate.linear import linear_accuracy, linear_f1
+from cl_explore.evaluate.linear import linear_accuracy, linear_f1, linear_iou
 from cl_explore.evaluate.protocol import LinearProbe, linear_probe
 from cl_explore.evaluate.retrieval import ndcg, recall
 from cl_explore.evaluate.ridge import Regression, ridge_regression
@@ -34,6 +34,7 @@ __all__ = [
     "knn_accuracy",
     "linear_accuracy",
     "linear_f1",
+    "linear_iou",
     "linear_probe",
     "ndcg",
     "recall",

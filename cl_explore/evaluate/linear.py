@@ -36,6 +36,22 @@ def linear_f1(train_h: Array, train_labels: Array, test_h: Array, test_labels: A
     return float(f1_score(found, predicted, average="macro"))
 
 
+@takes
+def linear_iou(
+    train_h: Array, train_labels: Array, test_h: Array, test_labels: Array, C: Positive = 1.0
+) -> NDArray[np.float64]:
+    """The intersection over union of each class, by the same probe: what it names and is that class, of either.
+
+    train_h, train_labels, test_h, test_labels, C: as of `linear_accuracy`; returns a number for each class from 0 to
+        the highest label, 0 for one that nobody has or names
+    Raises: as `linear_accuracy`
+    """
+    predicted, found = _predicted(train_h, train_labels, test_h, test_labels, C)
+    kinds = np.arange(1 + max(predicted.max(), found.max()))[:, None]
+    both, either = ((predicted == kinds) & (found == kinds)).sum(1), ((predicted == kinds) | (found == kinds)).sum(1)
+    return both / np.maximum(either, 1)
+
+
 def _predicted(
     train_h: Array, train_labels: Array, test_h: Array, test_labels: Array, C: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from cl_explore.evaluate import knn_accuracy, linear_accuracy, linear_f1
+from cl_explore.evaluate import knn_accuracy, linear_accuracy, linear_f1, linear_iou
 from cl_explore.geometry import neighbours
 
 PROBES = [knn_accuracy, linear_accuracy]
@@ -130,3 +130,4 @@ def test_macro_f1_weighs_classes_alike() -> None:
     y = torch.tensor([0, 0, 1, 1])
     assert linear_accuracy(train, y, test, found) == pytest.approx(0.9)
     assert linear_f1(train, y, test, found) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert linear_iou(train, y, test, found).tolist() == pytest.approx([1, 1 / 2, 0])

@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2307.07245",
     year=2023,
     theme="every point: pixels of drawn and real vessels",
+    lesson="every_point",
 )

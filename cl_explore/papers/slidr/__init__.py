@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2203.16258",
     year=2022,
     theme="points and pixels: regions in place of pairs",
+    lesson="every_point",
 )

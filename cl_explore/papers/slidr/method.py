@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_explore.data import Batch
+from cl_explore.data import Batch, Dataset
 from cl_explore.losses.similarity import group_sums
 from cl_explore.methods import Augment, Method, Step
 
@@ -88,8 +88,8 @@ def in_images(superpixels: Tensor, pairs: Tensor, regions: int) -> tuple[Tensor,
 class SLidR(Method):
     """Points learn from frozen pixels, region by region: a region of points is the anchor, regions of pixels its keys.
 
-    A sample is a point. The data set's factor "paired" is the region that the camera shows where the point falls.
-    Pixels never change: of the image side only the linear layer is trained.
+    A sample is a point. The data set's factor "scene" numbers scenes from 0 on; "paired" is the region of
+    the pixel where a point falls. Pixels never change: of the image side only the linear layer is trained.
     """
 
     pixels: Tensor
@@ -119,6 +119,13 @@ class SLidR(Method):
         self.temperature, self.renormalise = temperature, renormalise
         self.register_buffer("pixels", pixels)
         self.image_head = nn.Linear(pixels.shape[2], width)
+
+    def draw_order(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Points of an epoch, region by region, whole scenes in a drawn order; the ends are left out."""
+        scene = dataset.factors["scene"].long()
+        turns = torch.randperm(int(scene.max()) + 1, generator=generator, device="cpu")
+        order = turns[scene].argsort(stable=True)
+        return order[: len(order) // batch_size * batch_size]
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         """The contrast of a batch of points with the pixels where they fall."""

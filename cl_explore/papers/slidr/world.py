@@ -25,7 +25,7 @@ RARE = (3, 4, 5)
 class Scenes(NamedTuple):
     """What a camera and a lidar saw.
 
-    points: a sample a point (N, 24), labelled; factors "region", and "paired": the region of the pixel where it falls.
+    points: a sample a point (N, 24), labelled; factors "scene", "region" and "paired", the region of its pixel.
     pixels: (R, 20, 16), frozen features of the pixels of every region.
     kinds: (R,), the class of every region.
     """
@@ -33,6 +33,12 @@ class Scenes(NamedTuple):
     points: Dataset
     pixels: Tensor
     kinds: Tensor
+
+
+def own_class(labels: Tensor) -> float:
+    """The share of an anchor's negatives that have its own class, of samples with these labels (N,)."""
+    counts = labels.bincount().double()
+    return float((counts * (counts - 1)).sum() / (len(labels) * (len(labels) - 1)))
 
 
 def scenes(seed: int, count: int, wrong: float = 0.0, part: int = 0) -> Scenes:
@@ -59,5 +65,6 @@ def scenes(seed: int, count: int, wrong: float = 0.0, part: int = 0) -> Scenes:
     shift = torch.randint(1, REGIONS, region.shape, generator=drawn)
     other = region // REGIONS * REGIONS + (region + shift) % REGIONS
     paired = torch.where(strays, other, region)
-    points = Dataset("scenes", x, kinds[region], torch.arange(len(x)), NAMES, {"region": region, "paired": paired})
+    factors = {"scene": region // REGIONS, "region": region, "paired": paired}
+    points = Dataset("scenes", x, kinds[region], torch.arange(len(x)), NAMES, factors)
     return Scenes(points, pixels, kinds)
