@@ -14,7 +14,6 @@ brighter = Exercise(
     _brighter,
     lambda: [(torch.tensor([[0.1, 0.5, 0.2], [0.9, 0.9, 0.3]]),), (torch.arange(12.0).view(3, 4) % 5,)],
     {
-        "the neighbour to the right is in the same row: compare columns": lambda x: x[:-1] > x[1:],
         "that asks whether it is darker": lambda x: x[:, :-1] < x[:, 1:],
         "equal is not brighter": lambda x: x[:, :-1] >= x[:, 1:],
     },
@@ -35,8 +34,8 @@ means = Exercise(
         "those are sums: a region with many points would count more": lambda x, region: torch.stack(
             [x[region == number].sum(0) for number in region.unique()]
         ),
-        "one row for each region that has points, not one for each point": lambda x, region: torch.stack(
-            [x[region == number].mean(0) for number in region]
+        "divide by the number of rows of the region, not by that of all rows": lambda x, region: torch.stack(
+            [x[region == number].sum(0) / len(x) for number in region.unique()]
         ),
     },
 )
