@@ -362,7 +362,7 @@ for s in seeds:
     place = captioned.shapes(s)
     answers += [{"seed": s, "prompts": row.pop("method"), **row} for row in prompts.probes(place, s)]
     for name, (conditioning, steps, weight) in PLAN.items():
-        model = following.trained(place, s, conditioning, epochs=steps, drift_weight=weight, contrast_weight=0.0)
+        model = following.trained(place, s, conditioning, epochs=steps, drift_weight=weight)
         answers.append({"seed": s, "prompts": name, **prompts.generalise(model, place.few, place.unseen)})
 accuracy = pd.DataFrame(answers).set_index(["seed", "prompts"])
 print(f"chance: {1 / 4:.0%}")

@@ -1,7 +1,7 @@
 """PromptPanel: prompts that follow a picture, how far its views move them, and what is gained by that or lost."""
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from cl_explore.data.factor_world import SHAPES
 from cl_explore.losses import Knob
 from cl_explore.methods.plain import take_epoch
 from cl_explore.papers.gopro.method import Conditioning, GOPro, Prompts, drift
-from cl_explore.papers.gopro.study import BASE, NEW, NONE, generalise, networks
+from cl_explore.papers.gopro.study import BASE, NEW, generalise, networks
 from cl_explore.papers.gopro.world import CHANNELS, KNOWN, PromptViews, World, shapes
 from cl_explore.plots.style import CLASS_COLOURS
 from cl_explore.takes import takes
@@ -63,22 +63,24 @@ def shown() -> Shown:
         generator, augment = Generator().manual_seed(0), PromptViews(strength)
         drawn = torch.cat([augment(x, generator)[:, 1:] for _ in range(VIEWS // 2)], 1)
         views.append(torch.cat([x[:, None], drawn], 1))
-    fixed = [trained(world, 0, "none", epochs=epochs, **NONE) for epochs in (0, EPOCHS)]
+    fixed = [trained(world, 0, "none", epochs=epochs) for epochs in (0, EPOCHS)]
     with torch.no_grad():
         text = fixed[0].texts(world.clip(x[:1]), torch.arange(len(SHAPES)))[0]
     plane = torch.linalg.svd(text - text.mean(0)).Vh[:2].T
     return Shown(world, torch.stack(views), np.stack([accuracy(model, world) for model in fixed]), text.mean(0), plane)
 
 
-def trained(world: World, seed: int, conditioning: Conditioning = "both", *, epochs: int, **weights: Any) -> GOPro:
-    """GOPro after so many epochs on the few pictures of a world."""
+def trained(
+    world: World, seed: int, conditioning: Conditioning = "both", *, epochs: int, drift_weight: float = 0.0
+) -> GOPro:
+    """GOPro without its contrast, which reaches no prompt, after so many epochs on the few pictures of a world."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         clip, projector = networks(world.few, clip=world.clip)
         assert isinstance(clip, type(world.clip))
         prompts = Prompts(world.context, CHANNELS, conditioning)
         model = GOPro(clip, projector, "nt_xent", PromptViews(), prompts=prompts, names=world.names, known=KNOWN,
-                      temperature=0.1, **weights)  # fmt: skip
+                      temperature=0.1, drift_weight=drift_weight, contrast_weight=0.0)  # fmt: skip
     optimizer = torch.optim.Adam([leaf for leaf in model.parameters() if leaf.requires_grad], 2e-3)
     generator = Generator().manual_seed(seed)
     for _ in range(epochs):
@@ -95,7 +97,7 @@ def accuracy(model: GOPro, world: World) -> NDArray[np.float32]:
 def learn(weight: float) -> Learned:
     """Prompts of 80 steps on 32 pictures, seeded."""
     still = shown()
-    model = trained(still.world, 0, epochs=EPOCHS, drift_weight=weight, contrast_weight=0.0)
+    model = trained(still.world, 0, epochs=EPOCHS, drift_weight=weight)
     right = accuracy(model, still.world)
     with torch.no_grad():
         texts = model.texts(model(still.views.flatten(0, 2)), torch.arange(len(SHAPES))).unflatten(
@@ -127,7 +129,7 @@ def prompt_picture(state: State, learned: Learned) -> Picture:
         )
     ]
     plane = Chart(
-        marks, "Its prompts of the eight classes", Axis("", (-1.4, 0.8)), Axis("", (-1.1, 1.1)), equal=True,
+        marks, "Its prompts of the eight classes", Axis("", (-1.3, 0.5)), Axis("", (-0.9, 0.9)), equal=True,
         height=330, note="Squares: of the picture. Dots: of its views; rings are new classes.",
     )  # fmt: skip
     right = np.vstack([still.accuracy, learned.accuracy])
