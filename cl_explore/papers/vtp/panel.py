@@ -23,11 +23,11 @@ from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
 
 READ = ("the latents", "tokens before the bottleneck")
-CHANNELS, SHOWN, EPOCHS, BATCH = 8, 8, 8, 50
+CHANNELS, SHOWN, EPOCHS, BATCH = 8, 6, 8, 50
 
 
 class Learned(NamedTuple):
-    """What became of a training: `pixels` (3, 8, 16, 16, 3) of given, restored and drawn pictures, `psnr`, `probe`."""
+    """What became of a training: `pixels` (3, 6, 16, 16, 3) of given, restored and drawn pictures, `psnr`, `probe`."""
 
     pixels: NDArray[np.uint8]
     psnr: float
@@ -90,7 +90,7 @@ def tokenizer_picture(state: State, made: tuple[Learned, Learned]) -> Picture:
             *(Images(now.pixels[row], place, np.full(SHOWN, 2.0 - row), side=0.92) for row in range(3)),
             Text(np.full(3, -0.7), 2.0 - np.arange(3), list(names), anchor="right"),
         ],
-        "Pictures from latents of 16 squares, 8 numbers each", Axis("", (-2.6, SHOWN - 0.4)), Axis("", (-0.6, 2.6)),
+        "Pictures from latents of 16 squares, 8 numbers each", Axis("", (-2.7, SHOWN - 0.4)), Axis("", (-0.6, 2.6)),
         bare=True, equal=True, width=1.4, height=300,
     )  # fmt: skip
     x, y = np.array([alone.psnr, now.psnr]), np.array([alone.probe, now.probe])

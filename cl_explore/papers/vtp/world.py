@@ -23,8 +23,8 @@ def shapes(seed: int, samples: int = 1500, unseen: int = 500) -> tuple[Dataset, 
 
     def part(n: int) -> Dataset:
         kinds = {name: torch.randint(count, (n,), generator=generator) for name, count in KINDS.items()}
-        hue, bhue = (kinds[name] / KINDS[name] for name in ("hue", "bhue"))
-        drawn = sample(n, generator, shape=kinds["shape"], style=kinds["style"], bgscale=0.6, hue=hue, bhue=bhue)
+        hues = {name: kinds[name] / KINDS[name] for name in ("hue", "bhue")}
+        drawn = sample(n, generator, "easy", shape=kinds["shape"], style=kinds["style"], bgscale=0.6, **hues)
         words = captions(torch.stack(list(kinds.values()), 1), tuple(KINDS.values()), generator)
         return _joined("shapes", render(drawn, SIZE), words, kinds["shape"], SHAPES[:6])
 
