@@ -17,7 +17,7 @@ from cl_explore.methods import Method
 from cl_explore.nn import BagOfTokens
 from cl_explore.papers.vtp import PAPER
 from cl_explore.papers.vtp.method import HIDDEN, VTP, Tokenizer
-from cl_explore.papers.vtp.world import SIZE, WORLDS
+from cl_explore.papers.vtp.world import SIZE, emoji, shapes
 from cl_explore.views.noisy import Noisy
 
 PROBE, PSNR = "class from pooled latents", "PSNR"
@@ -81,15 +81,16 @@ def run(
     epochs: int = 25,
     batch_size: int = 100,
     lr: float = 5e-3,
-    **sizes: int,
+    samples: int = 1500,
+    unseen: int = 500,
 ) -> list[Row]:
     """All arms on each of the worlds; rows of emoji say so.
 
-    sizes: of `shapes`.
+    samples, unseen: of `shapes` alone, to learn from and to test with.
     """
     rows: list[Row] = []
     for name in worlds:
-        train, test = WORLDS[name](seed, **sizes)
+        train, test = shapes(seed, samples, unseen) if name == "shapes" else emoji(seed)
         common: dict[str, Any] = {"form": VTP, "augment": {"image": Noisy(), "text": Noisy()}}
         plain: dict[str, Any] = {"bottleneck_ae_only": False, "ssl_weight": 0.0}
         settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr}

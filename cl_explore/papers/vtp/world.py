@@ -48,6 +48,3 @@ def emoji(seed: int) -> tuple[Dataset, Dataset]:
 def _joined(name: str, image: Tensor, text: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Dataset:
     kinds = {"image": "image", "text": "tokens"}
     return Dataset(name, {"image": image, "text": text}, labels, torch.arange(len(labels)), classes, kind=kinds)
-
-
-WORLDS = {"shapes": shapes, "emoji": emoji}
