@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cl_explore.losses import clip
 from cl_explore.papers.hulc import method, study, world
+from cl_explore.papers.hulc.panel import GroundingPanel
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "hulc.json").read_text(encoding="utf-8"))["cases"]
 
@@ -171,3 +172,20 @@ def test_a_few_steps_lower_every_grounding_loss(grounding: str) -> None:
         optimizer.step()
     assert losses[-1] < losses[0]
     assert model.scores(batch.x["video"], batch.x["instruction"][:5]).shape == (32, 5)
+
+
+def test_the_panel_grounds_more_with_steps_and_negatives() -> None:
+    panel = GroundingPanel()
+
+    def shown() -> int:
+        return int(dict(panel.picture.readout)["retrieval"].rstrip("%"))
+
+    many = shown()
+    panel.knobs["stage"].value = 0
+    assert shown() < 20 < many
+    panel.knobs["stage"].value = 6
+    panel.knobs["batch"].value = 4
+    panel.wait()
+    assert shown() < many
+    with pytest.raises(ValueError, match="stage must be between 0 and 6, got 9"):
+        GroundingPanel(stage=9)
