@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from torch import Generator, Tensor, nn
 from cl_explore import losses
 from cl_explore.data import Batch
 from cl_explore.nn import MLP
+from cl_explore.papers.cmim import panel
 from cl_explore.papers.cmim.method import Coder, Terms, latent, log_belongs, log_normal, marginal_mim
 from cl_explore.views.noisy import Noisy
 
@@ -129,3 +131,20 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
         built(**options)
     with pytest.raises(ValueError, match="head must give a mean and a scale"):
         Coder(nn.Identity(), nn.Linear(4, 3), "ae", Noisy(), pixels=4)
+
+
+def test_the_panel_charges_by_batch_size_for_the_sum_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = {name: np.eye(4, 2, dtype=np.float32) for name in panel.OBJECTIVES}
+    made = panel.Learned(codes, np.arange(4), dict.fromkeys(codes, 0.1))
+    monkeypatch.setattr(panel, "learn", lambda: made)
+    shown = panel.CodesPanel(cosine=1.0)
+    shown.wait()
+    assert len(shown.picture.charts) == 5
+    for batch in (2, 256):
+        shown.knobs["batch"].value = batch
+        read = dict(shown.picture.readout)
+        assert read["mean of negatives"] == "0.693"
+        assert read[f"sum of {batch - 1}"] == f"{math.log(batch):.3f}"
+    for unfit in ({"batch": 5}, {"temperature": 3.0}, {"cosine": 2.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(unfit))} must be"):
+            panel.CodesPanel(**unfit)
