@@ -10,4 +10,5 @@ PAPER = Paper(
     arxiv="2502.19642",
     year=2025,
     theme="a code that draws and is told apart",
+    lesson="embeddings_that_draw",
 )

@@ -96,7 +96,7 @@ def codes_picture(state: State, made: Learned) -> Picture:
         "cMIM: codes that draw, told apart by angle",
         "Curves of the contrast over the cosine of codes, for the mean and the sum of negatives; below, codes of two "
         "numbers of digits by AE, VAE, MIM and cMIM, coloured by digit.",
-        [[curves], charts],
+        [[curves], charts[:2], charts[2:]],
         [
             ("mean of negatives", f"{here[0]:.3f}"),
             (f"sum of {batch - 1}", f"{here[1]:.3f}"),

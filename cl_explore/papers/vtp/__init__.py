@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2025,
     theme="a code that draws and means something",
     losses=("clip", "koleo"),
+    lesson="embeddings_that_draw",
 )
