@@ -122,13 +122,17 @@ STUDY = Study(
     about="An auto-encoder gives codes that draw. MIM keeps them near their samples, cMIM also turns them away from "
     "each other, without any view. The last hidden layer of the decoder is an embedding that costs no training. (The "
     "terms are those of the author's code in KERMT; that they are the paper's is inferred. Codes of 16 numbers, "
-    "digits, 100 labels; the rate falls to 0 along a cosine. σ is the scale of p(x|z), 0.2 if not named, τ is 1.)",
+    "digits, 100 labels; the rate falls to 0 along a cosine. σ is the scale of p(x|z), 0.2 if not named, τ is 1. "
+    "The gain from the decoder's layer was .015 to .04 with every objective in the pilot of three seeds; here only AE "
+    "has it. Raw pixels, .89, are ahead of all codes that "
+    "draw. The three closed forms were first asked to within 1e-9, which no verdict counts below a millionth.)",
     claims=(
-        Claim("If all codes are the same, the contrast is log 2 at any batch size.", FLAT, "closed form", "lower",
-              1e-9),
-        Claim("If all are orthogonal, it is log(1 + exp(-1/τ)) at any batch size.", UPRIGHT, "closed form", "lower",
-              1e-9),
-        Claim("InfoNCE of equal embeddings is log B.", INFONCE, "closed form", "lower", 1e-9),
+        Claim("If all codes are the same, the contrast is log 2 at any batch size.", FLAT, "closed form", "equal",
+              0.0, margin=1e-5),
+        Claim("If all are orthogonal, it is log(1 + exp(-1/τ)) at any batch size.", UPRIGHT, "closed form", "equal",
+              0.0, margin=1e-5),
+        Claim("InfoNCE of equal embeddings is log B.", INFONCE, "closed form", "equal",
+              0.0, margin=1e-5),
         *(Claim(f"With {name}, 100 labels read the decoder's last layer better than the code.", GAIN, name, "higher",
                 0.0)
           for name in ("cMIM", "AE", "VAE", "MIM")),

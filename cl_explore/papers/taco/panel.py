@@ -1,4 +1,4 @@
-"""ControlPanel: what of an observation is learnt when the action is needed to tell what follows."""
+"""ControlPanel: what of an observation is learned when the action is needed to tell what follows."""
 
 import math
 from typing import NamedTuple
@@ -88,7 +88,7 @@ def control_picture(state: State, course: Course) -> Picture:
     )  # fmt: skip
     return Picture(
         f"TACO on a ring of {POSITIONS} positions: actions {state['actions']}",
-        "Unseen observations by what is learnt of them, coloured by their position on the ring; and the loss while it "
+        "Unseen observations by what is learned of them, coloured by their position on the ring; and the loss while it "
         "trains, between a line for nothing known and one for all known.",
         [[maps, curve]],
         [

@@ -37,7 +37,7 @@ class Learned(NamedTuple):
     """What a training came to.
 
     chosen: (36, 36), the share of new images of each kind (row) that is nearest to each prompt (column).
-    right: the share of new images nearest to their own prompt, and that of the images learnt from.
+    right: the share of new images nearest to their own prompt, and that of the images learned from.
     """
 
     chosen: NDArray[np.float32]
@@ -83,7 +83,7 @@ def recipe_picture(state: State, made: tuple[Learned, Learned]) -> Picture:
             Rule(y=1 / len(PROMPTS), dash="dashed", label="chance"),
         ],
         "Images nearest to their own prompt",
-        Axis("", (-0.5, 1.5), ticks=groups, names=("new images", "images learnt from")),
+        Axis("", (-0.5, 1.5), ticks=groups, names=("new images", "images learned from")),
         Axis("share", (0, 1), grid=True),
         height=300,
     )  # fmt: skip
@@ -118,7 +118,7 @@ class RecipePanel(KnobPanel):
     Two encoders are trained in the background (about a second) on pairs of a vector and a caption, of which most words
     say nothing. `strength` 0 is plain CLIP; above it two views of each side are compared by projectors of their own,
     with smoothed labels, and the strength says how much is drawn anew in a view and how many words are deleted. With
-    few pairs plain CLIP knows what it has learnt from better than what is new. Two views that hardly differ do not mend
+    few pairs plain CLIP knows what it has learned from better than what is new. Views that hardly differ do not mend
     that, stronger ones do, and the extra loss changes little at any strength. With many pairs nothing is left to mend.
     Raises ValueError for a strength or a number of pairs that is not among the stops.
     """
