@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2207.14800",
     year=2022,
     theme="exploration in reinforcement learning",
+    lesson="what_an_agent_needs",
 )

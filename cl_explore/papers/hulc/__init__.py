@@ -9,4 +9,5 @@ PAPER = Paper(
     arxiv="2204.06252",
     year=2022,
     theme="language for robots",
+    lesson="what_an_agent_needs",
 )

@@ -10,4 +10,5 @@ PAPER = Paper(
     year=2023,
     theme="what actions control",
     losses=("cpc",),
+    lesson="what_an_agent_needs",
 )
