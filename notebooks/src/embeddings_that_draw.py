@@ -47,12 +47,10 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %%
 pictures = tokenizer.world()[1].x["image"]
 untouched = tokenizer.learn(0.0, tokenizer.READ[0], "off")
+drawn = torch.from_numpy(untouched.pixels[1]).permute(0, 3, 1, 2) / 255
 plots.show(
-    plots.pictures(
-        torch.stack([pictures[:8], torch.from_numpy(untouched.pixels[1]).permute(0, 3, 1, 2) / 255]),
-        rows=["given", "drawn again"],
-    ),
-    alt="Two rows of eight small pictures of shapes before patterns: as given, and drawn again from their codes, blurred.",
+    plots.pictures(torch.stack([pictures[: len(drawn)], drawn]), rows=["given", "drawn again"]),
+    alt="Two rows of small pictures of shapes before patterns: as given, and drawn again from their codes, blurred.",
 )
 print(f"error of the drawings: {untouched.psnr:.1f} dB (more is better); chance to guess a shape: {1 / 6:.0%}")
 
