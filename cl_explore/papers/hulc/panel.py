@@ -68,7 +68,7 @@ def grounding_picture(state: State, learned: Learned) -> Picture:
         [
             Line(steps, right, name=NAMES[state["grounding"]]),
             Points(steps[now : now + 1], right[now : now + 1], size=6),
-            Rule(y=1 / count, dash="dash", label="chance"),
+            Rule(y=1 / count, dash="dashed", label="chance"),
         ],
         "Retrieval of 16", Axis("steps", (0, steps[-1])), Axis("", (0, 1), grid=True), height=380,
     )  # fmt: skip
