@@ -26,6 +26,7 @@ from cl_explore.papers.freecos.panel import VesselPanel
 from cl_explore.papers.freecos.world import gamma, liot, style_swap, world
 from cl_explore.papers.slidr import study as points
 from cl_explore.papers.slidr.method import contrast, pool
+from cl_explore.papers.slidr.panel import SuperpixelPanel
 from cl_explore.papers.slidr.world import own_class, scenes
 from cl_explore.widgets import bet, tally
 
@@ -212,6 +213,16 @@ torch.testing.assert_close(by_hand, contrast(denser.points, denser.pixels, 0.07)
 # The last lines give one region twenty-one times the points, and the loss is the same. How densely a lidar sees a thing does
 # not decide how much it counts.
 #
+# On the panel nothing is trained: each point has the feature of its thing, with noise. A cross is a point that falls on another
+# thing. On a live page:
+#
+# - Raise the share of wrong pairs. Which things have more crosses than points of their own?
+# - Cut the image into more superpixels, up to one a pixel. What becomes of their loss?
+
+# %%
+SuperpixelPanel()
+
+# %% [markdown]
 # Now some pairs are wrong. A lidar sits beside the camera and sees what the camera does not; a mount is a little off. Let 40 %
 # of the points fall on a pixel of another region of their scene. A linear probe reads the class of each point of new scenes from
 # the frozen network. The score is **mIoU**: for each class the points that are rightly named, out of those that are it or are

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cl_explore.papers.slidr.method import contrast, in_images, pool
+from cl_explore.papers.slidr.panel import SuperpixelPanel, losses, pairs
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "slidr.json").read_text())["cases"]
 
@@ -102,3 +103,26 @@ def test_what_does_not_fit_is_named(
 def test_a_superpixel_of_the_next_image_is_refused() -> None:
     with pytest.raises(ValueError, match="superpixels must be from 0 to 2"):
         in_images(torch.full((1, 2, 2), 3), torch.zeros(1, 3).long(), 3)
+
+
+def test_the_panel_charges_wrong_pairs_one_by_one_and_less_by_superpixel() -> None:
+    right, wrong = pairs(0.0), pairs(0.4)
+    assert not right.bad.any()
+    assert wrong.bad.double().mean() == pytest.approx(0.4, abs=0.05)
+    assert wrong.each[wrong.bad].mean() > wrong.each[~wrong.bad].mean() + 2
+    assert wrong.slidr(30) - right.slidr(30) < wrong.each.mean() - right.each.mean()
+    anchors, keys = torch.eye(4), torch.eye(4).roll(1, 0)
+    close(losses(anchors, keys).mean(), contrast(anchors, keys, 0.07), 1e-6)
+    panel = SuperpixelPanel(wrong=0.0)
+    assert len(panel.picture.alt) <= 200
+    before = dict(panel.picture.readout)
+    assert before["superpixels with more wrong points than right"] == "0%"
+    panel.knobs["wrong"].value, panel.knobs["superpixels"].value = 0.8, 600
+    after = dict(panel.picture.readout)
+    assert int(after["superpixels with more wrong points than right"].rstrip("%")) > 50
+    assert int(after["superpixels"].rstrip("%")) > int(before["superpixels"].rstrip("%"))
+    _, negatives, _ = panel.picture.charts
+    for bars in negatives.marks[:2]:
+        assert bars.height.sum() == pytest.approx(1)
+    with pytest.raises(ValueError, match="superpixels must be one of"):
+        SuperpixelPanel(superpixels=31)
