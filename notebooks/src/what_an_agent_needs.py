@@ -185,7 +185,7 @@ assert (loss["next, with action"] > math.log(B / C) - 0.05).all()
 #
 # On a live page:
 #
-# - Give the encoder the actions of others (shuffled). Which floor does the loss keep to?
+# - Give the encoder the actions of others (shuffled). Which floor does the loss keep to? (`M` there is our $C$.)
 # - Set the strength of the things to 0. Do the positions come apart without actions, and why?
 
 # %%
