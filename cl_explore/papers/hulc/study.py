@@ -117,5 +117,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [FOUND, TASK]),
-    presets={"smoke": {"pairs": 640, "epochs": 1, "longer": 2, "test": 100}},
+    presets={"smoke": {"pairs": 640, "epochs": 1, "longer": 2, "test": 100}, "real": {"pairs": 24_000}},
 )  # fmt: skip

@@ -126,5 +126,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [POLARITY, TOPIC, NEIGHBOUR]),
-    presets={"smoke": {"texts": 128, "epochs": 2}},
+    presets={"smoke": {"texts": 128, "epochs": 2}, "real": {"texts": 20_000}},
 )  # fmt: skip

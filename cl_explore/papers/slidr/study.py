@@ -91,5 +91,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows.dropna(subset=[IOU]), [IOU, RARELY]),
-    presets={"smoke": {"count": 8, "epochs": 1, "test_scenes": 4}},
+    presets={"smoke": {"count": 8, "epochs": 1, "test_scenes": 4}, "real": {"count": 1000}},
 )  # fmt: skip

@@ -204,5 +204,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, (ZERO, CLEAN)),
-    presets={"smoke": {"epochs": 1}},
+    presets={"smoke": {"epochs": 1}, "real": {"samples": 30_000}},
 )  # fmt: skip
