@@ -57,9 +57,8 @@ def probe(method: Method, train: Dataset, test: Dataset) -> dict[str, float]:
     if not isinstance(method, Coder):
         return found
     with frozen(method):
-        assert isinstance(test.x, Tensor)
         hidden = read(method.informative(seen.z), method.informative(unseen.z)).logistic
-        x = test.x.to(unseen.z.device)
+        x = test.batch(torch.arange(len(test))).x.to(unseen.z.device)
         scale = method.posterior(method(x))[1].exp().mean().item()
         error = (method.draw(unseen.z) - x.flatten(1)).square().mean().item()
     directions = nn.functional.normalize(unseen.z, dim=1)
@@ -159,5 +158,5 @@ STUDY = Study(
     ),
     run=run,
     draw=draw,
-    presets={"smoke": {"samples": 300, "epochs": 2}, "real": {"samples": 20_000}},
+    presets={"smoke": {"samples": 300, "epochs": 2}, "real": {"data": "fashion_mnist", "samples": 20_000}},
 )  # fmt: skip
