@@ -121,7 +121,7 @@ charges.style.format("{:.3f}")
 # On a live page:
 #
 # - Move the batch size. Which of the two curves stays?
-# - Set $\tau$ to 0.1 and look at a cosine of 0.25: what is charged there, and what would a gradient do?
+# - Set $\tau$ to 0.1 and look at a cosine of $0.25$: what is charged there, and what would a gradient do?
 # - Below are digits in codes of two numbers. Which objective uses all directions?
 
 # %%
@@ -130,7 +130,7 @@ CodesPanel()
 # %% [markdown]
 # ## 3 · "The code is the embedding"
 #
-# To draw a digit, the decoder turns 16 numbers into 64 pixels, through layers of 128. Its last hidden layer is one step
+# To draw a digit, the decoder turns a code into pixels, through two wide layers. Its last hidden layer is one step
 # before the pixels. It comes for nothing: no further training. The authors call it an **informative embedding**.
 #
 # Four objectives, all with the same networks and steps. **AE** only draws. **VAE** also wants codes to look like draws from
@@ -190,7 +190,7 @@ assert change[drawing.ERROR].abs().max() < 0.004, "and draw as well"
 #
 # Back to the shapes, where drawing alone understood little. **VTP** asks the same codes to find their captions, by the loss
 # of CLIP, and weighs it against drawing. Something must give way, for there are only so many numbers. How much? The
-# error of drawings is given in **decibels**: ten times the logarithm to base 10 of one over the squared error. A smaller
+# error of drawings is given in **decibels**: ten times the decimal logarithm of one over the squared error. A smaller
 # error by a fifth is one decibel.
 
 # %%
@@ -219,9 +219,10 @@ assert gain.min() > 0.05
 assert lost.max() < 1.5
 
 # %% [markdown]
-# A little contrast is cheap, and what it buys depends on what it compares. Captions name the shapes; a code with itself names
-# nothing. The raw input of the table is the mean colour of sixteen squares, 48 numbers, where the code's mean has eight.
-# [The scorecard](../docs/scorecard/vtp.md) says what larger weights cost, and what became of real signs.
+# A little contrast is cheap, and what it buys depends on what it compares. Captions name the shapes; a code with itself
+# names nothing. The raw input of the table is the mean colour of sixteen squares, three numbers each, where the code's
+# mean has eight. [The scorecard](../docs/scorecard/vtp.md) says what larger weights cost, and what became of real
+# signs.
 #
 # On a live page:
 #

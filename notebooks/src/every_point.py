@@ -3,8 +3,8 @@
 #
 # **Can every pixel or point be a sample?**
 #
-# A picture of 32 by 32 has 1024 pixels. If each of them is a sample, there is no lack of samples, and none of positives. But
-# who says which pixels belong together? Nobody has marked them. And what if they are told wrong?
+# A picture has $32 \cdot 32 = 1024$ pixels. If each of them is a sample, there is no lack of samples, and none of
+# positives. But who says which pixels belong together? Nobody has marked them. And what if they are told wrong?
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Negatives](slug:negatives) and [Pieces](slug:pieces).
 
@@ -140,9 +140,9 @@ assert (lost.loc[vessels.RAW] > 0.1).all()
 assert (lost.loc[vessels.LIOT].abs() < 0.02).all()
 
 # %% [markdown]
-# Order stands any gamma, since a power keeps it: that is known without a training. (A file keeps 256 greys, so that close
-# ones may become one; it hardly matters.) But it has its price: on images as they are raw pixels are the better input. Whoever
-# forgets brightness cannot use it.
+# Order stands any gamma, since a power keeps it: that is known without a training. (A file keeps only so many greys, so
+# that close ones may become one; it hardly matters.) But it has its price: on images as they are raw pixels are the
+# better input. Whoever forgets brightness cannot use it.
 #
 # FreeCOS has a contrast, too: drawn vessel pixels find real ones, and background pixels are negatives. Over ten seeds it
 # gave no gain here. [The scorecard](../docs/scorecard/freecos.md) says what it does to the features.
@@ -354,7 +354,10 @@ check("own", own)
 # </details>
 
 # %% [markdown]
-# **4.** (To think about.) You film a harbour from a drone at noon and at dusk, and want to contrast each pixel with itself.
+# **4.** (An experiment.) Train longer: `points.entry(name, w, FIT | {"epochs": 84})` in section 3. Do regions and pairs come
+# further apart where pairs are wrong, and does either pass the raw input?
+#
+# **5.** (To think about.) You film a harbour from a drone at noon and at dusk, and want to contrast each pixel with itself.
 # What moves, what changes colour, and which pixels would you pool?
 #
 # ## References

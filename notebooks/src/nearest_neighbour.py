@@ -38,9 +38,10 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # %% [markdown]
 # ## 1 · "A text with a few words left out still says the same"
 #
-# Each text here has four words of one of twelve topics, an adjective, four fillers and a verdict. Half of them also have the
-# word "not". The verdict is bad where there is a "not", and good where there is none. So one word decides what a text says:
-# its **polarity**, yes or no. When we probe vectors, the verdict is hidden; only the "not" is left to tell.
+# Each text here has four words of one of twelve topics, an adjective, four fillers and a verdict. A coin decides
+# whether they also have the word "not". The verdict is bad where there is a "not", and good where there is none. So one
+# word decides what a text says: its **polarity**, yes or no. When we probe vectors, the verdict is hidden; only the
+# "not" is left to tell.
 
 # %%
 worlds = {s: negations(s) for s in seeds}
@@ -202,9 +203,9 @@ NotPanel()
 # %% [markdown]
 # ## 3 · "A vector can only find what it was trained to find"
 #
-# Now another search. The phage lambda has 48,502 bases of DNA. Cut it into overlapping **fragments**. A **read** is 100
-# bases from somewhere, with errors: some bases wrong, some lost, some put in. Which fragments hold it? DNA-ESA contrasts
-# fragments with reads from them, and the nearest fragment is the guess.
+# Now another search. The DNA of the phage lambda is short for a genome. Cut it into overlapping **fragments**. A
+# **read** is 100 bases from somewhere, with errors: some bases wrong, some lost, some put in. Which fragments hold it?
+# DNA-ESA contrasts fragments with reads from them, and the nearest fragment is the guess.
 #
 # Its encoder is a transformer. Ours is smaller: it counts how often each of the 1024 words of five bases occurs, and a
 # linear map makes 16 numbers of the counts. Two more maps to 16 numbers stand beside it: one drawn at random, and the first
@@ -268,7 +269,7 @@ assert (unseen[reads.HALF] < unseen[reads.TRAINED] - 0.3).all()
 # %% [markdown]
 # The plain counts win. DNA has nearness of its own: whoever shares words shares a place. Training is for *short* vectors,
 # which a large index must have: there it is far better than a random map, and over twenty seeds a little better than PCA.
-# With 32 numbers even that lead is gone ([the scorecard](../docs/scorecard/dna-esa.md)).
+# With longer vectors even that lead is gone ([the scorecard](../docs/scorecard/dna-esa.md)).
 #
 # And it learned *this* genome. Of the half that it had not seen it finds little more than a random map does. Trained on
 # the genome of a bacterium, short vectors hardly get better, however much sequence it has; longer vectors do,
@@ -403,7 +404,10 @@ check("recall", recall)
 # </details>
 
 # %% [markdown]
-# **4.** (To think about.) A support desk searches old tickets by vector. "It starts, but does not print" and "It does not
+# **4.** (An experiment.) Give the reads longer vectors: write 32 in place of 16 in `searched`, and run its cells again. What is
+# left of the lead of training over PCA, and of that over no training?
+#
+# **5.** (To think about.) A support desk searches old tickets by vector. "It starts, but does not print" and "It does not
 # start, but prints" come out as neighbours. Which pairs of tickets would you train with, and where could they come from
 # without anybody labelling them?
 #

@@ -383,7 +383,7 @@ assert stays.abs().max() < 0.08
 # Following the picture helps; holding still is obeyed (the last column is a power of ten) and brings nothing. That is what
 # [the scorecard](../docs/scorecard/gopro.md) says over more seeds. At the authors' weights both of their extra terms change
 # almost nothing, and one of them cannot: its gradient does not reach anything that predictions are made of. And a plain
-# linear classifier on the frozen vectors (third row), from the same 32 pictures, is about as good on known shapes. What it
+# linear classifier on the frozen vectors (third row), from the same few pictures, is about as good on known shapes. What it
 # cannot do is name a new one.
 #
 # On a live page, raise the weight on consistency, and watch the clouds of prompts shrink. What happens to the bars?

@@ -344,7 +344,7 @@ film, said = (torch.randn(6, 5, generator=generator, dtype=torch.float64) for _ 
 torch.testing.assert_close(ground(film, said, torch.tensor(5.0).log()), losses.clip(film, said, temperature=1 / 5))
 
 # %% [markdown]
-# Equal encoders, equal batches of 32, 300 equal steps. Then each new film chooses among 16 instructions, one of each task.
+# Equal encoders, equal batches, equally many steps. Then each new film chooses among 16 instructions, one of each task.
 
 # %%
 match = bet(
@@ -384,10 +384,11 @@ assert chosen.loc["match, 32", "trained"] < best - 0.3
 assert chosen.loc["contrast, 8", "trained"] < best - 0.3
 
 # %% [markdown]
-# All untrained encoders choose about as by chance. There is no column for raw input: numbers of a film and of a sentence
-# cannot be compared before something is learned. A match says one bit of one wrong sentence. A contrast ranks 31 of them, many
-# of which differ from the right one by a single word, and takes the most from the nearest. With 7 that is soon over.
-# A third way, to guess the numbers of the whole sentence (BC-Z), stands in the panel below.
+# All untrained encoders choose about as by chance. There is no column for raw input: numbers of a film and of a
+# sentence cannot be compared before something is learned. A match says one bit of one wrong sentence. A contrast ranks
+# all others of its batch, many of which differ from the right one by a single word, and takes the most from the
+# nearest. In small batches that is soon over. A third way, to guess the numbers of the whole sentence (BC-Z), stands in the panel
+# below.
 #
 # This is one seed; [the scorecard](../docs/scorecard/hulc.md) has at least five of each, and three times the steps, which do
 # not close the distance. No robot was trained here, so nothing is said about what it can do afterwards.

@@ -63,8 +63,8 @@ def explore_picture(state: State, made: Exploration) -> Picture:
     )  # fmt: skip
     return Picture(
         "Contrastive-UCB: curiosity in learned features",
-        "The regret of an agent in a combination lock over its rounds, against that of one that always takes the "
-        "decoy; a heat map of the hidden states it visited at each level; and the learned ratio against the true one.",
+        "The regret of an agent in a combination lock over its rounds, beside that of one that takes the decoy; a heat "
+        "map of the states it visited; the learned ratio against the true one.",
         [[curve, seen, learned]],
         [
             ("value of this round’s policy", f"{made.values[now - 1]:.2f} of 1"),

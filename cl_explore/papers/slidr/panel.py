@@ -62,7 +62,7 @@ def losses(anchors: Tensor, keys: Tensor) -> Tensor:
 
 @cache
 def pairs(wrong: float) -> Pairs:
-    """The pairs of a scene of which this share is wrong; the features are those of networks that have learnt."""
+    """The pairs of a scene of which this share is wrong; the features are those of networks that have learned."""
     scene, draw = scenes(SEED, 1, wrong), Generator().manual_seed(0)
     rows = torch.randperm(len(scene.points), generator=draw)[: PPKT.PAIRS]
     thing, paired = (scene.points.factors[name][rows].long() for name in ("region", "paired"))
@@ -176,7 +176,7 @@ def superpixel_picture(state: State) -> Picture:
 class SuperpixelPanel(KnobPanel):
     """Let points fall on wrong things, and cut the image finer: what does it cost by pairs, what by superpixels?
 
-    Nothing is trained: each point has the feature of its thing, with noise, as if the network had learnt. `wrong` is
+    Nothing is trained: each point has the feature of its thing, with noise, as if the network had learned. `wrong` is
     the share of points that fall on another thing, `superpixels` how many there are in the image (600 are single
     pixels), `thing` which one is framed. Raises ValueError for a share or a number that is no stop, or a thing outside
     1 to 30.

@@ -135,9 +135,8 @@ def bag_picture(state: State, course: Course) -> Picture:
     fitting = course.fits.sum() / SHOWN
     return Picture(
         "VATT: at least one caption of the bag fits",
-        "The cosines of eight videos with their captions, own ones framed; the weight of each caption inside its own "
-        "bag, those that fit framed; how often a caption finds its video with each of four losses; a frame of which "
-        "patches are dropped.",
+        "The cosines of eight videos with their captions; the weight of each caption inside its own bag, those that "
+        "fit framed; how often captions find videos with four losses; a frame without some patches.",
         [[scores, weights], [retrieval, dropped]],
         [
             ("step", str(state["step"])),
