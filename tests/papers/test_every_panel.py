@@ -1,14 +1,20 @@
-"""The panels of the papers: each control of each changes what is shown."""
+"""The panels of the papers: small without a kernel, changed by each of their controls, and freed when closed."""
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 
 import ipywidgets
+import numpy as np
 import pytest
+from ipywidgets.widgets.widget import _instances
+from static_pages import Page, unpacked
 
 from cl_explore import papers
-from cl_explore.widgets.panel import Panel
+from cl_explore.widgets.panel import KnobPanel
 
+LARGEST = 600_000  # bytes of a static panel
 PATIENCE = 20.0  # seconds within which a panel has made an experiment again
 
 
@@ -37,13 +43,26 @@ def move(control: ipywidgets.Widget) -> None:
         control.value = type(control.value)((control.value + (low if 2 * control.value > low + high else high)) / 2)
 
 
-def shown(panel: Panel) -> tuple[str, bytes]:
+def shown(panel: KnobPanel) -> tuple[str, bytes]:
     return panel.canvas.spec, panel.canvas.data
 
 
-@pytest.mark.parametrize("slug", [slug for slug in papers.slugs() if papers.has(slug, "panel")])
-def test_every_control_changes_what_is_shown(slug: str) -> None:
-    panel = papers.panel(slug)()
+def is_one_small_block_that_reads_out_what_it_shows(panel: KnobPanel) -> None:
+    text = panel.static().data
+    assert len(text.encode()) < LARGEST
+    assert Page(text).open == []
+    frames, sliders = unpacked(text)
+    assert len(frames) == np.prod([len(slider["stops"]) for slider in sliders])
+    assert len({str(frame["readout"]) for frame in frames}) > 1
+    for knob in panel.knobs.values():
+        assert knob.description
+        assert knob.tooltip or isinstance(knob, ipywidgets.Dropdown)
+    drags = [mark.drag for chart in panel.picture.charts for mark in chart.marks if getattr(mark, "drag", "")]
+    assert set(drags) <= panel.knobs.keys()
+    assert sum(map(len, shown(panel))) < 40_000  # what travels with every move of a slider
+
+
+def changes_with_every_control(panel: KnobPanel) -> None:
     found = sorted(controls(panel), key=lambda control: hasattr(control, "index"))
     assert found  # menus last: what they choose may leave a slider nothing to do
     for control in found:
@@ -52,4 +71,18 @@ def test_every_control_changes_what_is_shown(slug: str) -> None:
         while shown(panel) == before or "being made" in panel.canvas.spec:
             assert time.monotonic() < until, f"nothing changed when {control.description!r} was moved"
             time.sleep(0.01)
+
+
+@pytest.mark.parametrize("slug", [slug for slug in papers.slugs() if papers.has(slug, "panel")])
+def test_every_panel_is_one_small_block_changes_with_every_control_and_is_freed(slug: str) -> None:
+    """All of one panel, as what it has made once it keeps."""
+    before = len(_instances)
+    panel = papers.panel(slug)()
+    is_one_small_block_that_reads_out_what_it_shows(panel)
+    changes_with_every_control(panel)
+    alive = weakref.ref(panel)
     panel.close()
+    del panel
+    gc.collect()
+    assert alive() is None
+    assert len(_instances) == before

@@ -8,23 +8,20 @@ from io import BytesIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import ipywidgets
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
-from static_pages import Page, unpacked
+from static_pages import unpacked
 
-from cl_explore import papers
 from cl_explore.losses import Choice, Knob
 from cl_explore.widgets.controls import counter, dial
 from cl_explore.widgets.marks import Points
 from cl_explore.widgets.panel import WAITING, KnobPanel
 from cl_explore.widgets.picture import Chart, Picture
 
-LARGEST = 600_000  # bytes of a static panel
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -188,30 +185,6 @@ def test_panels_name_their_widget_manager_in_colab(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "google.colab.output", output)
     _, (_, metadata) = displayed(panel_of())
     assert metadata[VIEW] == {"colab": {"custom_widget_manager": {"url": "https://widgets"}}}
-
-
-@pytest.mark.parametrize("slug", [slug for slug in papers.slugs() if papers.has(slug, "panel")])
-def test_every_paper_s_panel_is_one_small_block_of_html_reads_out_what_it_shows_and_is_freed(slug: str) -> None:
-    before = len(_instances)
-    panel = papers.panel(slug)()
-    text = panel.static().data
-    assert len(text.encode()) < LARGEST
-    assert Page(text).open == []
-    frames, sliders = unpacked(text)
-    assert len(frames) == np.prod([len(slider["stops"]) for slider in sliders])
-    assert len({str(frame["readout"]) for frame in frames}) > 1
-    for knob in panel.knobs.values():
-        assert knob.description
-        assert knob.tooltip or isinstance(knob, ipywidgets.Dropdown)
-    drags = [mark.drag for chart in panel.picture.charts for mark in chart.marks if getattr(mark, "drag", "")]
-    assert set(drags) <= panel.knobs.keys()
-    assert len(panel.canvas.data) + len(panel.canvas.spec) < 40_000  # what travels with every move of a slider
-    alive = weakref.ref(panel)
-    panel.close()
-    del panel, knob
-    gc.collect()
-    assert alive() is None
-    assert len(_instances) == before
 
 
 def test_a_panel_that_is_closed_begins_no_other_experiment() -> None:
