@@ -190,7 +190,8 @@ class KnobPanel(Panel):
         state = self.state()
         sweeps = {name: list(values) for name, values in self._sweeps.items()}
         if os.environ.get("CL_EXPLORE_STATIC") == "ends":
-            sweeps = {name: [values[0], values[-1]] for name, values in sweeps.items()}
+            ends = {name: (values[0], state[name], values[-1]) for name, values in sweeps.items()}
+            sweeps = {name: [value for value in values if value in ends[name]] for name, values in sweeps.items()}
         stops = {name: with_current(values, state[name]) for name, values in sweeps.items()}
         states = [state | dict(zip(stops, values, strict=True)) for values in product(*stops.values())]
         sliders = [

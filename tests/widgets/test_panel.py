@@ -137,6 +137,9 @@ def test_pages_that_nobody_reads_hold_only_the_ends_of_the_sweeps(monkeypatch: p
     frames, (first, second) = unpacked(panel_of(lambda a: asked.append(a) or a).static().data)
     assert (first["stops"], second["stops"]) == (["2", "6"], ["0.25", "1"])  # 0 gave way to the present 2
     assert (len(frames), asked) == (4, [2, 6])  # and nothing between them is computed
+    menu = {"c": dial(Choice("c", ("x", "y", "z")), "y")}
+    of_menu = KnobPanel(menu, lambda state: shown({"a": 0, "b": 0}, state["c"]), sweeps={"c": ("x", "y", "z")})
+    assert unpacked(of_menu.static().data)[1][0]["stops"] == ["x", "y", "z"]
 
 
 def test_a_closed_panel_is_free() -> None:
