@@ -34,6 +34,11 @@ def cosine(step: int, total: int, warmup: int = 0) -> float:
     return (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
 
+def constant(step: int, total: int) -> float:
+    """The learning rate stays as it is: a schedule of one's own, as plain Adam in papers has it."""
+    return 1.0
+
+
 def make_optimizer(
     chosen: Optimizers, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, fused: bool
 ) -> Optimizer:

@@ -14,6 +14,7 @@ from cl_explore.methods import Method
 from cl_explore.papers.dna_esa import PAPER, world
 from cl_explore.papers.dna_esa.method import KmerCounts, align, embedder, search, success
 from cl_explore.papers.dna_esa.world import FragmentAndRead, Trial
+from cl_explore.train.schedule import constant
 
 FIRST, FIVE, TWENTY, UNSEEN = "recall@1", "recall@5", "recall@20", "recall@1, second half"
 ALIGNED, KEPT = "aligned", "aligned, of those among five"
@@ -64,11 +65,6 @@ def plain(fragments: Tensor, width: int, seed: int) -> dict[str, Embed]:
         UNTRAINED: lambda bases: (words(bases) - centre) @ gaussian,
         PCA: lambda bases: (words(bases) - centre) @ axes,
     }
-
-
-def constant(step: int, total: int) -> float:
-    """The learning rate stays as it is."""
-    return 1.0
 
 
 def entry(genome: Tensor, width: int, windows: int, epochs: int) -> Entry:

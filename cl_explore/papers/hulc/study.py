@@ -16,6 +16,7 @@ from cl_explore.nn import MLP
 from cl_explore.papers.hulc import PAPER
 from cl_explore.papers.hulc.method import Grounded
 from cl_explore.papers.hulc.world import PIXELS, TASKS, WORD, Tabletop, tabletop
+from cl_explore.train.schedule import constant
 
 FOUND, TASK = "retrieval of 16", "task, kNN"
 NAMES = {"clip": "CLIP", "bcz": "BC-Z", "mia": "MIA"}
@@ -35,11 +36,6 @@ def one_view(x: Tensor, generator: Generator, n_views: int) -> Tensor:
 
 
 VIEWS = dict.fromkeys(("video", "instruction"), one_view)
-
-
-def constant(step: int, total: int) -> float:
-    """The learning rate stays as it is."""
-    return 1.0
 
 
 def networks(train: Dataset) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:

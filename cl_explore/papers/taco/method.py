@@ -85,8 +85,9 @@ class TACO(Method):
                 raise unknown("term", term, TERMS)
         super().__init__(encoder, head, augment)
         self.terms, self.stop = tuple(terms), stop
-        self.actions = ActionEncoder(actions, steps, latent or actions * 5 // 4 + 1)
-        both = features + steps * (latent or actions * 5 // 4 + 1)
+        latent = latent or actions * 5 // 4 + 1
+        self.actions = ActionEncoder(actions, steps, latent)
+        both = features + steps * latent
         self.join = nn.Sequential(nn.Linear(both, hidden), nn.ReLU(), nn.Linear(hidden, features))
         self.reward = nn.Sequential(nn.Linear(both, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         self.critic = nn.Parameter(torch.eye(features) if start == "identity" else torch.rand(features, features))

@@ -15,6 +15,7 @@ from cl_explore.methods import Method
 from cl_explore.papers.taco import PAPER
 from cl_explore.papers.taco.method import TACO, form
 from cl_explore.papers.taco.world import OBSERVED, parts, shuffled_actions, without_actions
+from cl_explore.train.schedule import constant
 from cl_explore.views import VectorViews
 
 POSITIONS, FEATURES, BATCH = 4, 16, 128
@@ -23,11 +24,6 @@ RAW, UNTRAINED, FULL, NONE, SHUFFLED, CURL = "raw input", "untrained encoder", "
 FAINT, AHEAD, KEPT = ", faint", ", faint, two steps", ", things stay"
 NO_ACTION_FLOOR = math.log(BATCH)
 """No state is likelier than another to follow, if the action is not known."""
-
-
-def steady(step: int, total: int) -> float:
-    """The rate stays as it is."""
-    return 1.0
 
 
 def networks(train: Dataset) -> tuple[nn.Module, nn.Module]:
@@ -67,7 +63,7 @@ def entry(
         "lr": 1e-3,
         "optimizer": "adam",
         "weight_decay": 0.0,
-        "schedule": steady,
+        "schedule": constant,
     }
     return Entry(
         "", form=form, networks=networks, augment=VectorViews(noise=0.1, dropout=0.0), data=data,
