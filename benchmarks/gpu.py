@@ -1,6 +1,6 @@
 """What only a GPU can tell, in the quarter of an hour for which one is at hand: right, fast, and how soon good.
 
-    python benchmarks/gpu.py [--stages NAME ...] [--budget SECONDS] [--data FOLDER] [--out FILE]
+    python benchmarks/gpu.py [--stages NAME ...] [--cases PATTERN ...] [--budget SECONDS] [--data FOLDER] [--out FILE]
     python benchmarks/gpu.py --smoke --out FILE
 
 Stages, in order of worth: `right` (losses, views, measures, probes and training against the CPU), `losses` (time,
@@ -8,6 +8,7 @@ memory and rate against the ceiling of matrix products), `loop` (images a second
 `speedruns` (seconds to a stated accuracy, each from a cold start). Each is made of cases, whose records are in the file
 as soon as they are there: a run that is cut off keeps what it has. Cases that the file lacks come first, then those
 that failed or were wrong; the others are not run again. A case starts only if the seconds it may take are left.
+--cases takes only those whose name fits a pattern, as of file names.
 
 It needs no installation and no network: a clone, PyTorch and the packages that training imports. --data names a folder
 with CIFAR, as published or as sheets packed by `gpu_pack.py`. --smoke runs all of it on the CPU in miniature: its
@@ -26,6 +27,7 @@ import tempfile
 import time
 import traceback
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +153,17 @@ def keep(path: Path, kept: Records) -> None:
     new.replace(path)
 
 
-def order(cases: dict[str, dict[str, float]], kept: Records, stages: list[str]) -> list[tuple[str, str]]:
+def order(
+    cases: dict[str, dict[str, float]], kept: Records, stages: list[str], patterns: list[str]
+) -> list[tuple[str, str]]:
     """(stage, case) of what is not recorded, in order of worth, then of what failed or was wrong."""
-    every = [(stage, name) for stage in STAGES if stage in stages for name in cases[stage]]
+    every = [
+        (stage, name)
+        for stage in STAGES
+        if stage in stages
+        for name in cases[stage]
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
     before = {(stage, name): record for stage, records in kept["stages"].items() for name, record in records.items()}
     again = [each for each in every if each in before and ("failed" in before[each] or before[each].get("wrong"))]
     return [each for each in every if each not in before] + again
@@ -169,7 +179,7 @@ def perform(kept: Records, options: argparse.Namespace) -> None:
     cases, on = worker.hello["cases"], worker.hello["on"]
     if on not in kept["runs"]:
         kept["runs"].append(on)
-    for stage, name in order(cases, kept, options.stages):
+    for stage, name in order(cases, kept, options.stages, options.cases):
         if cases[stage][name] > until - time.monotonic():
             print(f"{stage}: {name}: left out, it may take {cases[stage][name]:.0f} s", flush=True)
             continue
@@ -190,6 +200,7 @@ def chosen(arguments: list[str] | None = None) -> argparse.Namespace:
     """What the command line asks for; it ends the program with a line that says what is wrong with it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--cases", nargs="+", metavar="PATTERN", default=["*"], help="only those whose name fits")
     parser.add_argument("--budget", type=float, default=540, help="seconds for all of it, 540 by default")
     parser.add_argument("--data", type=Path, help="folder with CIFAR-10 or CIFAR-100; else where data.load looks")
     parser.add_argument("--out", type=Path, help="the file of records, benchmarks/gpu.json by default")

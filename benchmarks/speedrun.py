@@ -147,7 +147,7 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
             continue
         loop.read()  # waits for the device; a loss that is not finite ends the race here
         spent += time.perf_counter() - running
-        looks.append((at.epoch, spent, look(rung, method, seen, held_out)))
+        looks.append((at.epoch, spent, rung.probe(method, seen, held_out)))
         met = rung.target is not None and looks[-1][2] >= rung.target
         if met:
             break
@@ -162,15 +162,9 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
         "first_step": first_step,
         "epochs": epoch,
         "held_out": max(accuracy for *_, accuracy in looks),
-        "test": look(rung, method, seen, load(rung.dataset, "test")),
+        "test": rung.probe(method, seen, load(rung.dataset, "test")),
         "looks": looks,
     }
-
-
-def look(rung: Rung, method: Method, seen: data.Dataset, other: data.Dataset) -> float:
-    """Not compiled: that would take longer than the few looks do."""
-    with torch.compiler.set_stance("force_eager"):
-        return rung.probe(method, seen, other)
 
 
 def race_apart(name: str, seed: int) -> dict[str, Any]:

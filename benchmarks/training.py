@@ -101,10 +101,16 @@ def parts(
     gradient = torch.randn(len(two), 128, generator=generator, device=device)
     descent = torch.optim.AdamW(method.parameters(), lr=0.0, fused=True)
 
+    def embed(x: torch.Tensor) -> torch.Tensor:
+        return method.project(method(x))
+
+    if loop.settings.compile:
+        embed = torch.compile(embed)
+
     def bare() -> None:
         method.zero_grad()
         with loop.fabric.autocast():
-            z = method.project(method(two))
+            z = embed(two)
         z.backward(gradient.to(z.dtype))
 
     return {

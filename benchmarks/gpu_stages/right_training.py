@@ -3,11 +3,13 @@
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cl_explore import data, methods, nn, train, views
 from gpu_stages.case import Case, waits
@@ -18,6 +20,15 @@ ALLOWED = (
 )
 STEPPED = ("nt_xent", "supcon", "varcon", "clip", "siglip", "barlow_twins", "vicreg")
 
+SKELETONS: dict[str, Callable[..., methods.Method]] = {
+    "JointEmbedding": partial(methods.JointEmbedding, loss="nt_xent"),
+    "JointEmbedding in chunks": partial(methods.JointEmbedding, loss="nt_xent", chunk=16),
+    "MomentumContrast": partial(methods.MomentumContrast, loss="moco", queue=256),
+    "Predictive": lambda *networks, augment: methods.Predictive(
+        *networks, "byol", augment, decay=0.9, predictor=nn.MLP([32, 64, 32])
+    ),
+}
+
 
 def cases(small: bool, device: str) -> list[Case]:
     images, width, precisions = (128, 4, PRECISIONS[:2]) if small else (4096, 16, PRECISIONS)
@@ -26,6 +37,7 @@ def cases(small: bool, device: str) -> list[Case]:
         Case("waits in a step", 60, partial(waits_in_a_step, device, images, width, stepped)),
         *(Case(f"fit twice, {each}", 60, partial(fit_twice, device, images, width, each)) for each in precisions),
         Case("kill and resume", 90, partial(kill_and_resume, device, images, width)),
+        *(Case(f"compiled as not, {each}", 60, partial(compiled_as_not, device, images, each)) for each in SKELETONS),
     ]
 
 
@@ -101,6 +113,26 @@ def kill_and_resume(device: str, images: int, width: int) -> dict[str, Any]:
     found = difference(resumed, whole)
     wrong = [] if found["identical"] else ["the resumed run differs from one that was not stopped"]
     return {"wrong": wrong + ([] if kept else ["no checkpoint was kept"]), "killed at": kept, **found}
+
+
+def compiled_as_not(device: str, images: int, skeleton: str) -> dict[str, Any]:
+    """Losses of compiled networks, step by step, against those of the same run not compiled."""
+
+    def losses(compiled: bool) -> Tensor:
+        torch.manual_seed(0)
+        encoder = nn.ConvNet(3, 8)
+        networks = (encoder, nn.projection_head(encoder.out_features, 64, 32))
+        made = SKELETONS[skeleton](*networks, augment=views.ImageViews.simclr())
+        loop = train.Loop(
+            made, world(images), epochs=3, batch_size=images // 8, snapshots=2, device=device, compile=compiled,
+            optimizer="sgd", lr=0.05,
+        )  # fmt: skip
+        for _ in loop:
+            pass
+        return torch.tensor(loop.read()["loss"].to_numpy())
+
+    off = float((losses(True) / losses(False) - 1).abs().max())
+    return {"wrong": [] if off < 0.01 else [f"off by {off:.2g}"], "off": off}
 
 
 def waits_in_a_step(device: str, images: int, width: int, stepped: tuple[str, ...]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def fit(
 
     `snapshots` times (see `snapshot_steps`) `snapshot_data` is embedded: by default up to 1000 samples of `dataset`,
     the same for every seed; if they have collapsed, a `CollapseWarning` says so once. device: "auto", "cpu", "cuda",
-    "cuda:1", "mps". compile: let `torch.compile` speed up encoder and head, which stay compiled. store: True
+    "cuda:1", "mps". compile: let `torch.compile` speed up encoder and head in its steps. store: True
     (CL_EXPLORE_RUNS, else the user's cache), a folder, or False. A stored run is recognised by everything that decides
     it (see `key`): all state of the method, its views and loss, the data, all settings, the code behind them and the
     versions of packages. Where that cannot be told for certain, the run is trained anew, not kept, and says why. With

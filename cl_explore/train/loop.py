@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,8 @@ class Loop:
         self._rates = [group["lr"] for group in descent.param_groups]
         self._model, self._descent = fabric.setup(method, descent)
         self._model.mark_forward_method("step")
-        if chosen.compile:
-            for network in method.networks():
-                network.compile()
+        networks = method.networks() if chosen.compile else []
+        self._compiled = {network: torch.compile(network.forward) for network in networks}
 
         order = np.random.SeedSequence(chosen.seed).generate_state(1).item()
         # each process draws views and dropout of its own; those of rank 0 are the draws of a single process
@@ -149,7 +148,7 @@ class Loop:
 
         Where no snapshots are asked for, samples may be such that only views of them can be read.
         """
-        with self._aside(), torch.random.fork_rng(devices=[]):
+        with self._randomness.lent(), torch.random.fork_rng(devices=[]):
             held_out = {} if self.validation is None else {"validation": self.validation.held_out}
             for name, dataset in {"dataset": self.dataset, "snapshot_data": self.film.dataset, **held_out}.items():
                 rows = torch.arange(min(len(dataset), self.settings.batch_size), device=dataset.device)
@@ -179,7 +178,7 @@ class Loop:
         part = factor(self.settings.schedule, self.step, self.total, self._warmup)
         for group, rate in zip(self._descent.param_groups, self._rates, strict=True):
             group["lr"] = rate * part
-        with self._randomness.lent(), fastest_convolutions(self.fabric.device):
+        with self._randomness.lent(), fastest_convolutions(self.fabric.device), self._compiled_networks():
             with self.fabric.autocast(), shared_out(self._shares):
                 loss, metrics = self._model.step(batch, self._views)
             if not loss.requires_grad:
@@ -198,17 +197,25 @@ class Loop:
         self._snapshot()
         return Progress(self.step, self.total, epoch, loss.detach(), metrics)
 
+    @contextmanager
+    def _compiled_networks(self) -> Iterator[None]:
+        """For a step alone: other looks at the method are too few, of too many shapes, to compile for."""
+        own = {network: vars(network).get("forward") for network in self._compiled}
+        for network, forward in self._compiled.items():
+            network.forward = forward
+        try:
+            yield
+        finally:
+            for network, usual in own.items():
+                if usual is None:
+                    del network.forward
+                else:
+                    network.forward = usual
+
     def _gradient_norm(self) -> Tensor:
         """Length of the gradient (scaled, with "16-mixed"), to see whether it is finite."""
         weights = (weight for group in self._descent.param_groups for weight in group["params"])
         return get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
-        """Looks at the method leave its randomness alone, and are too few, of too many shapes, to compile for."""
-        eager = torch.compiler.set_stance("force_eager") if self.settings.compile else nullcontext()
-        with self._randomness.lent(), eager:
-            yield
 
     def _after(self, epoch: int) -> None:
         """Measure the epoch, as far as that is asked for, and see whether it is enough."""
@@ -218,7 +225,7 @@ class Loop:
         row = {"epoch": epoch, "step": self.step, "loss": self.log.mean(self.per_epoch)}
         if self.fabric.is_global_zero:
             if self.validation is not None:
-                with self._aside():
+                with self._randomness.lent():
                     row |= self.validation.measure()
                 self.log.tell(self.step, row)
             self._epochs.append(row)
@@ -229,7 +236,7 @@ class Loop:
         due = self.step in self._moments or (self._enough and self._moments)
         if not due or self.step in self.film.steps or not self.fabric.is_global_zero:
             return
-        with self._aside():
+        with self._randomness.lent():
             self.film.take(self.step)
         self._watch.look(self.film.z[-1], self.step)
 
