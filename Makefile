@@ -35,7 +35,7 @@ test: $(DEVELOPED)  ## run the tests, then every notebook in the smoke preset
 	@rm -rf build/test-runs
 	@command -v node >/dev/null || echo "node is not on the PATH: the JavaScript of the panels is not tested"
 	@export CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1; status=0; \
-	$(BIN)/python -m pytest -n auto --dist loadfile || status=1; \
+	$(BIN)/python -m pytest -n auto --dist worksteal || status=1; \
 	$(BIN)/python -m cl_explore course --preset smoke --out build/smoke || status=1; \
 	exit $$status
 

@@ -16,6 +16,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import lightning_fabric  # noqa: F401 - a second, paid once for all lives
 import torch
 from torch.nn import functional as F
 
