@@ -18,7 +18,7 @@ from cl_explore.papers.vlp_baselines.study import (
     TextViews,
     nearest,
     networks,
-    world,
+    vectors,
 )
 from cl_explore.plots.style import CLASS_COLOURS
 from cl_explore.takes import takes
@@ -47,7 +47,7 @@ class Learned(NamedTuple):
 @cache
 def learn(strength: float, samples: int, extra: str) -> Learned:
     """Forty steps of CLIP, with two augmented views where the recipe has any strength, seeded."""
-    train, test, paint = world(0, samples)
+    train, test, paint = vectors(0, samples)
     assert isinstance(train.x, dict)
     assert isinstance(test.x, dict)
     views = 2 if strength else 0

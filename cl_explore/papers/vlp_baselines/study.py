@@ -1,6 +1,8 @@
 """Improved baselines: a better recipe for CLIP against one more loss, with few pairs to learn from."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,14 +15,17 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.data.captions import captions
-from cl_explore.methods import Method, TwoTower
+from cl_explore.methods import Augment, Method, TwoTower
 from cl_explore.methods.method import Embedded, Step
 from cl_explore.methods.two_tower import ByName
-from cl_explore.nn import MLP, BagOfTokens
+from cl_explore.names import unknown
+from cl_explore.nn import MLP, BagOfTokens, ConvNet
 from cl_explore.papers.vlp_baselines import PAPER
+from cl_explore.papers.vlp_baselines.emoji import KNOWN, UNSEEN, Drawings, drawings, own_text, raw
 from cl_explore.papers.vlp_baselines.method import barlip, over_pairs, rocket, siamlip
 
 ZERO, CLEAN = "zero-shot accuracy", "zero-shot accuracy, clean projectors"
+EMOJI_WORDS = 4200
 KINDS, SEEN, LATENT, OTHER, FILLERS = 6, 64, 32, 44, 4
 PROMPTS = torch.cartesian_prod(torch.arange(KINDS), torch.arange(KINDS))
 
@@ -63,7 +68,7 @@ def seen(latent: Tensor, paint: Tensor, generator: torch.Generator) -> Tensor:
     return (latent @ paint).tanh() + 0.2 * torch.randn(len(latent), SEEN, generator=generator)
 
 
-def world(seed: int, samples: int) -> tuple[Dataset, Dataset, Tensor]:
+def vectors(seed: int, samples: int) -> tuple[Dataset, Dataset, Tensor]:
     """Pairs to learn from and 1,000 others, of 6 shapes and 6 colours, and the map that paints their latents (32, 64).
 
     An image is a vector of what is seen and its latent: codes of shape and colour, 8 each, and 16 of nuisance.
@@ -138,9 +143,12 @@ class Rocket(TwoTower):
 
 
 def networks(train: Dataset) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
-    """An MLP for images, a bag of words for texts, and their heads."""
-    words = 2 + 2 * KINDS + OTHER
-    return {"image": Image([SEEN, 128, 64]), "text": BagOfTokens(words, 64)}, {"image": Heads(), "text": Heads()}
+    """An MLP for vectors or convolutions for pictures, a bag of words for texts, and their heads."""
+    assert isinstance(train.x, dict)
+    pictures = train.x["image"].ndim == 4
+    image = ConvNet(3, 16) if pictures else Image([SEEN, 128, 64])
+    words = EMOJI_WORDS if pictures else 2 + 2 * KINDS + OTHER
+    return {"image": image, "text": BagOfTokens(words, 64)}, {"image": Heads(), "text": Heads()}
 
 
 def nearest(method: Rocket, image: Tensor) -> dict[str, Tensor]:
@@ -167,19 +175,40 @@ def zero_shot(method: Method, train: Dataset, test: Dataset) -> dict[str, float]
     return {ZERO: right["local" if recipe else "clean"], CLEAN: right["clean"]}
 
 
-def run(seed: int, *, samples: int = 300, epochs: int = 60) -> list[Row]:
-    """Plain CLIP and the recipe, each alone and with BarLIP or SiamLIP, and CLIP before training."""
-    train, test, paint = world(seed, samples)
+def run(
+    seed: int,
+    *,
+    world: str = "vectors",
+    samples: int = 300,
+    epochs: int = 60,
+    extras: Sequence[str] = ("", "BarLIP", "SiamLIP"),
+) -> list[Row]:
+    """Plain CLIP and the recipe, each with each of the extra losses ("" is none), and CLIP before training.
+
+    world: "vectors", or "emoji" with a row of the raw input
+    samples: vectors to learn from
+    """
+    if world not in ("vectors", "emoji"):
+        raise unknown("world", world, ("vectors", "emoji"))
+    rows: list[Row] = []
+    images: Callable[[int], Augment]
+    if world == "emoji":
+        train, test = drawings()
+        images, measure = Drawings, own_text
+        rows.append(raw(train, test))
+    else:
+        train, test, paint = vectors(seed, samples)
+        images, measure = partial(ImageViews, paint), zero_shot
+    common: dict[str, Any] = {"form": Rocket, "networks": networks}
     settings = {"epochs": epochs, "batch_size": 100, "lr": 2e-3, "weight_decay": 0.1}
     plan = {}
     for base, views in (("CLIP", 0), ("recipe", 2)):
-        for extra in ("", "BarLIP", "SiamLIP"):
+        augment = {"image": images(views), "text": TextViews(views)}
+        for extra in extras:
             name = f"{base} + {extra}" if extra else base
-            plan[name] = Entry("clip", form=Rocket, networks=networks, extra=extra, settings=settings,
-                               augment={"image": ImageViews(paint, views), "text": TextViews(views)})  # fmt: skip
-    plan["untrained"] = Entry("clip", form=Rocket, networks=networks, settings=None,
-                              augment={"image": ImageViews(paint, 0), "text": TextViews(0)})  # fmt: skip
-    return compare(plan, train, test, [zero_shot], seed=seed).rows
+            plan[name] = Entry("clip", extra=extra, settings=settings, augment=augment, **common)
+    plan["untrained"] = Entry("clip", settings=None, augment={"image": images(0), "text": TextViews(0)}, **common)
+    return rows + compare(plan, train, test, [measure], seed=seed).rows
 
 
 STUDY = Study(
@@ -188,7 +217,10 @@ STUDY = Study(
     "plain CLIP learns by heart which word stood beside which nuisance; two augmented views of each side, projectors "
     "of their own and smoothed labels keep it from that, and then one more loss has nothing left to add. (36 prompts "
     "of two words, chance 0.028; plain CLIP is read by its linear projectors, the recipe by those of its augmented "
-    "views.)",
+    "views. On real data two styles of emoji, 16 pixels wide, are learned with names and tags, and drawings in a third "
+    "one look for their own text among 1,525 of known signs or 381 of unseen ones; raw input takes the text of the "
+    "nearest drawing by its pixels. Margins there are our own, set after one seed, 100, with 20 epochs and without "
+    "BarLIP, in which the recipe led plain CLIP by 0.03 on unseen signs, and raw input led both.)",
     claims=(
         Claim("The recipe lifts zero-shot accuracy of plain CLIP by more than 0.4.", ZERO, "recipe", "higher", "CLIP",
               margin=0.4),
@@ -201,8 +233,18 @@ STUDY = Study(
         Claim("Read by its clean projectors, the recipe shows less of its gain.", CLEAN, "recipe", "lower", 0.85),
         Claim("Plain CLIP beats two encoders that were never trained.", ZERO, "CLIP", "higher", "untrained",
               margin=0.1),
+        Claim("On emoji in a new style, the recipe finds texts of unseen signs more often than plain CLIP.", UNSEEN,
+              "recipe", "higher", "CLIP", margin=0.02, preset="real"),
+        Claim("BarLIP changes the recipe's rate by less than 0.02.", UNSEEN, "recipe + BarLIP", "equal", "recipe",
+              margin=0.02, preset="real", negative=True),
+        Claim("BarLIP on plain CLIP finds fewer texts of unseen signs than the recipe.", UNSEEN, "CLIP + BarLIP",
+              "lower", "recipe", preset="real"),
+        Claim("The recipe finds texts of known signs more often than encoders that were never trained.", KNOWN,
+              "recipe", "higher", "untrained", margin=0.02, preset="real"),
+        Claim("The text of the nearest drawing by pixels is right more often than the recipe.", KNOWN, "raw input",
+              "higher", "recipe", preset="real", negative=True),
     ),
     run=run,
-    draw=lambda rows: dots(rows, (ZERO, CLEAN)),
-    presets={"smoke": {"epochs": 1}, "real": {"samples": 30_000}},
+    draw=lambda rows: dots(rows, [name for name in (ZERO, CLEAN, KNOWN, UNSEEN) if name in rows]),
+    presets={"smoke": {"epochs": 1}, "real": {"world": "emoji", "epochs": 14, "extras": ("", "BarLIP")}},
 )  # fmt: skip
