@@ -41,6 +41,7 @@ MORE = [
     ("VarCon's tables", "docs/varcon_tables.html"),
     ("Data sets", "data/README.html"),
     ("Benchmarks", "benchmarks/README.html"),
+    ("Beside its peers", "docs/comparison.html"),
     ("Taking part", "CONTRIBUTING.html"),
     ("Getting help", "SUPPORT.html"),
     ("Security", "SECURITY.html"),

@@ -89,6 +89,15 @@ def test_the_readme_counts_right() -> None:
     assert f"lists {len(IDENTITIES)} identities" in readme.replace("\n", " ")
 
 
+def test_the_page_on_peers_says_what_was_measured() -> None:
+    import peers
+
+    page = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    measured = json.loads((Path(peers.__file__).with_suffix(".json")).read_text())["results"]
+    assert all(peers.line(row) in page for row in measured if "failed" not in row)
+    assert f"| losses | {len(losses.catalogue)} |" in page
+
+
 def test_the_scripts_of_the_page_on_scaling_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
     page = (DOCS / "scaling.md").read_text(encoding="utf-8")
