@@ -1,9 +1,8 @@
-"""SyCL: the loss's identities through its method, worlds and published pairs, and what levels teach that labels hide.
+"""SyCL: the loss's identities through its method, worlds, lists of graded pairs, and what only levels teach.
 
 Golden numbers of the losses are in tests/losses/test_listwise.py.
 """
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from cl_explore import losses
 from cl_explore.claims.bench import compare
-from cl_explore.data import Batch
+from cl_explore.data import Batch, sentences
 from cl_explore.methods import Method
 from cl_explore.papers.listwise_wasserstein import method, panel, study, world
 from cl_explore.papers.listwise_wasserstein.world import Looks
@@ -164,73 +163,27 @@ def test_levels_teach_an_order_that_binary_labels_hide() -> None:
     assert all(0 <= row[name] <= 1 for row in rows.values() for name in (study.NDCG, study.RELATED))
 
 
-PAIRS = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n"
-
-
-@pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A little of SICK, STS and Multi30k in the folders of their clones."""
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    sts, captions = tmp_path / "dataset-sts" / "data" / "sts", tmp_path / "dataset" / "data" / "task2" / "raw"
-    for folder in (sts / "sick2014", captions, *(sts / "semeval-sts" / str(year) for year in range(2012, 2017))):
-        folder.mkdir(parents=True)
-    graded = [("A dog runs fast", "A dog runs quickly", 5), ("A dog runs fast", "One two three four", 1.3),
-              ("A dog runs fast", "A dog sits there", 3.6), ("A dog runs fast", "A cat sits there", 2.2),
-              ("One", "Two", 2), ("One", "Three", 1)]  # fmt: skip
-    text = PAIRS + "".join(f"{place}\t{a}\t{b}\t{score}\tNEUTRAL\n" for place, (a, b, score) in enumerate(graded))
-    for name in ("SICK_train", "SICK_test_annotated"):
-        (sts / "sick2014" / f"{name}.txt").write_text(text)
-    (sts / "semeval-sts" / "2014" / "images.test.tsv").write_text("5\ta dog\tdog\n1\ta dog\ttwo\n\tnot\tjudged\n")
-    (sts / "semeval-sts" / "2015" / "belief.test.tsv").write_text("1\tone\tone\n2\tthree\tfour\n")
-    for number in range(1, 6):
-        lines = "".join(f"Caption {number} of image {image}.\n" for image in range(12))
-        for split in ("train", "test_2016"):
-            (captions / f"{split}.{number}.en.gz").write_bytes(gzip.compress(lines.encode()))
-    return tmp_path
-
-
-def test_published_pairs_and_captions_are_read(published: Path) -> None:
-    pairs, sets, captions = world.SICK.load("train"), world.STS.load("test"), world.MULTI30K.load("test")
-    assert pairs.factors["first"].tolist() == [0, 0, 0, 0, 5, 5]
-    assert pairs.factors["score"].tolist() == pytest.approx([5, 1.3, 3.6, 2.2, 2, 1])
-    assert pairs.x[0, 0].tolist() == world.tokens("a dog, RUNS fast!")
-    assert (sets.class_names, sets.labels.tolist()) == (("2014/images", "2015/belief"), [0, 0, 1, 1])
-    assert captions.x.shape == (12, 5, 32)
-    assert captions.x[2, 4].tolist() == world.tokens("caption 5 of image 2")
-    (published / "dataset-sts/data/sts/sick2014/SICK_train.txt").write_text(PAIRS + "1\tbroken\n")
-    with pytest.raises(ValueError, match=r"SICK_train.txt must have the columns pair_ID"):
-        world.SICK.load("train")
-
-
 @pytest.mark.usefixtures("published")
 def test_pairs_become_lists_filled_up_with_captions() -> None:
-    query, listed, levels = world.partners(world.SICK.load("train"))
-    assert query.tolist() == [world.tokens("A dog runs fast"), world.tokens("One")]
+    query, listed, levels = world.partners(sentences.SICK.load("train"))
+    assert query.tolist() == [sentences.tokens("A dog runs fast"), sentences.tokens("One")]
     assert levels.tolist() == [[3, 2, 1, 0], [1, 0, -1, -1]]
-    assert listed[0, 1].tolist() == world.tokens("a dog sits there")
+    assert listed[0, 1].tolist() == sentences.tokens("a dog sits there")
     lists = world.judged(0)
     assert len(lists) == 1, "one sentence has a relevant partner"
     assert [int(column) for column in lists.factors.values()] == [3, 1, 0, 0]
     assert lists.x[0, 1:4].tolist() == [
-        world.tokens(text) for text in ("A dog runs quickly", "A cat sits there", "One two three four")
+        sentences.tokens(text) for text in ("A dog runs quickly", "A cat sits there", "One two three four")
     ]
-    captions = world.MULTI30K.load("train").x.flatten(0, 1)
+    captions = sentences.MULTI30K.load("train").x.flatten(0, 1)
     assert (lists.x[0, 4] == captions).all(1).any()
-
-
-def test_two_captions_are_two_of_an_image() -> None:
-    x = torch.arange(20).view(4, 5, 1)
-    drawn = study.two_captions(x, Generator().manual_seed(0), 2)
-    assert drawn.shape == (4, 2, 1)
-    assert torch.equal(drawn // 5, torch.arange(4)[:, None, None].expand(4, 2, 1))
-    assert (drawn[:, 0] != drawn[:, 1]).all()
 
 
 @pytest.mark.usefixtures("published")
 def test_cosines_are_held_against_what_people_said() -> None:
-    pairs, sets, captions = world.SICK.load("test"), world.STS.load("test"), world.MULTI30K.load("test")
+    pairs, sets, captions = sentences.SICK.load("test"), sentences.STS.load("test"), sentences.MULTI30K.load("test")
     words = study.Entry(
-        "info_nce", settings=None, networks=lambda _: study.bag(pairs, 2048), augment=study.two_captions
+        "info_nce", settings=None, networks=lambda _: study.bag(pairs, 2048), augment=sentences.two_captions
     ).build(captions, 0)
     found = study.agreement(words, captions, pairs, captions=captions, sets=sets)
     assert all(found[name] == 1 for name in (study.WITHIN, study.RELATED, "3 above 2", "1 above 0"))

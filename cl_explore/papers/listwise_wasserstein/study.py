@@ -14,14 +14,14 @@ from cl_explore.claims.bench import Entry, baselines, compare
 from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
-from cl_explore.data import Dataset
+from cl_explore.data import Dataset, sentences
 from cl_explore.evaluate.embedding import device_of
 from cl_explore.methods import JointEmbedding, Method
 from cl_explore.nn import MLP, BagOfTokens
 from cl_explore.papers.listwise_wasserstein import PAPER
 from cl_explore.papers.listwise_wasserstein import world as worlds
 from cl_explore.papers.listwise_wasserstein.method import BinaryLists, GradedLists
-from cl_explore.papers.listwise_wasserstein.world import FEATURES, PASSAGES, WORDS, Looks, World
+from cl_explore.papers.listwise_wasserstein.world import FEATURES, PASSAGES, Looks, World
 
 WITHIN, RELATED, NDCG = "order within classes", "2 above 1", "nDCG@10"
 SICK, STS, FOUND = "SICK, rank correlation", "STS, rank correlation", "caption found, R@10"
@@ -115,13 +115,6 @@ def as_they_are(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
     return x
 
 
-def two_captions(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
-    """Some captions (B, V, L) of the five of each image (B, 5, L)."""
-    chance = torch.rand(x.shape[:2], generator=generator, device=generator.device).to(x.device)
-    places = chance.argsort(1)[:, :n_views]
-    return x[torch.arange(len(x), device=x.device)[:, None], places]
-
-
 def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Dataset, sets: Dataset) -> dict[str, float]:
     """How cosines agree with what people said of SICK's and STS's pairs, and whether captions find their image's.
 
@@ -159,14 +152,19 @@ def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Datase
 
 def bag(_: Dataset, features: int = 64) -> Networks:
     """The mean of a vector for each word, and no head."""
-    return BagOfTokens(2 + WORDS, features), nn.Identity()
+    return BagOfTokens(2 + sentences.WORDS, features), nn.Identity()
 
 
-def sentences(seed: int, epochs: int, batch_size: int) -> list[Row]:
+def read(seed: int, epochs: int, batch_size: int) -> list[Row]:
     """A retriever learns from captions without a grade, then each loss goes on from it, on SICK's graded lists."""
-    pairs, images = worlds.SICK.load("test"), worlds.MULTI30K.load("train")
-    measure = partial(agreement, captions=worlds.MULTI30K.load("test"), sets=worlds.STS.load("test"))
-    before: dict[str, Any] = {"augment": two_captions, "temperature": 0.05, "form": JointEmbedding, "data": images}
+    pairs, images = sentences.SICK.load("test"), sentences.MULTI30K.load("train")
+    measure = partial(agreement, captions=sentences.MULTI30K.load("test"), sets=sentences.STS.load("test"))
+    before: dict[str, Any] = {
+        "augment": sentences.two_captions,
+        "temperature": 0.05,
+        "form": JointEmbedding,
+        "data": images,
+    }
     entries = {
         "raw words": Entry("info_nce", settings=None, networks=partial(bag, features=1024), **before),
         "untrained encoder": Entry("info_nce", settings=None, networks=bag, **before),
@@ -181,7 +179,7 @@ def sentences(seed: int, epochs: int, batch_size: int) -> list[Row]:
 
 def run(seed: int, *, text: bool = False, lists: int = 400, epochs: int = 14, batch_size: int = 8) -> list[Row]:
     """The losses on generated lists, or with `text` on sentences whose likeness people graded."""
-    return sentences(seed, epochs, batch_size) if text else small(seed, lists, epochs, batch_size)
+    return read(seed, epochs, batch_size) if text else small(seed, lists, epochs, batch_size)
 
 
 STUDY = Study(
