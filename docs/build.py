@@ -1,13 +1,14 @@
 """Make the generated pages: `python docs/build.py`. A test keeps them in agreement with what they are made from.
 
 docs/losses.md and its thumbnails come from the catalogue; docs/scorecard.md, the pages and figures of its studies and
-the table of papers in the README from the records in data/scorecard, the README's table of the course from the list and
-the sources of the notebooks.
+the table of papers in the README from the records in data/scorecard, the page of what failed from docs/failed.toml
+besides, the README's table of the course from the list and the sources of the notebooks.
 """
 
 import math
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from cl_explore import losses, papers
 from cl_explore.app import coverage
-from cl_explore.claims import figures, scorecard
+from cl_explore.claims import failures, figures, scorecard
 from cl_explore.claims import page as words
 from cl_explore.losses import Choice, Knob, Loss
 from cl_explore.losses.identities import IDENTITIES, sentence
@@ -164,8 +165,10 @@ def files() -> dict[Path, str]:
     pictures = {
         HERE / "losses" / f"{name}.svg": thumbnail(loss) for name, loss in losses.catalogue.items() if loss.fits(2)
     }
+    lessons = tomllib.loads((HERE / "failed.toml").read_text(encoding="utf-8"))
     sheets = {HERE / "scorecard" / f"{words.stem(record)}.md": words.sheet(record) for record in records}
     pages = {HERE / "losses.md": page(), HERE / "scorecard.md": words.page(records), README: readme()}
+    sheets[HERE / "scorecard" / "failed.md"] = failures.page(records, lessons)
     return {**pages, **sheets, **pictures}
 
 

@@ -125,7 +125,7 @@ def place(source: Path) -> str:
 def named(sheet: Path) -> str:
     """The short name of a study, which stands in brackets at the end of its sheet's title."""
     title = sheet.read_text(encoding="utf-8").partition("\n")[0]
-    return title.rpartition("(")[2].replace(")", "")
+    return title.removeprefix("# ").rpartition("(")[2].replace(")", "")
 
 
 def front(readme: str) -> str:

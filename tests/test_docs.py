@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,6 +76,13 @@ def test_recorded_verdicts_are_those_of_the_recorded_rows() -> None:
             record["verdicts"], scorecard.verdicts(study, record["preset"], record["rows"]), strict=True
         ):
             assert kept == pytest.approx(again), stale
+
+
+def test_every_claim_that_failed_has_its_lesson_and_no_other_has() -> None:
+    records = scorecard.read(DOCS.parent / "data" / "scorecard")
+    failed = [(r["study"], v["text"]) for r in records for v in r["verdicts"] if v["word"] == "fails"]
+    lessons = tomllib.loads((DOCS / "failed.toml").read_text(encoding="utf-8"))
+    assert sorted((slug, text) for slug, own in lessons.items() for text in own) == sorted(failed), "mend failed.toml"
 
 
 def test_figures_of_studies_are_drawn_from_the_recorded_rows() -> None:
