@@ -47,7 +47,7 @@ def kind(verdict: Mapping[str, Any]) -> str:
     return KINDS[0 if (verdict["low"] > 0) == (verdict["expect"] == "higher") else 2]
 
 
-def failed(verdict: Mapping[str, Any], lesson: str) -> str:
+def failed(verdict: dict[str, Any], lesson: str) -> str:
     """A claim that failed, by how much, and what it teaches."""
     negative = " *(negative)*" if verdict["negative"] else ""
     return (

@@ -211,10 +211,10 @@ def total(records: Sequence[Record], name: str) -> list[str]:
     """A line of the table of totals."""
     verdicts = [verdict for record in records for verdict in record["verdicts"]]
     words = Counter(verdict["word"] for verdict in verdicts)
-    near = [verdict["seeds"] for verdict in verdicts if verdict["near"]]
+    close = [verdict["seeds"] for verdict in verdicts if verdict["near"]]
     counts = [len({record["study"] for record in records}), len(verdicts)]
-    counts += [*(words[word] for word in ("holds", "fails", "undecided")), len(near)]
-    counts += [sum(seeds < LOOKS[-1] for seeds in near), round(sum(record["seconds"] for record in records) / 60)]
+    counts += [*(words[word] for word in ("holds", "fails", "undecided")), len(close)]
+    counts += [sum(seeds < LOOKS[-1] for seeds in close), round(sum(record["seconds"] for record in records) / 60)]
     return [name, *map(str, counts)]
 
 
