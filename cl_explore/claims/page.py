@@ -228,7 +228,7 @@ def page(records: Sequence[Record]) -> str:
         looks=f"{', '.join(map(str, LOOKS[:-1]))} and {LOOKS[-1]}",
     )
     presets = ("laptop", "real")
-    lines = [total([each for each in records if each["preset"] == preset], preset) for preset in presets]
-    totals = markdown(["", *TOTALS], [*lines, total(records, "all")])
+    parts = [total([each for each in records if each["preset"] == preset], preset) for preset in presets]
+    totals = markdown(["", *TOTALS], [*parts, total(records, "all")])
     lines = [(f"[{title(record)}](scorecard/{stem(record)}.md)", counts(record), taken(record)) for record in records]
     return f"{head.strip()}\n\n{totals}\n\n{markdown(['paper', 'claims', 'seeds'], lines)}\n"
