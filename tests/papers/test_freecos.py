@@ -61,7 +61,7 @@ def test_what_the_network_sees_is_what_the_authors_made(name: str) -> None:
 def test_order_of_intensities_is_the_same_for_any_rising_map(seed: int, power: float) -> None:
     image = torch.randint(1, 255, (2, 9, 14), generator=torch.Generator().manual_seed(seed)).double()
     code = world.liot(image)
-    rising = (torch.arange(256).double() / 255) ** power  # a table: a power may differ in its last bit from place to place
+    rising = (torch.arange(256).double() / 255) ** power  # a table: a power may differ in its last bit by place
     torch.testing.assert_close(world.liot(rising[image.long()]), code)
     inner = world.liot(torch.full((20, 20), 7))[:, 8:-8, 8:-8]
     assert not inner.any()
