@@ -4,6 +4,7 @@ Golden numbers of its six families are in tests/losses/test_text_label.py.
 """
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -194,3 +195,13 @@ def test_in_the_panel_texts_part_beside_labels_and_negatives_weigh_by_their_loss
     assert len(picture.alt) <= 200
     with pytest.raises(ValueError, match=r"must be between 0\.0 and 0\.6, got 2"):
         panel.NotPanel(drop=2.0)
+
+
+@pytest.mark.usefixtures("published")
+def test_a_run_on_captions_measures_what_people_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path / "runs"))
+    rows = {row["method"]: row for row in study.run(0, captions=True, epochs=1, batch_size=4)}
+    raw = rows["raw words"]
+    assert raw[study.GRADES] > 0.77, "only the three pairs without a shared word change places"
+    assert raw[study.SETS] == pytest.approx(0, abs=0.01), "one set agrees, the other says the opposite"
+    assert (raw[study.SENSE], raw[study.FOUND]) == (1, 1)
