@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from cl_explore import data, losses
 from cl_explore.data.emoji import STYLES
 from cl_explore.methods.plain import take_step
-from cl_explore.papers.gopro import emoji, method, panel, study, world
+from cl_explore.papers.gopro import method, panel, study, world
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gopro.json").read_text())
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
@@ -196,22 +196,22 @@ def test_the_smoke_study_has_every_row_that_claims_are_about() -> None:
 
 
 def test_emoji_of_a_new_style_make_a_world_of_known_and_new_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = [*emoji.NAMES, "a", "photo", "of"]
+    listed = [*world.NAMES, "a", "photo", "of"]
     index = torch.arange(96)
     text = torch.zeros(96, 9, dtype=torch.int64)
     text[:, 0], text[:3, 1], text[3, 6] = 2 + index % 8, 2 + 7, 2 + 7  # three of two classes; the seventh word is cut
     x = {style: torch.full((96, 3, 16, 16), number, dtype=torch.uint8) for number, style in enumerate(STYLES)}
     found = data.Dataset("emoji", {**x, "text": text}, index % 2, index, ("even", "odd"), kind={"text": "tokens"})
-    monkeypatch.setattr(emoji, "EMOJI", type("Emoji", (), {"load": staticmethod(lambda split, size: found)}))
-    monkeypatch.setattr(emoji, "words", lambda: listed)
+    monkeypatch.setattr(world, "EMOJI", type("Emoji", (), {"load": staticmethod(lambda split, size: found)}))
+    monkeypatch.setattr(world, "emoji_words", lambda: listed)
     seen = {}
 
     def trained(train: data.Dataset, seed: int, epochs: int, *, words: int) -> method.FrozenCLIP:
         seen["train"] = train
         return method.FrozenCLIP(world.Stages().stages, nn.Linear(48, 48), world.Captions(words), 10.0)
 
-    monkeypatch.setattr(emoji, "pretrained", trained)
-    made = emoji.signs(0, epochs=1, shots=4)
+    monkeypatch.setattr(world, "pretrained", trained)
+    made = world.signs(0, epochs=1, shots=4)
     image, caption = (seen["train"].x[name] for name in ("image", "caption"))
     assert (len(image), float(image.max())) == (192, pytest.approx(1 / 255))
     assert caption[:, :4].unique(dim=0).tolist() == [[10, 11, 12, 10]]
@@ -222,7 +222,7 @@ def test_emoji_of_a_new_style_make_a_world_of_known_and_new_classes(monkeypatch:
     assert float(made.few.x.min()) == pytest.approx(2 / 255)
     assert (made.names.tolist(), made.known, made.context.shape) == (list(range(2, 10)), 4, (4, 48))
     with pytest.raises(ValueError, match="shots must leave pictures of 'flag' to test with, got 11 of 11"):
-        emoji.signs(0, epochs=1, shots=11)
+        world.signs(0, epochs=1, shots=11)
     rows = study.run(0, world="emoji", arms=("CoOp", "w_sem=1e3"), shots=4, epochs=1)
     assert [row["method"] for row in rows[3:]] == ["CoOp", "w_sem=1e3"]
     with pytest.raises(ValueError, match="unknown world 'flags'; known: shapes, emoji"):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cl_explore import data, losses
 from cl_explore.data.emoji import STYLES
-from cl_explore.papers.vlp_baselines import emoji, method, panel, study
+from cl_explore.papers.vlp_baselines import method, panel, study, world
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/vlp-baselines.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
@@ -161,19 +161,19 @@ def signs(split: str, size: int) -> data.Dataset:
 
 
 def test_emoji_are_learned_in_two_styles_and_looked_up_in_a_third(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emoji, "EMOJI", type("Emoji", (), {"load": staticmethod(signs)}))
-    train, test = emoji.drawings()
+    monkeypatch.setattr(world, "EMOJI", type("Emoji", (), {"load": staticmethod(signs)}))
+    train, test = world.drawings()
     assert (train.x["image"].shape, len(test), int(test.labels.sum())) == ((160, 3, 16, 16), 100, 20)
     assert torch.equal(train.x["text"][:80], train.x["text"][80:])
     torch.testing.assert_close(train.x["image"][80:] - train.x["image"][:80], torch.full((80, 3, 16, 16), 20 / 255))
-    views = emoji.Drawings(2)(train.x["image"][:4], torch.Generator().manual_seed(0), 1)
+    views = world.Drawings(2)(train.x["image"][:4], torch.Generator().manual_seed(0), 1)
     assert torch.equal(views[:, 0], train.x["image"][:4])
     assert not torch.equal(views[:, 1], views[:, 2])
     rows = {row["method"]: row for row in study.run(0, world="emoji", epochs=1, extras=("", "BarLIP"))}
     for claim in study.STUDY.claims:
         if claim.preset == "real":
             assert claim.metric in rows[claim.method].keys() & rows[claim.baseline].keys()
-    assert rows["raw input"][emoji.KNOWN] == 1  # a style that only brightens moves no drawing past another
+    assert rows["raw input"][world.KNOWN] == 1  # a style that only brightens moves no drawing past another
 
 
 def test_the_panel_shows_that_the_recipe_helps_and_one_more_loss_does_not() -> None:

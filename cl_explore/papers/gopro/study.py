@@ -16,9 +16,8 @@ from cl_explore.data import Dataset
 from cl_explore.methods import Method
 from cl_explore.names import unknown
 from cl_explore.papers.gopro import PAPER
-from cl_explore.papers.gopro.emoji import signs
 from cl_explore.papers.gopro.method import FrozenCLIP, GOPro, Prompts, drift
-from cl_explore.papers.gopro.world import CHANNELS, WIDTH, PromptViews, Stages, World, shapes
+from cl_explore.papers.gopro.world import CHANNELS, WIDTH, PromptViews, Stages, World, shapes, signs
 
 BASE, NEW, DRIFT = "base accuracy", "new accuracy", "log10 of the drift"
 NONE = {"drift_weight": 0.0, "contrast_weight": 0.0}

@@ -21,8 +21,8 @@ from cl_explore.methods.two_tower import ByName
 from cl_explore.names import unknown
 from cl_explore.nn import MLP, BagOfTokens, ConvNet
 from cl_explore.papers.vlp_baselines import PAPER
-from cl_explore.papers.vlp_baselines.emoji import KNOWN, UNSEEN, Drawings, drawings, own_text, raw
 from cl_explore.papers.vlp_baselines.method import barlip, over_pairs, rocket, siamlip
+from cl_explore.papers.vlp_baselines.world import KNOWN, UNSEEN, Drawings, drawings, own_text, raw
 
 ZERO, CLEAN = "zero-shot accuracy", "zero-shot accuracy, clean projectors"
 EMOJI_WORDS = 4200
