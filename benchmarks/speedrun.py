@@ -25,6 +25,7 @@ from machine import setting
 from cl_explore import data, evaluate, methods, nn, train, views
 
 HELD_OUT = 0.1
+SETTLED = 4  # steps after which all that is compiled and captured is there
 Method = methods.JointEmbedding
 Probe = Callable[[Method, data.Dataset, data.Dataset], float]  # (method, what it has seen, other samples) -> accuracy
 
@@ -118,8 +119,8 @@ RUNGS = {
 def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.load) -> dict[str, Any]:
     """One seed: whether the target was met, seconds and epochs until then or the end, and accuracies.
 
-    `held_out` is the best of all `looks` (epoch, seconds, accuracy), `test` that of the last network; `first_step` is
-    the seconds until the first step was done. A schedule that fills some seconds gets its length after the first
+    `held_out` is the best of all `looks` (epoch, seconds, accuracy), `test` that of the last network; `built` and
+    `first_step` are the seconds until the loop was there and its first step done. A schedule that fills some seconds gets its length after the first
     epoch, in which the rate rises whatever its length.
     """
     running, spent = time.perf_counter(), 0.0
@@ -129,16 +130,20 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
     torch.manual_seed(seed)
     method = rung.build()
     loop = train.Loop(method, seen, seed=seed, snapshots=0, device=rung.device, **rung.settings)
+    built = time.perf_counter() - running
     looks: list[tuple[int, float, float]] = []
-    first_step, met = 0.0, False
+    first_step, settled, met = 0.0, 0.0, False
     for at in loop:
         if at.step == 1:
             loop.read()
             first_step = time.perf_counter() - running
+        if at.step == SETTLED:
+            loop.read()
+            settled = time.perf_counter() - running
         if rung.filling is not None and at.step == loop.per_epoch:
             loop.read()
             elapsed = time.perf_counter() - running
-            pace = (elapsed - first_step) / max(loop.per_epoch - 1, 1)  # seconds a step
+            pace = (elapsed - settled) / (loop.per_epoch - SETTLED)  # seconds a step
             epochs = 1 + int((rung.filling - elapsed) / (pace * loop.per_epoch))
             loop.total = loop.per_epoch * max(
                 math.ceil(rung.settings["warmup_epochs"]) + 1, min(epochs, loop.settings.epochs)
@@ -159,6 +164,7 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
         "images": loop.per_epoch * loop.settings.batch_size,
         "met": met,
         "seconds": spent,
+        "built": built,
         "first_step": first_step,
         "epochs": epoch,
         "held_out": max(accuracy for *_, accuracy in looks),

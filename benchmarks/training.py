@@ -105,9 +105,10 @@ def parts(
         return method.project(method(x))
 
     if loop.settings.compile:
-        embed = torch.compile(embed)
+        embed = torch.compile(embed, mode="reduce-overhead")  # as the loop does
 
     def bare() -> None:
+        torch.compiler.cudagraph_mark_step_begin()
         method.zero_grad()
         with loop.fabric.autocast():
             z = embed(two)

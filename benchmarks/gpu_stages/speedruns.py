@@ -46,14 +46,14 @@ def rungs() -> list[Rung]:
     """In order of worth."""
 
     def on_cifar(of: int, title: str, probe: Probe, target: float | None, build: Build, filling: float) -> Rung:
-        settings = {"epochs": 200, **RECIPE, **FAST}
+        settings = {"epochs": 400, **RECIPE, **FAST}
         return Rung(f"CIFAR-{of}, {title}", "cuda", f"cifar{of}", probe, target, 30, build, settings, filling)
 
     def of_loss(loss: str, encoder: Encoder, hidden: int) -> Build:
         return cross_entropy(encoder, 100) if loss == "cross-entropy" else joint(encoder, hidden, loss, 0.1, SIMCLR)
 
     return [
-        on_cifar(10, "SimCLR, ResNet-18, kNN 85 %", KNN, 0.85, joint(nn.resnet18, 512, "nt_xent", 0.5, SIMCLR), 270),
+        on_cifar(10, "SimCLR, ResNet-18, kNN 85 %", KNN, 0.85, joint(nn.resnet18, 512, "nt_xent", 0.5, SIMCLR), 340),
         *(
             on_cifar(10, f"{loss}, ResNet-18, linear 95 %", linear, 0.95, of_loss(loss, nn.resnet18, 512), 110)
             for loss in ("supcon", "varcon")

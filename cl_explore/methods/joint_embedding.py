@@ -48,6 +48,11 @@ class JointEmbedding(Skeleton):
         super().__init__(encoder, head, loss, augment, n_views, **options)
         self.chunk = chunk
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether it embeds in chunks."""
+        return self.chunk is not None
+
     def encode(self, x: Samples) -> tuple[Tensor, Tensor]:
         """As `Method.encode`: at once, or in chunks that are computed again for the gradient."""
         encode, size = super().encode, self.chunk

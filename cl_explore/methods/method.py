@@ -68,6 +68,11 @@ class Method(nn.Module):
         """The embedding z (N, D) of h (N, H), before normalisation: what the loss compares."""
         return self.head(h)
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether the backward pass calls the networks again, which CUDA graphs cannot follow."""
+        return False
+
     def networks(self) -> list[nn.Module]:
         """What is worth compiling: the modules whose calls do the work."""
         return [self.encoder, self.head]

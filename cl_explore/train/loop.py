@@ -103,7 +103,9 @@ class Loop:
         self._model, self._descent = fabric.setup(method, descent)
         self._model.mark_forward_method("step")
         networks = method.networks() if chosen.compile else []
-        self._compiled = {network: torch.compile(network.forward) for network in networks}
+        # CUDA graphs: a host that launches hundreds of kernels a step is slower than a large GPU
+        mode = "default" if method.recomputes else "reduce-overhead"
+        self._compiled = {network: torch.compile(network.forward, mode=mode) for network in networks}
 
         order = np.random.SeedSequence(chosen.seed).generate_state(1).item()
         # each process draws views and dropout of its own; those of rank 0 are the draws of a single process
@@ -201,6 +203,8 @@ class Loop:
     def _compiled_networks(self) -> Iterator[None]:
         """For a step alone: other looks at the method are too few, of too many shapes, to compile for."""
         own = {network: vars(network).get("forward") for network in self._compiled}
+        if self._compiled:
+            torch.compiler.cudagraph_mark_step_begin()
         for network, forward in self._compiled.items():
             network.forward = forward
         try:

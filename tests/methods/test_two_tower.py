@@ -85,7 +85,7 @@ def test_each_tower_is_probed_like_a_method():
 
 def test_every_tower_is_compiled(monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda forward: compiled.append(forward.__self__) or forward)
+    monkeypatch.setattr(torch, "compile", lambda forward, mode: compiled.append(forward.__self__) or forward)
     batch = data("image", "text")
     dataset = Dataset("pairs", batch.x, batch.labels, batch.index, ("a", "b", "c"))
     method = build("clip", "image", "text")

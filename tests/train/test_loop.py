@@ -141,7 +141,7 @@ def test_fit_and_settings_agree():
 def test_compiled_and_plain_networks_train_alike(monkeypatch, precision):
     called, genuine = [], torch.compile
 
-    def compiled_and_counted(forward):
+    def compiled_and_counted(forward, mode):
         fast = genuine(forward, backend="aot_eager")
         return lambda x: called.append(forward) or fast(x)
 
