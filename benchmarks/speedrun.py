@@ -120,8 +120,8 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
     """One seed: whether the target was met, seconds and epochs until then or the end, and accuracies.
 
     `held_out` is the best of all `looks` (epoch, seconds, accuracy), `test` that of the last network; `built` and
-    `first_step` are the seconds until the loop was there and its first step done. A schedule that fills some seconds gets its length after the first
-    epoch, in which the rate rises whatever its length.
+    `first_step` are the seconds until the loop was there and its first step done. A schedule that fills some seconds
+    gets its length after the first epoch, in which the rate rises whatever its length.
     """
     running, spent = time.perf_counter(), 0.0
     whole = load(rung.dataset, "train")
