@@ -12,19 +12,18 @@ from torch.nn import functional as F
 from cl_explore import evaluate
 from cl_explore.claims.bench import Entry, baselines, compare
 from cl_explore.claims.figures import dots
+from cl_explore.claims.graded import FOUND, GRADES, SETS, agreement, directions, retrievers
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset, sentences
-from cl_explore.evaluate.embedding import device_of
-from cl_explore.methods import JointEmbedding, Method
-from cl_explore.nn import MLP, BagOfTokens
+from cl_explore.methods import Method
+from cl_explore.nn import MLP
 from cl_explore.papers.listwise_wasserstein import PAPER
 from cl_explore.papers.listwise_wasserstein import world as worlds
 from cl_explore.papers.listwise_wasserstein.method import BinaryLists, GradedLists
 from cl_explore.papers.listwise_wasserstein.world import FEATURES, PASSAGES, Looks, World
 
 WITHIN, RELATED, NDCG = "order within classes", "2 above 1", "nDCG@10"
-SICK, STS, FOUND = "SICK, rank correlation", "STS, rank correlation", "caption found, R@10"
 TAU = 0.2
 Networks = tuple[nn.Module, nn.Module]
 
@@ -115,66 +114,23 @@ def as_they_are(x: Tensor, generator: torch.Generator, n_views: int) -> Tensor:
     return x
 
 
-def agreement(method: Method, train: Dataset, test: Dataset, *, captions: Dataset, sets: Dataset) -> dict[str, float]:
-    """How cosines agree with what people said of SICK's and STS's pairs, and whether captions find their image's.
-
-    test: SICK's pairs. sets: those of STS. captions: five of each image; the first is to find the second.
-    """
-    from scipy import stats  # half a second, which those who only train need not wait for
-
-    def cosines(x: Tensor) -> Tensor:
-        device = device_of(method)
-        z = torch.cat(
-            [embedded(part.flatten(0, 1).to(device)).cpu().unflatten(0, part.shape[:2]) for part in x.split(4096)]
-        )
-        return F.normalize(z, dim=2)
-
-    @torch.no_grad()
-    def embedded(rows: Tensor) -> Tensor:
-        return method.encode(rows)[1]
-
-    pairs = cosines(test.x)
-    query, listed, levels = worlds.partners(test)
-    scores = torch.einsum("qd,qpd->qp", cosines(query[:, None])[:, 0], cosines(listed))
-    judged = cosines(sets.x).prod(1).sum(1)
-    of_sets = [
-        stats.spearmanr(judged[sets.labels == place], sets.factors["score"][sets.labels == place]).statistic
-        for place in range(sets.num_classes)
-    ]
-    first, second = cosines(captions.x[:, :2]).unbind(1)
-    return {
-        **orders(scores, levels),
-        SICK: float(stats.spearmanr(pairs.prod(1).sum(1), test.factors["score"]).statistic),
-        STS: float(sum(of_sets) / len(of_sets)),
-        FOUND: evaluate.recall(first, second, 10),
-    }
-
-
-def bag(_: Dataset, features: int = 64) -> Networks:
-    """The mean of a vector for each word, and no head."""
-    return BagOfTokens(2 + sentences.WORDS, features), nn.Identity()
+def ranking(method: Method, train: Dataset, pairs: Dataset) -> dict[str, float]:
+    """How each sentence of SICK's pairs ranks its partners, by the levels of what people said."""
+    query, listed, levels = worlds.partners(pairs)
+    scores = torch.einsum("qd,qpd->qp", directions(method, query[:, None])[:, 0], directions(method, listed))
+    return orders(scores, levels)
 
 
 def read(seed: int, epochs: int, batch_size: int) -> list[Row]:
     """A retriever learns from captions without a grade, then each loss goes on from it, on SICK's graded lists."""
     pairs, images = sentences.SICK.load("test"), sentences.MULTI30K.load("train")
-    measure = partial(agreement, captions=sentences.MULTI30K.load("test"), sets=sentences.STS.load("test"))
-    before: dict[str, Any] = {
-        "augment": sentences.two_captions,
-        "temperature": 0.05,
-        "form": JointEmbedding,
-        "data": images,
-    }
-    entries = {
-        "raw words": Entry("info_nce", settings=None, networks=partial(bag, features=1024), **before),
-        "untrained encoder": Entry("info_nce", settings=None, networks=bag, **before),
-        "retriever": Entry("info_nce", settings={"epochs": 3, "batch_size": 256, "lr": 3e-3}, networks=bag, **before),
-    }
-    found = compare(entries, images, pairs, (measure,), seed=seed)
+    agrees = partial(agreement, captions=sentences.MULTI30K.load("test"), sets=sentences.STS.load("test"))
+    entries = retrievers("retriever", {"epochs": 3, "batch_size": 256, "lr": 3e-3})
+    found = compare(entries, images, pairs, (ranking, agrees), seed=seed)
     start = found.methods["retriever"]
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": 1e-3}
     graded = plan(settings, networks=lambda _: started(start), augment=as_they_are, data=worlds.judged(seed))
-    return found.rows + compare(graded, images, pairs, (measure,), seed=seed).rows
+    return found.rows + compare(graded, images, pairs, (ranking, agrees), seed=seed).rows
 
 
 def run(seed: int, *, text: bool = False, lists: int = 400, epochs: int = 14, batch_size: int = 8) -> list[Row]:
@@ -212,19 +168,19 @@ STUDY = Study(
               "untrained encoder", margin=0.1),
         Claim("Sentences: within the classes of binary labels it orders better than InfoNCE.", WITHIN, "Wasserstein",
               "higher", "InfoNCE", margin=0.02, preset="real"),
-        Claim("It agrees with people about SICK's pairs more than InfoNCE does.", SICK, "Wasserstein", "higher",
+        Claim("It agrees with people about SICK's pairs more than InfoNCE does.", GRADES, "Wasserstein", "higher",
               "InfoNCE", preset="real"),
-        Claim("It agrees with them more than the retriever that it starts from.", SICK, "Wasserstein", "higher",
+        Claim("It agrees with them more than the retriever that it starts from.", GRADES, "Wasserstein", "higher",
               "retriever", margin=0.02, preset="real"),
-        Claim("Row by row, KL agrees with them as well.", SICK, "KL", "equal", "Wasserstein", margin=0.02,
+        Claim("Row by row, KL agrees with them as well.", GRADES, "KL", "equal", "Wasserstein", margin=0.02,
               negative=True, preset="real"),
-        Claim("On STS, of which it has seen nothing, it agrees more than InfoNCE, too.", STS, "Wasserstein", "higher",
+        Claim("On STS, of which it has seen nothing, it agrees more than InfoNCE, too.", SETS, "Wasserstein", "higher",
               "InfoNCE", preset="real"),
         Claim("A caption finds another of its image more often than by the retriever.", FOUND, "Wasserstein",
               "higher", "retriever", preset="real"),
     ),
     run=run,
-    draw=lambda rows: dots(rows, [WITHIN, SICK] if SICK in rows else [WITHIN, RELATED, NDCG]),
+    draw=lambda rows: dots(rows, [WITHIN, GRADES] if GRADES in rows else [WITHIN, RELATED, NDCG]),
     presets={
         "smoke": {"lists": 64, "epochs": 1},
         "real": {"text": True, "epochs": 4, "batch_size": 16},
