@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
 from cl_explore.methods import Method
-from cl_explore.names import unknown
 from cl_explore.papers.gopro import PAPER
 from cl_explore.papers.gopro.method import FrozenCLIP, GOPro, Prompts, drift
 from cl_explore.papers.gopro.world import CHANNELS, WIDTH, PromptViews, Stages, World, shapes, signs
+from cl_explore.takes import takes
 
 BASE, NEW, DRIFT = "base accuracy", "new accuracy", "log10 of the drift"
 NONE = {"drift_weight": 0.0, "contrast_weight": 0.0}
@@ -83,10 +83,11 @@ def probes(world: World, seed: int) -> list[Row]:
     return rows
 
 
+@takes
 def run(
     seed: int,
     *,
-    world: str = "shapes",
+    world: Literal["shapes", "emoji"] = "shapes",
     arms: Sequence[str] = tuple(ARMS),
     pairs: int = 2000,
     pretraining: int = 12,
@@ -100,8 +101,6 @@ def run(
     arms: of ARMS
     pairs, unseen: of shapes, to train the model with and to test with
     """
-    if world not in ("shapes", "emoji"):
-        raise unknown("world", world, ("shapes", "emoji"))
     if world == "emoji":
         made = signs(seed, epochs=pretraining, shots=shots)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,11 @@ from cl_explore.data.captions import captions
 from cl_explore.methods import Augment, Method, TwoTower
 from cl_explore.methods.method import Embedded, Step
 from cl_explore.methods.two_tower import ByName
-from cl_explore.names import unknown
 from cl_explore.nn import MLP, BagOfTokens, ConvNet
 from cl_explore.papers.vlp_baselines import PAPER
 from cl_explore.papers.vlp_baselines.method import barlip, over_pairs, rocket, siamlip
 from cl_explore.papers.vlp_baselines.world import KNOWN, UNSEEN, Drawings, drawings, own_text, raw
+from cl_explore.takes import takes
 
 ZERO, CLEAN = "zero-shot accuracy", "zero-shot accuracy, clean projectors"
 EMOJI_WORDS = 4200
@@ -175,10 +175,11 @@ def zero_shot(method: Method, train: Dataset, test: Dataset) -> dict[str, float]
     return {ZERO: right["local" if recipe else "clean"], CLEAN: right["clean"]}
 
 
+@takes
 def run(
     seed: int,
     *,
-    world: str = "vectors",
+    world: Literal["vectors", "emoji"] = "vectors",
     samples: int = 300,
     epochs: int = 60,
     extras: Sequence[str] = ("", "BarLIP", "SiamLIP"),
@@ -188,8 +189,6 @@ def run(
     world: "vectors", or "emoji" with a row of the raw input
     samples: vectors to learn from
     """
-    if world not in ("vectors", "emoji"):
-        raise unknown("world", world, ("vectors", "emoji"))
     rows: list[Row] = []
     images: Callable[[int], Augment]
     if world == "emoji":
