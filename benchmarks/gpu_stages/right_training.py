@@ -20,7 +20,7 @@ ALLOWED = (
 )
 STEPPED = ("nt_xent", "supcon", "varcon", "clip", "siglip", "barlow_twins", "vicreg")
 
-SKELETONS: dict[str, Callable[..., methods.Method]] = {
+COMPILED: dict[str, Callable[..., methods.Method]] = {
     "JointEmbedding": partial(methods.JointEmbedding, loss="nt_xent"),
     "JointEmbedding in chunks": partial(methods.JointEmbedding, loss="nt_xent", chunk=16),
     "MomentumContrast": partial(methods.MomentumContrast, loss="moco", queue=256),
@@ -37,7 +37,7 @@ def cases(small: bool, device: str) -> list[Case]:
         Case("waits in a step", 60, partial(waits_in_a_step, device, images, width, stepped)),
         *(Case(f"fit twice, {each}", 60, partial(fit_twice, device, images, width, each)) for each in precisions),
         Case("kill and resume", 90, partial(kill_and_resume, device, images, width)),
-        *(Case(f"compiled as not, {each}", 60, partial(compiled_as_not, device, images, each)) for each in SKELETONS),
+        *(Case(f"compiled as not, {each}", 60, partial(compiled_as_not, device, images, each)) for each in COMPILED),
     ]
 
 
@@ -122,7 +122,7 @@ def compiled_as_not(device: str, images: int, skeleton: str) -> dict[str, Any]:
         torch.manual_seed(0)
         encoder = nn.ConvNet(3, 8)
         networks = (encoder, nn.projection_head(encoder.out_features, 64, 32))
-        made = SKELETONS[skeleton](*networks, augment=views.ImageViews.simclr())
+        made = COMPILED[skeleton](*networks, augment=views.ImageViews.simclr())
         loop = train.Loop(
             made, world(images), epochs=3, batch_size=images // 8, snapshots=2, device=device, compile=compiled,
             optimizer="sgd", lr=0.05,
