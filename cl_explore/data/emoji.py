@@ -94,6 +94,8 @@ def _code(name: str) -> str:
 
 def _picture(file: Path, size: int | None = None) -> NDArray[np.uint8]:
     """Its pixels (H, W, 4), brought to a size."""
+    if not file.is_file():  # a pipe would wait for somebody
+        raise ValueError(f"{file} must be a picture: get it again")
     try:
         with Image.open(file) as opened:
             pixels = opened.convert("RGBA")

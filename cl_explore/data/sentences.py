@@ -39,7 +39,7 @@ def read_pairs(folder: Path, split: str) -> Dataset:
     The factors `first` and `second` number the sentences of the split. Labels are what people judged, of JUDGED.
     """
     file = folder / SICK.layouts[0].files[split][0]
-    rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+    rows = [line.split("\t") for line in _lines(file)[1:]]
     if any(len(row) < 5 for row in rows) or not rows:
         raise ValueError(f"{file} must have the columns pair_ID, sentence_A, sentence_B, relatedness_score, ...")
     if unknown := {row[4].strip() for row in rows} - set(JUDGED):
@@ -56,13 +56,23 @@ def read_sets(folder: Path, split: str) -> Dataset:
     files = sorted(folder.glob("201[2-6]/*.test.tsv"))
     rows, of = [], []
     for place, file in enumerate(files):
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in _lines(file):
             score, *sentences = line.split("\t")
+            if len(sentences) < 2:
+                raise ValueError(f"{file} must have a score and two sentences in each line, got {line[:60]!r}")
             if score:
                 rows.append((sentences[0], sentences[1], float(score)))
                 of.append(place)
     names = tuple(f"{file.parent.name}/{file.name.removesuffix('.test.tsv')}" for file in files)
     return _pairs("STS", rows, torch.tensor(of), names)
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text; ValueError for what is no file, and for a text that breaks off within a line."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not text.endswith("\n"):
+        raise ValueError(f"{file} must be a text that ends with a whole line: get it again")
+    return text.splitlines()
 
 
 def _pairs(name: str, rows: list[tuple[str, str, float]], labels: Tensor, names: tuple[str, ...]) -> Dataset:
@@ -79,7 +89,12 @@ def read_captions(folder: Path, split: str) -> Dataset:
     for number in NUMBERS:
         plain = folder / f"{CAPTIONS[split]}.{number}.en"
         packed = plain.with_name(f"{plain.name}.gz")
-        content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
+        try:
+            content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{packed} cannot be read ({error}): get it again") from error
+        if not content.endswith(b"\n"):
+            raise ValueError(f"{folder / plain.name} must end with a whole line: get it again")
         captions.append([tokens(line) for line in content.decode("utf-8").split("\n") if line.strip()])
     if len({len(part) for part in captions}) > 1:
         raise ValueError(f"{folder} must hold as many captions in each file, got {[len(part) for part in captions]}")

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 from damage import Form
+from graded import clones
+from signs import packages, sheets
 
 from cl_explore import data
-from cl_explore.data import cifar, decoded, imagenet, mnist, stl10
+from cl_explore.data import cifar, decoded, emoji, imagenet, mnist, sentences, stl10
 from cl_explore.data.published import Download
 from cl_explore.plots import layouts
 
@@ -181,6 +183,21 @@ def tiny(file: str) -> Callable[..., Form]:
     return build
 
 
+def signs(build: Callable[[Path], Path], file: str, header: int = 8, one: bool = False) -> Callable[..., Form]:
+    def built(own: Path, _: Picture, __: pytest.MonkeyPatch) -> Form:
+        return Form(build(own) / file, lambda: emoji.EMOJI.load("all", size=4).fingerprint(), header, one)
+
+    return built
+
+
+def graded(published: data.Published, split: str, file: str, one: bool = False) -> Callable[..., Form]:
+    def build(own: Path, _: Picture, __: pytest.MonkeyPatch) -> Form:
+        clones(own)
+        return Form(own / published.folders[0] / file, lambda: published.load(split).fingerprint(), 0, one)
+
+    return build
+
+
 def kept_images(file: str) -> Callable[..., Form]:
     def build(own: Path, picture: Picture, _: pytest.MonkeyPatch) -> Form:
         pets(own, picture)
@@ -225,6 +242,13 @@ FORMS: dict[str, Callable[..., Form]] = {
         f"Tiny-ImageNet's {file}": tiny(file)
         for file in ("wnids.txt", "words.txt", "val/val_annotations.txt", "val/images/val_0.JPEG")
     },
+    "the list of emoji": signs(sheets, "emoji.jsonl"),
+    "a sheet of emoji": signs(sheets, "noto.webp", 16),
+    "the list of emoji in a package": signs(packages, emoji.PACKAGES[0]),
+    "an emoji in a package": signs(packages, f"{emoji.PACKAGES[1]}/1f600.png", 40, one=True),
+    "SICK's pairs": graded(sentences.SICK, "train", "SICK_train.txt"),
+    "pairs of STS": graded(sentences.STS, "test", "2014/images.test.tsv", one=True),
+    "captions of Multi30k": graded(sentences.MULTI30K, "train", "train.2.en.gz"),
     **{f"the kept {file}": kept_images(file) for file in ("images.npy", "marks.json", "written.bin")},
     "a kept map": kept_map,
 }
