@@ -1,4 +1,4 @@
-"""HULC: three groundings, the balanced KL and logistic mixtures against golden numbers, the tabletop, the panel."""
+"""HULC: groundings, the balanced KL and logistic mixtures against golden numbers, the tabletop, the panel."""
 
 import json
 import math
@@ -115,6 +115,27 @@ def test_alpha_moves_gradient_from_the_posterior_to_the_prior_and_no_value(plan:
     assert method.balanced_kl(plan, prior, prior).item() == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_shares_of_the_kl_are_those_of_its_numeric_gradient(alpha: float) -> None:
+    prior, posterior = (x.requires_grad_() for x in pair(6, 3, 6))
+
+    def kl(prior: Tensor, posterior: Tensor) -> Tensor:  # written out: categoricals summed, samples averaged
+        q, p = (state.unflatten(1, (2, 3)).log_softmax(-1) for state in (posterior, prior))
+        return (q.exp() * (q - p)).sum((1, 2)).mean()
+
+    plan = lambda state: method.categoricals(state, 3)  # noqa: E731
+    got = torch.autograd.grad(method.balanced_kl(plan, prior, posterior, alpha, 2.0), (prior, posterior))
+    for place, (share, found) in enumerate(zip((alpha, 1 - alpha), got, strict=True)):
+        for entry in ((0, 0), (1, 4), (2, 5)):
+            sides = []
+            for shift in (1e-6, -1e-6):
+                states = [prior.detach().clone(), posterior.detach().clone()]
+                states[place][entry] += shift
+                sides.append(kl(*states))
+            slope = 2.0 * share * (sides[0] - sides[1]) / 2e-6
+            torch.testing.assert_close(found[entry], slope, atol=1e-7, rtol=1e-6)
+
+
 def test_a_plan_is_one_hot_and_its_gradient_that_of_softmax() -> None:
     state = pair(4, 5, 6)[0].requires_grad_()
     plan = method.categoricals(state, 3).rsample()
@@ -131,6 +152,19 @@ def test_bins_of_a_logistic_mixture_are_all_there_is() -> None:
     bins = torch.linspace(-1, 1, 10, dtype=torch.float64)
     p = [(-method.logistic_mixture(logits, scales, means, bin.view(1, 1))).exp() for bin in bins]
     assert torch.stack(p).sum().item() == pytest.approx(1)
+
+
+def test_actions_are_drawn_as_often_as_their_likelihood_says() -> None:
+    generator = torch.Generator().manual_seed(6)
+    logits, scales, means = torch.randn(3, 2, 3, dtype=torch.float64, generator=generator)
+    many = [part.expand(40_000, 2, 3) for part in (logits, scales - 2, means)]
+    drawn = method.draw_action(*many, generator)
+    near = ((drawn.clamp(-1, 1) + 1) * 4.5).round()
+    for number in range(2):
+        one = [part[:1, number : number + 1] for part in many]
+        for place, bin in enumerate(torch.linspace(-1, 1, 10, dtype=torch.float64)):
+            expected = (-method.logistic_mixture(*one, bin.view(1, 1))).exp()
+            assert (near[:, number] == place).double().mean().item() == pytest.approx(expected.item(), abs=0.015)
 
 
 def test_only_the_named_object_moves_and_instructions_say_which() -> None:

@@ -1,5 +1,6 @@
 """HULC's losses: three ways to ground an instruction in a film, plans with a balanced KL, mixtures of logistics.
 
+What they train: films and instructions alone, or a policy, rebuilt at the tabletop's size.
 Source: the authors' code (`hulc/models/hulc.py`, `decoders/logistic_decoder_rnn.py`).
 """
 
@@ -8,15 +9,18 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.distributions import Independent, Normal, OneHotCategoricalStraightThrough, kl_divergence
 from torch.nn import functional as F
 
-from cl_explore.methods import Step, TwoTower
+from cl_explore.data import Batch, Dataset
+from cl_explore.data.batch import Samples
+from cl_explore.methods import Augment, Method, Step, TwoTower
 from cl_explore.methods.method import Embedded
 from cl_explore.methods.skeleton import width
 from cl_explore.names import unknown
-from cl_explore.nn import MLP
+from cl_explore.nn import MLP, Transformer
+from cl_explore.takes import Amount, Count, Share, takes
 
 Grounding = Literal["clip", "mia", "bcz"]
 GROUNDINGS = ("clip", "mia", "bcz")
@@ -114,6 +118,14 @@ def logistic_mixture(
     return -(log_p + logits.log_softmax(-1)).logsumexp(-1).sum(-1).mean()
 
 
+def draw_action(logits: Tensor, log_scales: Tensor, means: Tensor, generator: Generator, least: float = -7.0) -> Tensor:
+    """Actions (..., A) drawn from mixtures as of `logistic_mixture`: of one logistic each, and not rounded to bins."""
+    share = logits.softmax(-1)
+    one = torch.multinomial(share.flatten(0, -2), 1, generator=generator).view(*share.shape[:-1], 1)
+    mean, scale = (part.gather(-1, one)[..., 0] for part in (means, log_scales.clamp(min=least).exp()))
+    return mean + scale * torch.rand(mean.shape, generator=generator).clamp(1e-5, 1 - 1e-5).logit()
+
+
 class Grounded(TwoTower):
     """Films and instructions, the towers of the names video and instruction, trained by a grounding loss alone.
 
@@ -160,3 +172,129 @@ class Grounded(TwoTower):
             return F.normalize(z, dim=1) @ F.normalize(w, dim=1).T
         pairs = torch.cat([z[:, None].expand(-1, len(w), -1), w.expand(len(z), -1, -1)], dim=2)
         return self.discriminator(pairs.flatten(0, 1)).view(len(z), len(w))
+
+
+class Policy(Method):
+    """A policy that learns from play: what to do for a goal, which is the last frame or, of some windows, a sentence.
+
+    A posterior draws a plan from the film, a prior from first frame and goal; a decoder acts on plan, frames and goal.
+    The loss is L_act and the balanced KL, and `weight` times `contrast` of the windows that have an instruction: half.
+
+    Samples are those of `Tabletop.play`: "video" (N, T * P), "instruction" (N, S), "actions" (N, T * (A + 1)), and the
+    factor "told". A reconstruction: layers are the authors', sizes are not (a plan of 32 choices of 32, f of 4096
+    numbers, a decoder 2048 wide, 10 logistics), and the decoder sees all features of a frame where theirs sees a half.
+    """
+
+    @takes
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        augment: Augment,
+        *,
+        sentence: Count,
+        frames: Count,
+        numbers: Count,
+        weight: Amount = 3.0,
+        alpha: Share = 0.8,
+        beta: Amount = 0.01,
+        choices: Count = 8,
+        classes: Count = 8,
+        logistics: Count = 3,
+        hidden: Count = 64,
+    ) -> None:
+        """Networks and weights.
+
+        encoder: from a frame (N, P) to its features; head: from a film's f to what is compared with an instruction.
+        sentence, frames, numbers: S, T and A of the samples. weight: of the contrast; alpha, beta: of `balanced_kl`.
+        choices, classes: of a plan. logistics: of a mixture. hidden: features of f, and of all hidden layers.
+        """
+        super().__init__(encoder, head, augment)
+        features = width(encoder)
+        self.weight, self.alpha, self.beta, self.classes, self.numbers = weight, alpha, beta, classes, numbers
+        goals = (MLP([size, hidden, hidden, 32], batch_norm=False) for size in (features, sentence))
+        self.seen_goal, self.said_goal = (nn.Sequential(goal, nn.LayerNorm(32)) for goal in goals)
+        self.recognise = nn.Sequential(Transformer(features, 2, 8, length=frames), nn.Linear(features, hidden))
+        self.posterior = nn.Linear(hidden, choices * classes)
+        self.prior = MLP([features + 32, hidden, hidden, choices * classes], batch_norm=False)
+        self.decoder = nn.RNN(choices * classes + features + 32, hidden, 2, nonlinearity="relu", batch_first=True)
+        self.action = nn.Linear(hidden, 3 * numbers * logistics + 2)
+        with torch.no_grad():  # logistics that begin wide and at one place are slow to come apart; the authors let them
+            _, scales, means = self.action.bias[:-2].view(3, numbers, -1)
+            scales[:], means[:] = -2.0, torch.linspace(-1, 1, logistics)
+        self.said_head = MLP([32, hidden, width(head)], batch_norm=False)
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(0.07)))
+
+    def forward(self, x: Samples) -> Tensor:
+        """f (N, hidden) of the films among the samples."""
+        assert isinstance(x, dict)
+        return self.film(self.look(x["video"]))
+
+    def look(self, video: Tensor) -> Tensor:
+        """Features (N, T, D) of the frames of films (N, T * P)."""
+        return self.encoder(video.view(-1, self.encoder.in_features)).unflatten(0, (len(video), -1))
+
+    def film(self, seen: Tensor) -> Tensor:
+        """f (N, hidden) of the features of frames: a mean over time."""
+        return self.recognise(seen).mean(1)
+
+    def decode(self, plan: Tensor, seen: Tensor, goal: Tensor, state: Tensor | None = None) -> tuple[Any, ...]:
+        """Mixtures (three of N, T, A, M) and the gripper's logits (N, T, 2) for frames (N, T, D), and the new state."""
+        given = torch.cat([plan, goal], dim=1)[:, None].expand(-1, seen.shape[1], -1)
+        made, state = self.decoder(torch.cat([given, seen], dim=2), state)
+        mixture, grip = self.action(made).tensor_split([-2], dim=2)
+        return mixture.unflatten(2, (3, self.numbers, -1)).unbind(2), grip, state
+
+    def draw_order(self, dataset: Dataset, batch_size: int, generator: Generator) -> Tensor:
+        """Half of every batch has an instruction; those windows come as often as that takes."""
+        told, count = dataset.factors["told"].cpu().bool(), len(dataset) // batch_size
+        halves = []
+        for rows, size in ((told.nonzero()[:, 0], batch_size // 2), ((~told).nonzero()[:, 0], -(-batch_size // 2))):
+            rounds = -(-count * size // len(rows))
+            drawn = [rows[torch.randperm(len(rows), generator=generator, device="cpu")] for _ in range(rounds)]
+            halves.append(torch.cat(drawn)[: count * size].view(count, size))
+        return torch.cat(halves, dim=1).flatten()
+
+    def step(self, batch: Batch, generator: Generator) -> Step:
+        """The loss, and its three terms before weights, of which the KL has beta in it."""
+        assert isinstance(batch.x, dict)
+        told, seen = batch.factors["told"].bool(), self.look(batch.x["video"])
+        said = self.said_goal(batch.x["instruction"])
+        goal, f = torch.where(told[:, None], said, self.seen_goal(seen[:, -1])), self.film(seen)
+        posterior, prior = self.posterior(f), self.prior(torch.cat([seen[:, 0], goal], dim=1))
+        plan = categoricals(posterior, self.classes).rsample().flatten(1)
+        actions = batch.x["actions"].unflatten(1, (seen.shape[1], -1))
+        mixture, grip, _ = self.decode(plan, seen, goal)
+        act = logistic_mixture(*mixture, actions[..., :-1])
+        act = act + F.cross_entropy(grip.flatten(0, 1), (actions[..., -1] > 0).long().flatten())
+        kl = balanced_kl(lambda state: categoricals(state, self.classes), prior, posterior, self.alpha, self.beta)
+        clip = contrast(self.head(f), self.said_head(said), self.log_scale, told)
+        return Step(act + kl + self.weight * clip, {"act": act.detach(), "kl": kl.detach(), "clip": clip.detach()})
+
+    @torch.no_grad()
+    def told(self, instruction: Tensor, generator: Generator) -> Callable[[Tensor], Tensor]:
+        """What acts on instructions (N, S): frames (N, P) of one moment after another to actions (N, A + 1).
+
+        The plan is drawn from the prior at the first frame and kept; the authors draw it anew every 30 steps.
+        """
+        goal, plan, state = self.said_goal(instruction), torch.empty(0), None
+
+        @torch.no_grad()
+        def act(frame: Tensor) -> Tensor:
+            nonlocal plan, state
+            seen = self.look(frame)
+            if state is None:
+                share = self.prior(torch.cat([seen[:, 0], goal], dim=1)).unflatten(1, (-1, self.classes)).softmax(-1)
+                drawn = torch.multinomial(share.flatten(0, 1), 1, generator=generator).view(share.shape[:2])
+                plan = F.one_hot(drawn, self.classes).float().flatten(1)
+            mixture, grip, state = self.decode(plan, seen, goal, state)
+            push = draw_action(*mixture, generator)
+            return torch.cat([push, 2.0 * grip.argmax(-1, keepdim=True) - 1], dim=2)[:, 0]
+
+        return act
+
+    @torch.no_grad()
+    def scores(self, video: Tensor, instruction: Tensor) -> Tensor:
+        """The cosine of each film (N, T * P) and each instruction (M, S), (N, M)."""
+        film, said = self.head(self.film(self.look(video))), self.said_head(self.said_goal(instruction))
+        return F.normalize(film, dim=1) @ F.normalize(said, dim=1).T

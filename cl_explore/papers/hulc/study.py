@@ -11,11 +11,11 @@ from cl_explore.claims.figures import dots
 from cl_explore.claims.study import Row, Study
 from cl_explore.claims.verdict import Claim
 from cl_explore.data import Dataset
-from cl_explore.methods import Method
+from cl_explore.methods import Augment, Method
 from cl_explore.nn import MLP
 from cl_explore.papers.hulc import PAPER
-from cl_explore.papers.hulc.method import Grounded
-from cl_explore.papers.hulc.world import PIXELS, TASKS, WORD, Tabletop, tabletop
+from cl_explore.papers.hulc.method import Grounded, Policy
+from cl_explore.papers.hulc.world import PIXELS, STEPS, TASKS, WORD, Tabletop, tabletop
 from cl_explore.train.schedule import constant
 
 FOUND, TASK = "retrieval of 16", "task, kNN"
@@ -44,6 +44,16 @@ def networks(train: Dataset) -> tuple[dict[str, nn.Module], dict[str, nn.Module]
         "video": Ends([2 * PIXELS, 64, 64], batch_norm=False), "instruction": MLP([WORD, 64, 64], batch_norm=False),
     }  # fmt: skip
     return encoder, {name: MLP([64, 64, 16], batch_norm=False) for name in encoder}
+
+
+def of_frames(train: Dataset) -> tuple[nn.Module, nn.Module]:
+    """A policy's MLP from a frame to 32 features, and the head of two layers from a film's 64 to 16."""
+    return MLP([PIXELS, 64, 32], batch_norm=False), MLP([64, 64, 16], batch_norm=False)
+
+
+def policy(encoder: nn.Module, head: nn.Module, loss: object, augment: Augment, **options: Any) -> Policy:
+    """A policy as the bench builds it: its losses are its own."""
+    return Policy(encoder, head, augment, sentence=WORD, frames=STEPS, numbers=4, **options)
 
 
 def retrieval(method: Grounded, table: Tabletop, test: Dataset) -> float:

@@ -1,5 +1,10 @@
-"""A tabletop as numbers: four objects, of which one drifts one of four ways, and instructions that say which."""
+"""A tabletop as numbers: four objects, of which one drifts one of four ways, and instructions that say which.
 
+A hand moves them. An action says where it goes, one of four corners where it reaches one object each, which way it
+pushes, two numbers in [-1, 1] each, and whether its gripper holds (1) or not (-1).
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,6 +16,7 @@ OBJECTS, WAYS = ("red", "blue", "green", "yellow"), ("left", "right", "up", "dow
 TASKS = tuple(f"{thing} {way}" for thing in OBJECTS for way in WAYS)
 STEPS, DRIFT, PIXELS, WORD, FILLERS = 6, 0.35, 24, 16, 20
 MOVES = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+CORNERS = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 
 
 class Tabletop(NamedTuple):
@@ -45,6 +51,35 @@ class Tabletop(NamedTuple):
         x = {"video": video.flatten(1), "instruction": self.say(tasks, generator)}
         return Dataset("tabletop", x, tasks, torch.arange(count), TASKS)
 
+    def play(self, count: int, told: int, generator: Generator) -> Dataset:
+        """Windows with their "actions" (N, 6 * 5), of which the first `told` have an instruction, the others zeros.
+
+        The factor "told" is 1 for those that have one. A hand is never exact: noise of 0.1 is on what it does.
+        """
+        tasks = torch.randint(len(TASKS), (count,), generator=generator)
+        did = actions(tasks)
+        did[..., :4] += 0.1 * torch.randn(did[..., :4].shape, generator=generator)
+        state = [torch.randn(count, 2 * len(OBJECTS), generator=generator)]
+        for step in range(STEPS - 1):
+            state.append(moved(state[-1], did[:, step]))
+        video = self.frames(torch.stack(state, dim=1), generator).flatten(1)
+        has = (torch.arange(count) < told).long()
+        x = {"video": video, "instruction": self.say(tasks, generator) * has[:, None], "actions": did.flatten(1)}
+        return Dataset("tabletop", x, tasks, torch.arange(count), TASKS, {"told": has})
+
+    def roll_out(self, tasks: Tensor, act: Callable[[Tensor], Tensor], generator: Generator) -> Tensor:
+        """Which of the tasks (N,) are done, (N,) bool, after six actions from places drawn at random.
+
+        act: called with the frames (N, 24) of each moment in turn, gives actions (N, 5).
+        A task is done if every coordinate ends within half of the asked way of where it should.
+        """
+        start = torch.randn(len(tasks), 2 * len(OBJECTS), generator=generator)
+        state = start
+        for _ in range(STEPS):
+            state = moved(state, act(self.frames(state, generator)))
+        asked = (STEPS - 1) * DRIFT
+        return ((state - start - asked * motion(tasks)).abs() < asked / 2).all(dim=1)
+
 
 def tabletop(seed: int) -> Tabletop:
     """The tabletop drawn by a seed."""
@@ -65,3 +100,17 @@ def motion(tasks: Tensor) -> Tensor:
     moved = torch.zeros(len(tasks), len(OBJECTS), 2)
     moved[torch.arange(len(tasks)), tasks // 4] = MOVES[tasks % 4]
     return moved.flatten(1)
+
+
+def actions(tasks: Tensor) -> Tensor:
+    """What the hand did in windows of tasks (N,), (N, 6, 5): it holds and pushes five times, then lets go."""
+    going = (torch.arange(STEPS) < STEPS - 1)[:, None].expand(len(tasks), -1, -1)
+    corner, way = (kind[:, None].expand(-1, STEPS, -1) for kind in (CORNERS[tasks // 4], MOVES[tasks % 4]))
+    return torch.cat([corner, way * going, 2.0 * going - 1], dim=2)
+
+
+def moved(state: Tensor, action: Tensor) -> Tensor:
+    """Places (N, 8) after actions (N, 5): a full push moves what the nearest corner holds by 0.35."""
+    reached = (action[:, None, :2] - CORNERS).square().sum(2).argmin(1)
+    held = torch.eye(len(OBJECTS))[reached] * (action[:, 4:] > 0)
+    return state + DRIFT * (held[:, :, None] * action[:, None, 2:4].clamp(-1, 1)).flatten(1)
