@@ -87,11 +87,11 @@ def _contrast(
     return each.view(2, -1) if both else each, positive, log_p
 
 
-def _add(table: Tensor, share: Tensor, weight: Tensor) -> Tensor:
-    """Add to the table (R, M) the share of each row, times its weight (R, 1)."""
+def _weighted(share: Tensor, weight: Tensor, like: Tensor) -> Tensor:
+    """The share of each row, times its weight (R, 1), as a table like `like` (R, M)."""
     if share.is_floating_point():
-        return table.addcmul_(share, weight)
-    return table.scatter_add_(1, share[:, None], weight)
+        return share * weight
+    return torch.zeros_like(like).scatter_(1, share[:, None], weight)
 
 
 def _plain(
@@ -138,10 +138,11 @@ class _Contrast(torch.autograd.Function):
             return _again(ctx, gradients, a, b, temperature, share, ctx.both, ctx.normalize)
         to_each, to_positive = gradients
         to_temperature = None
-        table = torch.zeros_like(log_p)
-        if to_each is not None:
-            weight = (to_each.flatten() / -temperature)[:, None]
-            table = torch._log_softmax_backward_data(_add(table, share, weight), log_p, 1, log_p.dtype)
+        if to_each is None:
+            table = torch.zeros_like(log_p)
+        else:
+            weighted = _weighted(share, (to_each.flatten() / -temperature)[:, None], log_p)
+            table = torch._log_softmax_backward_data(weighted, log_p, 1, log_p.dtype)
         if ctx.needs_input_grad[2]:
             along = (table * log_p).sum(1)  # as of the logits: what a row of them lacks meets a sum of 0
             to_temperature = -along if temperature.ndim else -along.sum()
@@ -149,7 +150,7 @@ class _Contrast(torch.autograd.Function):
             there, back = table.chunk(2)
             table = there.add_(back.T)
         if to_positive is not None:
-            _add(table, share[: len(table)], to_positive[:, None])
+            table.add_(_weighted(share[: len(table)], to_positive[:, None], table))
         if b is None:
             found = (table + table.T) @ x
         else:
