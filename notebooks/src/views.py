@@ -378,7 +378,7 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** A generator errs with probability $\rho$, and then draws any one of $C$ equally frequent classes at random.
+# **1.** A generator errs with probability `rho`, and then draws any one of $C$ equally frequent classes at random.
 # What share of the pairs shows two different classes?
 
 
@@ -425,9 +425,9 @@ check("in_effect", in_effect)
 # </details>
 
 # %% [markdown]
-# **3.** The larger the object in a picture, the more noise GenView's generator may use to change it. Let $p$ be the
-# share of the picture that is foreground. If $0 < p \le 0.2$ the noise level is 0, if $0.2 < p \le 0.4$ it is 100, and
-# so on up to 400. Write the level of a share.
+# **3.** The larger the object in a picture, the more noise GenView's generator may use to change it. Where
+# up to 0.2 of the picture is foreground the noise level is 0, above 0.2 and up to 0.4 it is 100, and so on up to 400.
+# Write the level of a share.
 
 
 # %%

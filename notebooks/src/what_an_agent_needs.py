@@ -243,7 +243,7 @@ torch.testing.assert_close(contrast(ratio, torch.zeros(3)), (1 + ratio).log())  
 
 # %% [markdown]
 # An agent that always takes what looks best finds the decoy and stays. To go on it needs a reason: a **bonus** for what it
-# has seldom seen. If each state and action is a feature of its own, the bonus is a size $\gamma$ over the root of the visits.
+# has seldom seen. If each state and action is a feature of its own, the bonus is a size, `gamma`, over the root of the visits.
 # In learned features it is the same for *directions*: states that look alike share their visits.
 
 # %%
