@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +43,9 @@ def planted(points: int, dim: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     x[rows["duplicates"]] = x[sources] + 0.02 / dim**0.5 * torch.randn(counts["duplicates"], dim, generator=draw)
     labels = true.clone()
     labels[rows["duplicates"]] = labels[sources]
-    labels[rows["wrong"]] = (labels[rows["wrong"]] + 1 + torch.randint(CLASSES - 1, (counts["wrong"],))) % CLASSES
+    labels[rows["wrong"]] = (
+        labels[rows["wrong"]] + 1 + torch.randint(CLASSES - 1, (counts["wrong"],), generator=draw)
+    ) % CLASSES
     rows["duplicates"] = torch.cat([rows["duplicates"], sources])
     return x, labels, rows
 
@@ -82,28 +84,45 @@ def cost(points: int, dim: int) -> dict[str, float]:
     return {"points": points, "dim": dim, "seconds": seconds, "GiB": peak, "page MB": size / 1e6}
 
 
-def people(file: Path) -> dict[str, Any]:
-    """Of the labels that people gave to CIFAR-10: how many are suspected, and how many of those are wrong."""
+class Human(NamedTuple):
+    """CIFAR-10's training pictures in the order of CIFAR-10N, with the right labels and those of people."""
+
+    cifar: data.Dataset
+    rows: Tensor
+    true: Tensor
+    given: dict[str, Tensor]
+
+
+def human(file: Path) -> Human:
     noisy, cifar = np.load(file), data.load("cifar10")
     order = np.load(next(path for path in Path(os.environ["CL_EXPLORE_DATA"]).rglob("train-order.npy")))
     place = np.empty(len(order), np.int64)  # from class order to the rows of the data set
     place[order] = np.arange(len(order))
-    rows = place[noisy["official_to_sorted"]]
+    rows = torch.from_numpy(place[noisy["official_to_sorted"]])
     true = cifar.labels[rows]
     assert torch.equal(true, torch.from_numpy(noisy["clean_label"]).long())
+    names = ("aggre_label", "random_label1", "worse_label")
+    return Human(cifar, rows, true, {name: torch.from_numpy(noisy[name]).long() for name in names})
+
+
+def learner() -> methods.JointEmbedding:
+    """What is trained on the pictures without a label."""
     torch.manual_seed(0)
     encoder = nn.ConvNet(3, width=32)
-    method = methods.JointEmbedding(
-        encoder, nn.projection_head(encoder.out_features, 128, 64), "nt_xent", views.ImageViews(), temperature=0.2
-    )
-    train.fit(method, cifar, epochs=EPOCHS, batch_size=256, store=False)
-    spaces = {"pixels": cifar.x.flatten(1).float(), "encoder": evaluate.embed(method, cifar).h}
+    head = nn.projection_head(encoder.out_features, 128, 64)
+    return methods.JointEmbedding(encoder, head, "nt_xent", views.ImageViews(), temperature=0.2)
+
+
+def people(file: Path) -> dict[str, Any]:
+    """Of the labels that people gave to CIFAR-10: how many are suspected, and how many of those are wrong."""
+    told, method = human(file), learner()
+    train.fit(method, told.cifar, epochs=EPOCHS, batch_size=256, store=False)
+    spaces = {"pixels": told.cifar.x.flatten(1).float(), "encoder": evaluate.embed(method, told.cifar).h}
     result: dict[str, Any] = {}
     for space, x in spaces.items():
-        graph = geometry.knn_graph(x[rows], 15)
-        for name in ("aggre_label", "random_label1", "worse_label"):
-            labels = torch.from_numpy(noisy[name]).long()
-            bad = (labels != true).nonzero().flatten()
+        graph = geometry.knn_graph(x[told.rows], 15)
+        for name, labels in told.given.items():
+            bad = (labels != told.true).nonzero().flatten()
             suspicion = evaluate.suspicious_labels(graph, labels)
             first = suspicion.rows[: len(bad)]
             result[f"{space}, {name}"] = {
