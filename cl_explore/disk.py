@@ -1,11 +1,15 @@
 """Where files are kept, and that they are there, whole: what systems differ in."""
 
+import json
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def user_cache() -> Path:
@@ -19,6 +23,28 @@ def user_cache() -> Path:
         return Path.home() / ".cache" / "cl_explore"
     except RuntimeError as error:
         raise PermissionError("there is no home folder: name another folder in XDG_CACHE_HOME") from error
+
+
+def run_store(store: bool | str | Path = True) -> Path:
+    """The folder of runs that `store` stands for: True is that of CL_EXPLORE_RUNS, else one in the user's cache."""
+    if isinstance(store, bool):
+        store = os.environ.get("CL_EXPLORE_RUNS") or user_cache() / "runs"
+    return Path(store).expanduser()
+
+
+def kept_runs(root: Path) -> dict[str, dict[str, Any]]:
+    """What the records of a store say of each run, by its name, the newest first; listing them needs no torch."""
+    rows = {}
+    for record in root.glob("*/run.json"):
+        config = json.loads(record.read_text(encoding="utf-8"))["config"]
+        rows[record.parent.name] = {
+            "days": (time.time() - record.stat().st_mtime) / 86_400,
+            "megabytes": sum(file.stat().st_size for file in record.parent.iterdir()) / 1e6,
+            "dataset": config["dataset"]["name"],
+            "method": re.match(r"\w*", config["method"])[0],  # type: ignore[index]
+            **{name: config[name] for name in ("epochs", "batch_size", "seed")},
+        }
+    return dict(sorted(rows.items(), key=lambda row: row[1]["days"]))
 
 
 def flush(path: Path) -> None:

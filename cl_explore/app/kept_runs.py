@@ -3,6 +3,10 @@
 import argparse
 from pathlib import Path
 
+from cl_explore.disk import kept_runs, run_store
+
+WIDTHS = (16, 6, 9, 24, 24, 6, 10, 4)  # letters of each column of the list
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Enter the command and its own commands."""
@@ -30,10 +34,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def list_runs(options: argparse.Namespace, rest: list[str]) -> int:
     """Print a line for each run, the newest first."""
-    from cl_explore import train
-
-    table = train.runs()
-    print(table.to_string(float_format="{:.1f}".format) if len(table) else "no runs are kept")
+    rows = kept_runs(run_store())
+    lines = [
+        [name, *(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values())]
+        for name, row in rows.items()
+    ]
+    for line in [["run", *next(iter(rows.values()))], *lines] if rows else [["no runs are kept"]]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, WIDTHS, strict=False)).rstrip())
     return 0
 
 

@@ -1,19 +1,17 @@
 """The runs that the store keeps: listed, opened by their names, deleted."""
 
 import io
-import json
-import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cl_explore.disk import kept_runs, run_store
 from cl_explore.takes import takes
 from cl_explore.train.checkpoints import load_plain
 from cl_explore.train.run import Run
-from cl_explore.train.store import Unpickler, checked, read, root_of
+from cl_explore.train.store import Unpickler, checked, read
 
 
 @takes
@@ -23,20 +21,8 @@ def runs(store: bool | str | Path = True) -> pd.DataFrame:
     store: True (CL_EXPLORE_RUNS, else the user's cache) or a folder.
     Columns: `days` since it was kept, `megabytes`, `dataset`, `method`, `epochs`, `batch_size`, `seed`.
     """
-    rows = {}
-    root = root_of(store)
-    for record in root.glob("*/run.json"):
-        config = json.loads(record.read_text(encoding="utf-8"))["config"]
-        size = sum(file.stat().st_size for file in record.parent.iterdir())
-        rows[record.parent.name] = {
-            "days": (time.time() - record.stat().st_mtime) / 86_400,
-            "megabytes": size / 1e6,
-            "dataset": config["dataset"]["name"],
-            "method": re.match(r"\w*", config["method"])[0],  # type: ignore[index]
-            **{name: config[name] for name in ("epochs", "batch_size", "seed")},
-        }
     names = ["days", "megabytes", "dataset", "method", "epochs", "batch_size", "seed"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("run").sort_values("days")
+    return pd.DataFrame.from_dict(kept_runs(run_store(store)), orient="index", columns=names).rename_axis("run")
 
 
 @takes
@@ -64,7 +50,7 @@ def open_run(name: str, store: bool | str | Path = True) -> Run:
 
 def place(name: str, store: bool | str | Path = True) -> Path:
     """The folder of a stored run; ValueError if no run or several have this name."""
-    root = root_of(store)
+    root = run_store(store)
     found = [record.parent for record in root.glob("*/run.json") if record.parent.name.startswith(name)]
     if len(found) != 1:
         raise ValueError(f"name must begin that of one run in the store {root}, got {name!r}: {len(found)} begin so")

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cl_explore.disk import user_cache, whole
+from cl_explore.disk import run_store, whole
 from cl_explore.methods import Method
 from cl_explore.train.checkpoints import load_plain
 from cl_explore.train.key import digest
@@ -28,7 +28,7 @@ def folder(store: bool | str | Path, config: dict[str, Any]) -> Path | None:
     """
     if store is False:
         return None
-    root = root_of(store)
+    root = run_store(store)
     advice = "name another folder in the environment variable CL_EXPLORE_RUNS, or pass store=False"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -38,13 +38,6 @@ def folder(store: bool | str | Path, config: dict[str, Any]) -> Path | None:
     if not path.exists() and not os.access(root, os.W_OK | os.X_OK):
         raise PermissionError(f"the run store {root} cannot be written to: {advice}")
     return path
-
-
-def root_of(store: bool | str | Path) -> Path:
-    """The folder that `store` stands for."""
-    if isinstance(store, bool):
-        store = os.environ.get("CL_EXPLORE_RUNS") or user_cache() / "runs"
-    return Path(store).expanduser()
 
 
 def save(path: Path, run: Run) -> Run:

@@ -1,6 +1,7 @@
 """The command line: fast help, exit codes, and what each command is handed."""
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -154,6 +155,24 @@ def test_lists_are_quick_and_import_nothing_heavy(command: str) -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert all(slug in printed for slug in STUDIES)
     assert printed.splitlines()[-1] == "[]"
+
+
+def test_the_list_of_runs_imports_nothing_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "0123456789abcdef").mkdir()
+    config = {"dataset": {"name": "toy"}, "method": "Method(x)", "epochs": 2, "batch_size": 16, "seed": 0}
+    (tmp_path / "0123456789abcdef" / "run.json").write_text(json.dumps({"config": config}))
+    monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
+    code = (
+        "import sys\n"
+        "from cl_explore.app.cli import main\n"
+        "main(['runs'])\n"
+        "print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    head, row, heavy = (line.split() for line in printed.splitlines())
+    assert head == ["run", "days", "megabytes", "dataset", "method", "epochs", "batch_size", "seed"]
+    assert row == ["0123456789abcdef", "0.0", "0.0", "toy", "Method", "2", "16", "0"]
+    assert heavy == ["[]"]
 
 
 def test_study_without_a_name_lists_the_studies(capsys: pytest.CaptureFixture[str]) -> None:
