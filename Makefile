@@ -48,9 +48,10 @@ notebooks: $(DEVELOPED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="te
 docs: $(DEVELOPED)  ## write the pages of losses and studies, with their pictures
 	@$(BIN)/python docs/build.py
 
-screens: $(BROWSER)  ## take the pictures of the README's gallery from docs/gallery.py
+screens: $(BROWSER)  ## take the README's pictures of panels (docs/gallery.py) and of a report
 	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -k test_gallery
 	@$(BIN)/python docs/panels.py
+	@OMP_NUM_THREADS=1 $(BIN)/python docs/report.py
 
 gpu: $(INSTALLED)  ## measure what only a GPU can tell, in ten minutes (ARGS="--budget 240", ARGS="--smoke --out FILE" without one)
 	@$(BIN)/python benchmarks/gpu.py $(ARGS)

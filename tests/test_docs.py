@@ -106,6 +106,20 @@ def test_the_page_on_peers_says_what_was_measured() -> None:
     assert f"| losses | {len(losses.catalogue)} |" in page
 
 
+def test_the_page_on_peers_says_what_was_found_of_wrong_labels() -> None:
+    import suspects
+
+    page = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    record = json.loads(Path(suspects.__file__).with_suffix(".json").read_text())
+    assert "\n".join(map(suspects.line, record["results"])) in page
+    assert f"cleanlab {record['cleanlab']}" in page
+
+
+def test_the_readme_shows_a_report_in_little_space() -> None:
+    assert "](docs/report.png)" in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert (DOCS / "report.png").stat().st_size < MOST_BYTES, "run `make screens`"
+
+
 def test_the_scripts_of_the_page_on_scaling_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CL_EXPLORE_RUNS", str(tmp_path))
     page = (DOCS / "scaling.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import sys
 import tomllib
 from importlib import metadata
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -96,6 +99,30 @@ def test_pages_name_only_what_there_is(page: str) -> None:
         elif re.fullmatch(r"[\w./-]+/[\w.-]*|[\w./-]+\.(md|py|txt|toml)", name):
             places = [ROOT, ROOT / "tests", ROOT / "cl_explore" / "losses", ROOT / "cl_explore" / "papers" / "sepclr"]
             assert any((place / name).exists() for place in places), name
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/someone/cl_explore"])
+def test_a_package_index_shows_the_readme_with_links_that_lead_somewhere(address: str, tmp_path: Path) -> None:
+    """As it stands until the project has an address; from then on all links and pictures lead to that."""
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    if address:
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        urls = f'[project.urls]\nRepository = "{address}"\n\n[project.scripts]'
+        (tmp_path / "pyproject.toml").write_text(text.replace("[project.scripts]", urls), encoding="utf-8")
+    core = ProjectMetadata(str(tmp_path), PluginManager()).core
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    link = r"!?\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\]\(([^)]+)\)"
+    assert core.readme_content_type == "text/markdown"
+    assert "<img" not in readme
+    assert "](" not in re.sub(link, "", readme), "a link that this test does not see"
+    for old, new in zip(re.findall(link, readme), re.findall(link, core.readme), strict=True):
+        if old.startswith(("https://", "http://", "#")) or not address:
+            assert new == old
+        else:
+            assert (ROOT / old.partition("#")[0]).exists(), old
+            assert re.fullmatch(rf"{address}/(raw|blob)/main/{re.escape(old)}", new), new
+    assert (f"({address}/raw/main/docs/panels.png)" in core.readme) == bool(address)
 
 
 def test_the_workflow_tries_every_python_that_is_asked_for() -> None:

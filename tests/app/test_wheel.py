@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "cl_explore", clone / "cl_explore", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "notebooks", clone / "notebooks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data" / "scorecard", clone / "data" / "scorecard")
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, clone)
     (built,) = WheelBuilder(str(clone)).build(directory=str(folder), versions=["standard"])
     return Path(built)
