@@ -22,6 +22,7 @@ from cl_explore.names import unknown
 from cl_explore.nn import MLP, Transformer
 from cl_explore.takes import Amount, Count, Share, takes
 
+Decoded = tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]
 Grounding = Literal["clip", "mia", "bcz"]
 GROUNDINGS = ("clip", "mia", "bcz")
 
@@ -120,8 +121,7 @@ def logistic_mixture(
 
 def draw_action(logits: Tensor, log_scales: Tensor, means: Tensor, generator: Generator, least: float = -7.0) -> Tensor:
     """Actions (..., A) drawn from mixtures as of `logistic_mixture`: of one logistic each, and not rounded to bins."""
-    share = logits.softmax(-1)
-    one = torch.multinomial(share.flatten(0, -2), 1, generator=generator).view(*share.shape[:-1], 1)
+    one = torch.multinomial(logits.softmax(-1).flatten(0, -2), 1, generator=generator).view(*logits.shape[:-1], 1)
     mean, scale = (part.gather(-1, one)[..., 0] for part in (means, log_scales.clamp(min=least).exp()))
     return mean + scale * torch.rand(mean.shape, generator=generator).clamp(1e-5, 1 - 1e-5).logit()
 
@@ -179,16 +179,17 @@ class Policy(Method):
 
     A posterior draws a plan from the film, a prior from first frame and goal; a decoder acts on plan, frames and goal.
     The loss is L_act and the balanced KL, and `weight` times `contrast` of the windows that have an instruction: half.
-
-    Samples are those of `Tabletop.play`: "video" (N, T * P), "instruction" (N, S), "actions" (N, T * (A + 1)), and the
-    factor "told". A reconstruction: layers are the authors', sizes are not (a plan of 32 choices of 32, f of 4096
-    numbers, a decoder 2048 wide, 10 logistics), and the decoder sees all features of a frame where theirs sees a half.
+    Samples: "video" (N, T * P), "instruction" (N, S), "actions" (N, T * (A + 1)), and the factor "told".
+    A reconstruction: layers are the authors', sizes are not (a plan of 32 choices of 32, f of 4096 numbers, a decoder
+    2048 wide, 10 logistics), and the decoder sees all features of a frame where theirs sees a half.
     """
+
+    encoder: MLP
 
     @takes
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: MLP,
         head: nn.Module,
         augment: Augment,
         *,
@@ -235,15 +236,16 @@ class Policy(Method):
         return self.encoder(video.view(-1, self.encoder.in_features)).unflatten(0, (len(video), -1))
 
     def film(self, seen: Tensor) -> Tensor:
-        """f (N, hidden) of the features of frames: a mean over time."""
+        """f (N, hidden) of features of frames: a mean over time."""
         return self.recognise(seen).mean(1)
 
-    def decode(self, plan: Tensor, seen: Tensor, goal: Tensor, state: Tensor | None = None) -> tuple[Any, ...]:
+    def decode(self, plan: Tensor, seen: Tensor, goal: Tensor, state: Tensor | None = None) -> Decoded:
         """Mixtures (three of N, T, A, M) and the gripper's logits (N, T, 2) for frames (N, T, D), and the new state."""
         given = torch.cat([plan, goal], dim=1)[:, None].expand(-1, seen.shape[1], -1)
         made, state = self.decoder(torch.cat([given, seen], dim=2), state)
         mixture, grip = self.action(made).tensor_split([-2], dim=2)
-        return mixture.unflatten(2, (3, self.numbers, -1)).unbind(2), grip, state
+        logits, log_scales, means = mixture.unflatten(2, (3, self.numbers, -1)).unbind(2)
+        return (logits, log_scales, means), grip, state
 
     def draw_order(self, dataset: Dataset, batch_size: int, generator: Generator) -> Tensor:
         """Half of every batch has an instruction; those windows come as often as that takes."""
@@ -262,22 +264,20 @@ class Policy(Method):
         said = self.said_goal(batch.x["instruction"])
         goal, f = torch.where(told[:, None], said, self.seen_goal(seen[:, -1])), self.film(seen)
         posterior, prior = self.posterior(f), self.prior(torch.cat([seen[:, 0], goal], dim=1))
-        plan = categoricals(posterior, self.classes).rsample().flatten(1)
+        mixture, grip, _ = self.decode(categoricals(posterior, self.classes).rsample().flatten(1), seen, goal)
         actions = batch.x["actions"].unflatten(1, (seen.shape[1], -1))
-        mixture, grip, _ = self.decode(plan, seen, goal)
-        act = logistic_mixture(*mixture, actions[..., :-1])
-        act = act + F.cross_entropy(grip.flatten(0, 1), (actions[..., -1] > 0).long().flatten())
+        held = F.cross_entropy(grip.flatten(0, 1), (actions[..., -1] > 0).long().flatten())
+        act = held + logistic_mixture(*mixture, actions[..., :-1])
         kl = balanced_kl(lambda state: categoricals(state, self.classes), prior, posterior, self.alpha, self.beta)
         clip = contrast(self.head(f), self.said_head(said), self.log_scale, told)
         return Step(act + kl + self.weight * clip, {"act": act.detach(), "kl": kl.detach(), "clip": clip.detach()})
 
-    @torch.no_grad()
     def told(self, instruction: Tensor, generator: Generator) -> Callable[[Tensor], Tensor]:
         """What acts on instructions (N, S): frames (N, P) of one moment after another to actions (N, A + 1).
 
         The plan is drawn from the prior at the first frame and kept; the authors draw it anew every 30 steps.
         """
-        goal, plan, state = self.said_goal(instruction), torch.empty(0), None
+        goal, plan, state = self.said_goal(instruction).detach(), torch.empty(0), None
 
         @torch.no_grad()
         def act(frame: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def of_frames(train: Dataset) -> tuple[nn.Module, nn.Module]:
     return MLP([PIXELS, 64, 32], batch_norm=False), MLP([64, 64, 16], batch_norm=False)
 
 
-def policy(encoder: nn.Module, head: nn.Module, loss: object, augment: Augment, **options: Any) -> Policy:
+def policy(encoder: MLP, head: nn.Module, loss: object, augment: Augment, **options: Any) -> Policy:
     """A policy as the bench builds it: its losses are its own."""
     return Policy(encoder, head, augment, sentence=WORD, frames=STEPS, numbers=4, **options)
 
