@@ -40,7 +40,8 @@ def run(
     seeds: how many; if left out, those of the first look (one for the preset "smoke", else five), and of the next as
     long as a claim of the study is near its border. changes: settings other than the preset's. command: recorded as
     what made this. `on_record` is called with each record as the last seed of its study is done. Raises ValueError
-    before anything runs for unknown settings, for seeds or jobs below 1 and for seeds_from below 0.
+    before anything runs for unknown settings, for seeds or jobs below 1 and for seeds_from below 0, and after the first
+    seed for a claim that its rows do not answer.
     """
     chosen = {study.paper.slug: study for study in studies}
     settings = {slug: study.settings(preset, **changes or {}) for slug, study in chosen.items()}
@@ -58,6 +59,7 @@ def run(
             pool = Parallel(jobs, return_as="generator_unordered")
             for slug, seed, rows in pool(delayed(_one)(*task) for task in tasks):
                 results[slug][seed] = rows
+                verdicts(chosen[slug], preset, rows)  # a claim about no row must not cost more than a seed
                 bar.set_postfix_str(slug)
                 bar.update()
                 if len(results[slug]) == look:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cl_explore.names import unknown
+
 FEWEST_SEEDS = 5
 """Fewer seeds decide nothing: a 95 % bootstrap interval of the mean of four covers it less than 90 % of the time."""
 LOOKS = (5, 10, 20)
@@ -71,17 +73,20 @@ class Verdict:
 def differences(claim: Claim, rows: pd.DataFrame) -> NDArray[np.float64]:
     """metric(method) - metric(baseline), one for each seed in ascending order, of rows with columns seed and method.
 
-    Raises ValueError if a method is missing for some seed, stands there twice, or its metric is not a finite number.
+    Raises ValueError for an unknown metric or method, naming the nearest, and if a method is missing for some seed,
+    stands there twice, or its metric is not a finite number.
     """
     if claim.metric not in rows:
-        raise ValueError(f"rows must have the metric {claim.metric!r}, got {', '.join(rows.columns)}")
+        raise unknown("metric", claim.metric, rows.columns.drop(["seed", "method"]))
     if twice := sorted(set(rows["method"][rows.duplicated(["seed", "method"])])):
         raise ValueError(f"rows must name a method once for each seed, got {', '.join(twice)} twice")
     table = rows.pivot(index="seed", columns="method", values=claim.metric)
     sides: list[NDArray[np.float64] | float] = []
     for side in (claim.method, claim.baseline):
         if isinstance(side, str):
-            values = table[side].to_numpy(float) if side in table else np.array([math.nan])
+            if side not in table:
+                raise unknown("method", side, dict.fromkeys(rows["method"]))
+            values = table[side].to_numpy(float)
             if not np.isfinite(values).all():
                 raise ValueError(f"rows must give a finite {claim.metric} of {side!r} for every seed, got {values}")
             sides.append(values)

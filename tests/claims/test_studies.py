@@ -209,6 +209,12 @@ def test_a_number_of_seeds_is_kept_to_and_may_begin_anywhere() -> None:
     assert calls == [*range(20, 40)]
 
 
+def test_a_claim_that_the_rows_do_not_answer_costs_one_seed() -> None:
+    with pytest.raises(ValueError, match=r"unknown metric 'scor'; did you mean 'score'"):
+        scorecard.run([replace(TOY, claims=(replace(CLAIM, metric="scor"),))])
+    assert calls == [0]
+
+
 def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
         scorecard.run([TOY], seeds=0)

@@ -95,11 +95,11 @@ def test_fewer_than_five_seeds_decide_nothing() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (rows([1.0], [1.0]).rename(columns={"m": "other"}), "rows must have the metric 'm'"),
+        (rows([1.0], [1.0]).rename(columns={"m": "other"}), "unknown metric 'm'; known: other"),
         (pd.concat([rows([1.0], [1.0])] * 2), "rows must name a method once for each seed, got new, old twice"),
         (rows([1.0, math.nan], [1.0, 2.0]), "finite m of 'new' for every seed"),
         (rows([1.0, 2.0], [1.0]), "finite m of 'old' for every seed"),
-        (rows([1.0], []), "finite m of 'old' for every seed"),
+        (rows([1.0], []), "unknown method 'old'; known: new"),
     ],
 )
 def test_rows_that_do_not_fit_a_claim_are_refused(table: pd.DataFrame, message: str) -> None:
