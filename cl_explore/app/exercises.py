@@ -6,13 +6,15 @@ Those of a lesson stand in `notebooks/exercises/SLUG.py`, an assignment each: `p
 import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from cl_explore.app import layout
 from cl_explore.names import unknown
+
+T = TypeVar("T")
 
 SIMILARITIES = torch.tensor([0.9, 0.7, 0.4, 0.1, -0.3, -0.5])  # of an anchor with six others, to try answers on
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2])
@@ -53,11 +55,16 @@ class Exercise:
 
 def lesson(slug: str) -> dict[str, Exercise]:
     """The exercises of a lesson by name, in order; ValueError naming the nearest for a lesson that has none."""
+    return defined(slug, Exercise)
+
+
+def defined(slug: str, kind: type[T]) -> dict[str, T]:
+    """What of a kind the file of a lesson's exercises defines, by name; raises as `lesson`."""
     files = {path.stem: path for path in sorted((layout.NOTEBOOKS / "exercises").glob("*.py"))}
     if slug not in files:
         raise unknown("lesson", slug, files)
-    defined = runpy.run_path(str(files[slug]))
-    return {name: value for name, value in defined.items() if isinstance(value, Exercise)}
+    found = runpy.run_path(str(files[slug]))
+    return {name: value for name, value in found.items() if isinstance(value, kind)}
 
 
 def checker(slug: str) -> Callable[[str, Any], None]:

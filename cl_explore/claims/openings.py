@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from cl_explore.claims.page import found, wanted
+from cl_explore.claims.page import found, other, wanted
 from cl_explore.claims.scorecard import Record
 from cl_explore.claims.verdict import LOOKS
 
@@ -34,7 +34,8 @@ def opening(record: Record) -> Opening:
         raise ValueError(f"the record of {record['study']} must have verdicts, got none")
     verdict = min(record["verdicts"], key=_settled)
     word, seeds, slug = verdict["word"], verdict["seeds"], record["study"]
-    known = f"{word} after {seeds} seeds: {found(verdict)}, claimed {wanted(verdict)}"
+    about = f"{verdict['metric']}: {verdict['method']} − {other(verdict)}"  # some sentences lean on the one before
+    known = f"{about}, {found(verdict)}, claimed {wanted(verdict)}: {word} after {seeds} seeds"
     longer = _length(record["settings"])
     if word == "undecided" and seeds < LOOKS[-1]:
         question, command = f"What do {LOOKS[-1]} seeds say?", f"cl-explore study {slug} --seeds {LOOKS[-1]}"

@@ -11,7 +11,14 @@ from cl_explore.claims.openings import opening
 
 
 def verdict(word: str, seeds: int = 5, near: bool = False) -> dict[str, Any]:
-    claimed = {"text": f"It {word}.", "expect": "higher", "margin": 0.1}
+    claimed = {
+        "text": f"It {word}.",
+        "metric": "kNN",
+        "method": "new",
+        "baseline": "old",
+        "expect": "higher",
+        "margin": 0.1,
+    }
     return {**claimed, "word": word, "seeds": seeds, "near": near, "difference": 0.2, "low": 0.05, "high": 0.4}
 
 
@@ -35,8 +42,8 @@ def test_the_least_settled_claim_is_asked_about(
     verdicts: list[str], settings: dict[str, Any], known: str, question: str, command: str
 ) -> None:
     asked = opening(record(*map(verdict, verdicts), **settings))
-    assert asked == (f"It {verdicts[-1]}.", f"{known} seeds: +0.2 [+0.05, +0.4], claimed > 0.1", question,
-                     f"cl-explore {command}")  # fmt: skip
+    assert asked == (f"It {verdicts[-1]}.", f"kNN: new − old, +0.2 [+0.05, +0.4], claimed > 0.1: {known} seeds",
+                     question, f"cl-explore {command}")  # fmt: skip
 
 
 def test_undecided_with_all_seeds_asks_for_new_ones_and_near_comes_first() -> None:
