@@ -24,12 +24,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def report(options: argparse.Namespace, rest: list[str]) -> int:
     """Write the page; nothing is written unless it is whole."""
-    from cl_explore.app.report_page import page
+    if not options.out.parent.is_dir():
+        raise FileNotFoundError(f"--out must lie in a folder that is there, but {options.out.parent} is none")
     from cl_explore.data import read_vectors
 
     vectors = read_vectors(options.file, options.labels, images=options.images, texts=options.texts)
-    if not options.out.parent.is_dir():
-        raise FileNotFoundError(f"--out must lie in a folder that is there, but {options.out.parent} is none")
+    from cl_explore.app.report_page import page  # takes seconds, which a file that cannot be read need not wait for
+
     text = page(vectors, options.file.name, options.layout)
     with whole(options.out) as new:
         new.write_text(text, encoding="utf-8")
