@@ -22,6 +22,7 @@ from cl_explore.data import (  # registers them
     raw,
     spoken_digits,
     stl10,
+    usps,
     watch,
 )
 from cl_explore.data.arrays import from_arrays
@@ -56,6 +57,7 @@ PUBLISHED: dict[str, Published] = {
         mnist.MNIST,
         spoken_digits.SPOKEN_DIGITS,
         stl10.STL10,
+        usps.USPS,
         watch.WATCH,
     )
 }

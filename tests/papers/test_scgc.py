@@ -1,7 +1,6 @@
 """SCGC: weights of walks and clusters against golden numbers, graphs and their files, and what training does."""
 
 import copy
-import gzip
 import json
 from pathlib import Path
 
@@ -118,21 +117,6 @@ def test_citations_are_read_as_published(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "cora" / "cora.content").write_text(content + "7\t1\tTheory\n")
     with pytest.raises(ValueError, match=r"cora\.content, line 4, must have 4 columns, got 3"):
         world.citations("cora")
-
-
-def test_usps_is_read_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world, "USPS_COUNT", (2, 1))
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    for file, digits in (("zip.train.gz", (6, 5)), ("zip.test.gz", (9,))):
-        lines = [f"{digit}.0000 {' '.join(f'{level:.3f}' for level in np.linspace(-1, 1, 256))}\n" for digit in digits]
-        (tmp_path / file).write_bytes(gzip.compress("".join(lines).encode()))
-    digits = world.usps()
-    assert digits.labels.tolist() == [6, 5, 9]
-    assert digits.x.shape == (3, 1, 16, 16)
-    assert (digits.x.min(), digits.x.max()) == (0, 1)
-    (tmp_path / "zip.test.gz").write_bytes(gzip.compress(b"1 0.5 0.5\n"))
-    with pytest.raises(ValueError, match=r"zip\.test\.gz must have 257 numbers a line, got 3"):
-        world.usps()
 
 
 def test_where_data_are_missing_it_says_what_and_how_to_get_it(tmp_path, monkeypatch) -> None:
@@ -268,15 +252,3 @@ def test_damaged_citations_are_named(part: str, tmp_path: Path, monkeypatch: pyt
     (tmp_path / f"cora.{part}").write_text("")
     with pytest.raises(ValueError, match=rf"cora\.{part} must have \d lines, got 0: it is half written"):
         cited.read()
-
-
-def test_damaged_digits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CL_EXPLORE_DATA", str(tmp_path))
-    monkeypatch.setattr(world, "USPS_COUNT", (3, 3))
-    for file in world.USPS_FILES:
-        (tmp_path / file).write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 3, mtime=0))
-    posted = Form(tmp_path / world.USPS_FILES[0], lambda: world.USPS.load("all").fingerprint(), 4)
-    assert complaints(posted, tmp_path) == []
-    posted.file.write_bytes(gzip.compress(("6 " + "0.5 " * 256 + "\n").encode() * 2, mtime=0))
-    with pytest.raises(ValueError, match=r"zip\.train\.gz must have 3 lines, got 2: get it again"):
-        posted.read()

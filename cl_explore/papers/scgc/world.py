@@ -1,7 +1,5 @@
 """Graphs whose nodes have features: blocks with noisy edges, nearest neighbours of digits, citations."""
 
-import gzip
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -78,12 +76,10 @@ def citations(name: str) -> Dataset:
 
 
 def usps() -> Dataset:
-    """9,298 handwritten digits (1, 16, 16) from envelopes, in [0, 1]: the 7,291 of the training part first.
-
-    Source: Hull 1994, the files of Hastie, Tibshirani and Friedman; no licence is stated.
-    Raises: FileNotFoundError naming all places if it is missing, ValueError naming the file if one is damaged
-    """
-    return USPS.load("all")
+    """All digits of `data.load("usps")`, those of the training part first."""
+    train, test = (data.load("usps", split) for split in ("train", "test"))
+    x, labels = torch.cat([train.x, test.x]), torch.cat([train.labels, test.labels])
+    return replace(train, x=x, labels=labels, index=torch.arange(len(x)))
 
 
 def _read_citations(folder: Path, split: str, name: str) -> Dataset:
@@ -113,23 +109,6 @@ def _require_columns(file: Path, rows: list[list[str]], width: int) -> None:
             raise ValueError(f"{file}, line {number}, must have {width} columns, got {len(row)}: get it again")
 
 
-def _read_usps(folder: Path, split: str) -> Dataset:
-    """Lines of a digit and its 256 grey levels in [-1, 1]."""
-    parts = []
-    for file, count in zip(USPS_FILES, USPS_COUNT, strict=True):
-        try:
-            parts.append(np.loadtxt(folder / file, dtype=np.float32, ndmin=2))
-        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{folder / file} is damaged, get it again: {error}") from error
-        if parts[-1].shape[1] != 257:
-            raise ValueError(f"{folder / file} must have 257 numbers a line, got {parts[-1].shape[1]}: get it again")
-        if len(parts[-1]) != count:
-            raise ValueError(f"{folder / file} must have {count} lines, got {len(parts[-1])}: get it again")
-    table = torch.from_numpy(np.concatenate(parts))
-    x = ((table[:, 1:] + 1) / 2).view(-1, 1, 16, 16)
-    return Dataset("USPS", x, table[:, 0].long(), torch.arange(len(x)), tuple("0123456789"))
-
-
 def _published(name: str) -> Published:
     files = {"all": (f"{name}.content", f"{name}.cites")}
     read = partial(_read_citations, name=name)
@@ -142,15 +121,6 @@ def _published(name: str) -> Published:
 CITATIONS = {name: _published(name) for name in ("cora", "citeseer")}
 COUNT = {"cora": (2708, 5429), "citeseer": (3312, 4732)}
 """Papers, and citations with those of papers without words, in the published files."""
-USPS_COUNT = (7291, 2007)
-USPS_FILES = ("zip.train.gz", "zip.test.gz")
-USPS = Published(
-    "usps",
-    (Layout(_read_usps, {"all": USPS_FILES}),),
-    ("usps", ""),
-    advice="fetch both from https://hastie.su.domains/ElemStatLearn/data.html (ZIP code)",
-    licence="none is stated; cite Hull 1994",
-)
 
 
 SOURCES: dict[str, Callable[[int], Dataset]] = {
