@@ -387,10 +387,10 @@ assert (cosine["IC"] > cosine[PEOPLE[2]] + 0.1).all(), "LL pulls against IC"
 # "One person" and "two persons" are mean cosines of two moments. An untrained head finds everything alike. IC draws the
 # moments of a person together, LL draws them apart, and where both act on one head the sum over people decides who wins.
 #
-# And what is it good for? Over five seeds no order of these trainings by trait is certain, and the raw scan tells the trait
-# as well as any of them ([scorecard](../docs/scorecard/swift-fmri.md)). The state, all that LL has to go by, is read no
-# better after LL than after IC: what tells two moments apart need not be what you call the state. At this size the quarrel
-# can be seen, its use cannot.
+# And what is it good for? On these seeds no order of the trainings by trait is certain. Over twenty, two moments of a person
+# (IC) tell it a little better than no training, than LL and than two augmentations of one moment, and still no better than
+# the raw scan ([scorecard](../docs/scorecard/swift-fmri.md)). The state, all that LL has to go by, is read no better after LL
+# than after IC: what tells two moments apart need not be what you call the state.
 #
 # On a live page, move the weight of LL to nothing: what becomes of the arc that each person is? Let it grow again. When do
 # the moments stand in the order of their states, and what does the sum over persons do to neighbours?
