@@ -25,7 +25,7 @@ from machine import setting
 from cl_explore import data, evaluate, methods, nn, train, views
 
 HELD_OUT = 0.1
-SETTLED = 4  # steps after which all that is compiled and captured is there
+SETTLED = 4  # steps after which all that is compiled and captured is there, where an epoch has more
 Method = methods.JointEmbedding
 Probe = Callable[[Method, data.Dataset, data.Dataset], float]  # (method, what it has seen, other samples) -> accuracy
 
@@ -132,18 +132,19 @@ def race(rung: Rung, seed: int, load: Callable[[str, str], data.Dataset] = data.
     loop = train.Loop(method, seen, seed=seed, snapshots=0, device=rung.device, **rung.settings)
     built = time.perf_counter() - running
     looks: list[tuple[int, float, float]] = []
+    settling = min(SETTLED, loop.per_epoch - 1)
     first_step, settled, met = 0.0, 0.0, False
     for at in loop:
         if at.step == 1:
             loop.read()
             first_step = time.perf_counter() - running
-        if at.step == SETTLED:
+        if at.step == settling:
             loop.read()
             settled = time.perf_counter() - running
         if rung.filling is not None and at.step == loop.per_epoch:
             loop.read()
             elapsed = time.perf_counter() - running
-            pace = (elapsed - settled) / (loop.per_epoch - SETTLED)  # seconds a step
+            pace = (elapsed - settled) / (loop.per_epoch - settling)  # seconds a step
             epochs = 1 + int((rung.filling - elapsed) / (pace * loop.per_epoch))
             loop.total = loop.per_epoch * max(
                 math.ceil(rung.settings["warmup_epochs"]) + 1, min(epochs, loop.settings.epochs)
