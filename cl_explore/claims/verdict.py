@@ -149,7 +149,7 @@ def _look(claim: Claim, found: NDArray[np.float64]) -> Verdict:
     if seeds < 2:
         return Verdict("undecided", mean, None, None, share, seeds, near=False)
     low, high = interval(found)
-    word = _word(claim, low, high) if seeds >= FEWEST_SEEDS else "undecided"
+    word = word_of(claim, low, high) if seeds >= FEWEST_SEEDS else "undecided"
     return Verdict(word, mean, low, high, share, seeds, is_near(claim, low, high))
 
 
@@ -159,7 +159,8 @@ def _satisfied(claim: Claim, difference: NDArray[np.float64]) -> NDArray[np.bool
     return (difference if claim.expect == "higher" else -difference) > claim.margin + ROUNDING
 
 
-def _word(claim: Claim, low: float, high: float) -> Literal["holds", "fails", "undecided"]:
+def word_of(claim: Claim, low: float, high: float) -> Literal["holds", "fails", "undecided"]:
+    """What an interval of the difference, low to high, says of a claim, whatever its number of seeds."""
     ends = _satisfied(claim, np.array([low, high]))
     if ends.all():
         return "holds"

@@ -14,7 +14,7 @@ from cl_explore.app.exercises import Exercise
 from cl_explore.app.sheet import Question
 from cl_explore.claims.page import wanted
 from cl_explore.claims.scorecard import Record
-from cl_explore.claims.verdict import LOOKS, Claim, Verdict, differences, interval, judge
+from cl_explore.claims.verdict import LOOKS, Claim, Verdict, differences, interval, judge, word_of
 
 LUCK, RULE = "section 1 (luck)", "section 2 (the rule)"
 EXAMPLE, OWN = "section 3 (the example)", "section 4 (your claim)"
@@ -121,11 +121,7 @@ def _intervals(generator: np.random.Generator, record: Record) -> pd.DataFrame:
 
 
 def _says(row: Any) -> str:
-    if row.expect == "equal":
-        inside, outside = -row.margin < row.low and row.high < row.margin, row.low >= row.margin
-    else:
-        inside, outside = row.low > row.margin, row.high <= row.margin
-    return "holds" if inside else "fails" if outside else "undecided"
+    return word_of(Claim("A and B.", "points", "A", row.expect, "B", margin=row.margin), row.low, row.high)
 
 
 def _by_zero(row: Any) -> str:
