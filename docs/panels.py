@@ -20,6 +20,13 @@ README = HERE.parent / "README.md"
 BEGIN, END = "<!-- the gallery, written by make screens -->", "<!-- end of the gallery -->"
 
 
+def keep(screen: Image.Image, file: Path) -> None:
+    """Write a picture of a page in 256 colours: a third of the bytes."""
+    # by median cut, as other ways tint pale surfaces
+    small = screen.convert("RGB").quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(file, optimize=True)
+
+
 def library() -> NotebookNode:
     """The panels of docs/gallery.py, which belong to no paper, as a notebook that is not executed."""
     return runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))["unnumbered"](HERE / "gallery.py")
@@ -58,9 +65,7 @@ def main() -> None:
         old.unlink()
     for name in examples(notebook()):
         with Image.open(SCREENS / f"{name}.png") as screen:
-            # 256 colours: a third of the bytes; by median cut, as other ways tint pale surfaces
-            small = screen.convert("RGB").quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        small.save(HERE / "panels" / f"{name}.png", optimize=True)
+            keep(screen, HERE / "panels" / f"{name}.png")
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     README.write_text(before + section() + rest.split(END)[1], encoding="utf-8")
 

@@ -43,9 +43,7 @@ def main() -> None:
             page.locator(first).first.evaluate("(part) => part.scrollIntoView()")
             both.paste(Image.open(io.BytesIO(page.screenshot())), (place * HALF, 0))
             page.close()
-    # 256 colours, as docs/panels.py has them
-    small = both.quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    small.save(PICTURE, optimize=True)
+    runpy.run_path(str(HERE / "panels.py"))["keep"](both, PICTURE)
 
 
 if __name__ == "__main__":
