@@ -40,7 +40,7 @@ test: $(DEVELOPED)  ## run the tests, then every notebook in the smoke preset
 	exit $$status
 
 test-browser: $(BROWSER)  ## work every panel in a real JupyterLab with Chromium, and the exported pages offline
-	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser $(ARGS)
+	@CL_EXPLORE_RUNS="$(CURDIR)/build/test-runs" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile $(ARGS)
 
 notebooks: $(DEVELOPED)  ## build notebooks/*.ipynb from notebooks/src (ARGS="temperature" for one, ARGS=--text to execute nothing)
 	@$(BIN)/python notebooks/build.py $(ARGS)

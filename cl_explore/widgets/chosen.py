@@ -62,7 +62,7 @@ def beside(samples: Samples, chosen: Chosen, turns: bool) -> Chart:
         return _classes(samples, chosen)
     hints = [hint.format(" with Shift" if turns else "") for hint in HINTS]
     text = Text(np.zeros(3), np.arange(3), hints, colour="muted", anchor="left")
-    return Chart([text], x=Axis(range=(0, 1)), y=Axis(range=(9, -0.5)), height=240, bare=True)
+    return Chart([text], "Nothing is chosen yet", x=Axis(range=(0, 1)), y=Axis(range=(9, -0.5)), height=240, bare=True)
 
 
 def _pictures(samples: Samples, chosen: Chosen) -> Chart:

@@ -1,4 +1,4 @@
-"""The panels of the gallery in a real JupyterLab and in Notebook 7.
+"""The panels of the gallery in a real JupyterLab.
 
 All controls of the library's, which have between them every kind of control and mark, and then what only one can do;
 of the papers', whose every control tests/papers moves without a browser, the first slider.
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hands import LATER, drag, label, look, settle, share, sliders, wait_for, work
-from lab import Lab, jupyterlab
-from playwright.sync_api import Browser, Locator
+from hands import HANDLE, LATER, drag, label, look, settle, share, sliders, wait_for, work
+from lab import Lab
+from playwright.sync_api import Locator, expect
 
 PANELS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))
 LIBRARY, ALL = (list(PANELS["examples"](PANELS[part]())) for part in ("library", "notebook"))
@@ -43,20 +43,17 @@ def test_the_controls_of_the_panel_change_what_it_shows(
     assert lab.errors == [], "errors of the console"
 
 
-def test_panels_follow_their_first_slider_in_notebook_7(browser: Browser, notebooks: Path, tmp_path: Path) -> None:
-    """Another page made of JupyterLab's parts, from a server of its own: one that has shown Lab denies it its icons."""
-    with jupyterlab(notebooks / "library.ipynb", tmp_path) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        notebook = Lab(page, address.replace("/lab?", "/notebooks/notebooks/library.ipynb?"))
-        notebook.connected()
-        notebook.errors.clear()  # what the page itself said before the notebook was open
-        assert notebook.run() == [], "errors of cells"
-        for name, panel in zip(LIBRARY, notebook.panels(), strict=True):
-            panel.scroll_into_view_if_needed()
-            settle(panel)
-            assert work(panel, LATER.get(name, frozenset()), first=True)["sliders"] > 0
-        page.close()
-    assert notebook.errors == [], "errors of the console"
+@pytest.mark.parametrize("name", ALL)
+def test_every_control_of_the_panel_has_a_name_and_every_slider_says_its_value(
+    gallery: dict[str, Locator], name: str
+) -> None:
+    panel = gallery[name]
+    for control in panel.locator(f"{HANDLE}, select, input, button, canvas[tabindex]").all():
+        if control.is_visible():
+            expect(control).to_have_accessible_name(re.compile(r"\S"), timeout=2000)
+    for control in panel.locator(".widget-slider").all():
+        said = control.locator(".widget-readout").text_content() or ""
+        expect(control.locator(".noUi-handle")).to_have_attribute("aria-valuetext", said, timeout=2000)
 
 
 def status(panel: Locator) -> str:

@@ -31,15 +31,21 @@ export function gather(select, families) {
   if (group) select.selectedIndex = at;
 }
 
-// Gives every control of a panel the name that stands before it, as ipywidgets does not, and every menu its headings;
-// keeps JupyterLab from taking the arrow keys from what has the focus.
+// Gives every control of a panel the name that stands before it, as ipywidgets does not, every slider the value that
+// stands behind it, where it says its logarithm or a place in a list, and every menu its headings (a box to tick has a
+// name); keeps JupyterLab from taking the arrow keys from what has the focus.
 export function tend(home, families) {
-  const parts = ".noUi-handle, input, select, .widget-readout, .noUi-target";
+  const parts = ".noUi-handle, input:not([type=checkbox]), select, .widget-readout, .noUi-target";
   const tidy = () => {
     for (const part of home.querySelectorAll(parts)) {
       if (part.hasAttribute("aria-label")) continue;
-      const label = part.closest(".jupyter-widgets:not(.widget-box)")?.querySelector(".widget-label");
+      const control = part.closest(".widget-inline-hbox, .jupyter-widgets:not(.widget-box)");
+      const label = control?.querySelector(".widget-label");
       if (label?.textContent) part.setAttribute("aria-label", label.textContent);
+    }
+    for (const handle of home.querySelectorAll(".noUi-handle")) {
+      const said = handle.closest(".widget-inline-hbox")?.querySelector(".widget-readout")?.textContent;
+      if (said) handle.setAttribute("aria-valuetext", said);
     }
     for (const select of home.querySelectorAll("select")) gather(select, families);
   };
