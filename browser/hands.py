@@ -3,14 +3,15 @@
 They know no panel: whatever stands in `root`, an element of the page, is worked.
 """
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 PATIENCE = 8.0  # seconds within which a control must have changed the panel
-LONG = 60.0  # seconds within which what a panel makes in the background must be there
+LONG = 120.0  # seconds within which what a panel makes in the background must be there
 GAP = 120  # milliseconds without a change after which a panel is at rest
 LOOK = """(root) => {
   let pixels = 0;
@@ -240,6 +241,16 @@ def touch(root: Locator, canvas: Locator) -> None:
         canvas.focus()
         canvas.press("ArrowRight")
         wait_for(lambda: look(root) != before, "nothing changed when an arrow key was pressed on the picture")
+
+
+def check_names(root: Locator) -> None:
+    """AssertionError unless every control that is seen has a name, and every slider says the value behind it."""
+    for control in root.locator(f"{HANDLE}, select, input, button, canvas[tabindex]").all():
+        if control.is_visible():
+            expect(control).to_have_accessible_name(re.compile(r"\S"), timeout=2000)
+    for control in root.locator(".widget-slider").all():
+        said = control.locator(".widget-readout").text_content() or ""
+        expect(control.locator(".noUi-handle")).to_have_attribute("aria-valuetext", said, timeout=2000)
 
 
 LATER = {  # controls that act when something else is done next, and change no picture before it

@@ -9,7 +9,7 @@ import runpy
 from pathlib import Path
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 from cl_explore import papers
@@ -32,15 +32,22 @@ def library() -> NotebookNode:
     return runpy.run_path(str(HERE.parent / "notebooks" / "lessons.py"))["unnumbered"](HERE / "gallery.py")
 
 
-def notebook() -> NotebookNode:
-    """The gallery as a notebook, not executed: the library's panels, then one of each paper that has one."""
-    found = library()
+def of_papers() -> NotebookNode:
+    """The panels of papers, one of each that has one."""
+    cells = []
     for slug in papers.slugs():
         if papers.has(slug, "panel"):
             panel = papers.panel(slug)
             sentence = (panel.__doc__ or "").partition("\n")[0]
-            found.cells.append(new_markdown_cell(f"## {panel.__name__}\n\n{sentence}"))
-            found.cells.append(new_code_cell(f"from {panel.__module__} import {panel.__name__}\n\n{panel.__name__}()"))
+            cells.append(new_markdown_cell(f"## {panel.__name__}\n\n{sentence}"))
+            cells.append(new_code_cell(f"from {panel.__module__} import {panel.__name__}\n\n{panel.__name__}()"))
+    return new_notebook(cells=cells, metadata=library().metadata)
+
+
+def notebook() -> NotebookNode:
+    """The gallery as a notebook, not executed: the library's panels, then those of papers."""
+    found = library()
+    found.cells += of_papers().cells
     return found
 
 

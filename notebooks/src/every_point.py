@@ -144,8 +144,8 @@ assert (lost.loc[vessels.LIOT].abs() < 0.02).all()
 # that close ones may become one; it hardly matters.) But it has its price: on images as they are raw pixels are the
 # better input. Whoever forgets brightness cannot use it.
 #
-# FreeCOS has a contrast, too: drawn vessel pixels find real ones, and background pixels are negatives. Over ten seeds it
-# gave no gain here. [The scorecard](../docs/scorecard/freecos.md) says what it does to the features.
+# FreeCOS has a contrast, too: drawn vessel pixels find real ones, and background pixels are negatives. Over twenty seeds it
+# gave no gain here, and more of it cost a good deal. [The scorecard](../docs/scorecard/freecos.md) says what it does to the features.
 #
 # On a live page:
 #

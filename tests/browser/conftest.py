@@ -4,8 +4,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from hands import settle
 from lab import Lab, chromium, jupyterlab
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator
 
 ROOT = Path(__file__).parents[2]
 SCREENS = ROOT / "build" / "screens"
@@ -13,12 +14,13 @@ SCREENS = ROOT / "build" / "screens"
 
 @pytest.fixture(scope="session")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gallery, the library's part of it, and the course's notebooks in the smoke preset, without their outputs."""
+    """The gallery, its two parts, and the course's notebooks in the smoke preset, without their outputs."""
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     folder.mkdir()
     panels = runpy.run_path(str(ROOT / "docs" / "panels.py"))
     nbformat.write(panels["notebook"](), folder / "gallery.ipynb")
     nbformat.write(panels["library"](), folder / "library.ipynb")
+    nbformat.write(panels["of_papers"](), folder / "papers.ipynb")
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -52,3 +54,17 @@ def screens() -> Path:
     """The folder of the screenshots."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     return SCREENS
+
+
+@pytest.fixture(scope="module")
+def gallery(request: pytest.FixtureRequest, lab: Lab, screens: Path) -> Iterator[dict[str, Locator]]:
+    """The panels by their names, of which a test file says NAMES and NOTEBOOK."""
+    lab.open(f"notebooks/{request.module.NOTEBOOK}.ipynb")
+    assert lab.run(600) == [], "errors of cells"
+    panels = dict(zip(request.module.NAMES, lab.panels(), strict=True))
+    for name, panel in panels.items():
+        panel.scroll_into_view_if_needed()
+        settle(panel)
+        panel.screenshot(path=screens / f"{name}.png")
+    yield panels
+    lab.close()

@@ -1,59 +1,31 @@
-"""The panels of the gallery in a real JupyterLab.
+"""The library's panels in a real JupyterLab, which have between them every kind of control and mark.
 
-All controls of the library's, which have between them every kind of control and mark, and then what only one can do;
-of the papers', whose every control tests/papers moves without a browser, the first slider.
+All of their controls, and then what only one panel can do.
 """
 
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hands import HANDLE, LATER, drag, label, look, settle, share, sliders, wait_for, work
+from hands import LATER, check_names, drag, label, look, settle, share, sliders, wait_for, work
 from lab import Lab
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator
 
 PANELS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "panels.py"))
-LIBRARY, ALL = (list(PANELS["examples"](PANELS[part]())) for part in ("library", "notebook"))
+NOTEBOOK, NAMES = "library", list(PANELS["examples"](PANELS["library"]()))
 
 
-@pytest.fixture(scope="module")
-def gallery(lab: Lab, screens: Path) -> Iterator[dict[str, Locator]]:
-    """The gallery's panels by their names."""
-    lab.open("notebooks/gallery.ipynb")
-    assert lab.run(600) == [], "errors of cells"
-    panels = dict(zip(ALL, lab.panels(), strict=True))
-    for name, panel in panels.items():
-        panel.scroll_into_view_if_needed()
-        settle(panel)
-        panel.screenshot(path=screens / f"{name}.png")
-    yield panels
-    lab.close()
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_the_controls_of_the_panel_change_what_it_shows(
+@pytest.mark.parametrize("name", NAMES)
+def test_all_controls_of_the_panel_have_names_and_change_what_it_shows(
     lab: Lab, gallery: dict[str, Locator], screens: Path, name: str
 ) -> None:
+    check_names(gallery[name])
     try:
-        assert work(gallery[name], LATER.get(name, frozenset()), first=name not in LIBRARY)["sliders"] > 0
+        assert work(gallery[name], LATER.get(name, frozenset()))["sliders"] > 0
     finally:
         gallery[name].screenshot(path=screens / f"{name}-worked.png")
     assert lab.errors == [], "errors of the console"
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_every_control_of_the_panel_has_a_name_and_every_slider_says_its_value(
-    gallery: dict[str, Locator], name: str
-) -> None:
-    panel = gallery[name]
-    for control in panel.locator(f"{HANDLE}, select, input, button, canvas[tabindex]").all():
-        if control.is_visible():
-            expect(control).to_have_accessible_name(re.compile(r"\S"), timeout=2000)
-    for control in panel.locator(".widget-slider").all():
-        said = control.locator(".widget-readout").text_content() or ""
-        expect(control.locator(".noUi-handle")).to_have_attribute("aria-valuetext", said, timeout=2000)
 
 
 def status(panel: Locator) -> str:
