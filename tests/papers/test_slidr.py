@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_explore.papers.slidr.method import contrast, in_images, pool
+from cl_explore.data import Batch
+from cl_explore.papers.slidr.method import OnStreets, RangeNetwork, contrast, in_images, pool, superpixels
 from cl_explore.papers.slidr.panel import SuperpixelPanel, losses, pairs
+from cl_explore.papers.slidr.world import SKY, streets
+from cl_explore.views.noisy import Noisy
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "slidr.json").read_text())["cases"]
 
@@ -126,3 +129,52 @@ def test_the_panel_charges_wrong_pairs_one_by_one_and_less_by_superpixel() -> No
         assert bars.height.sum() == pytest.approx(1)
     with pytest.raises(ValueError, match="superpixels must be one of"):
         SuperpixelPanel(superpixels=31)
+
+
+def test_superpixels_follow_the_edges_of_what_is_seen_and_a_blank_image_is_cut_by_the_grid() -> None:
+    halves = torch.zeros(1, 3, 20, 32)
+    halves[..., 18:] = 1.0  # no border of the grid
+    cut = superpixels(halves)
+    assert set(cut[..., :18].unique().tolist()).isdisjoint(cut[..., 18:].unique().tolist())
+    grid = (torch.arange(20) // 4)[:, None] * 8 + torch.arange(32) // 4
+    assert superpixels(torch.full((2, 3, 20, 32), 0.5)).equal(grid.expand(2, -1, -1))
+
+
+def test_a_lidar_keeps_more_of_what_is_near_and_nothing_of_the_sky() -> None:
+    x = streets(0, 40).x
+    kept, far = x["scan"][:, 0] > 0, x["scan"][:, 1]
+    kind = x["kind"].view(kept.shape)
+    assert not kept[kind == SKY].any()
+    road = kind == 0
+    shares = [kept[:, row][road[:, row]].float().mean() for row in (9, 12, 16, 23)]
+    assert shares == sorted(shares)
+    assert far[:, 23][road[:, 23] & kept[:, 23]].unique().numel() == 1
+    again = streets(0, 40)
+    assert all(part.equal(again.x[name]) for name, part in x.items())
+    assert not streets(0, 40, part=1).x["kind"].equal(x["kind"])
+
+
+def on_streets(cut: Tensor, **options: int) -> tuple[Tensor, Tensor]:
+    """The loss of two streets by the method, and the cosines by hand of every point with every pixel."""
+    x = {**streets(0, 2).x, "superpixel": cut}
+    torch.manual_seed(0)
+    method = OnStreets(RangeNetwork(), torch.nn.Linear(32, 8), None, Noisy(), features=16, **options)
+    batch = Batch(x, torch.zeros(2).long(), torch.arange(2))
+    loss = method.step(batch, torch.Generator().manual_seed(0)).loss
+    there = (x["scan"][:, 0] > 0).flatten()
+    points = F.normalize(method.head(method.encoder(x["scan"]).flatten(2).mT.flatten(0, 1)[there]), dim=1)
+    pixels = F.normalize(method.image_head(x["pixels"].mT.flatten(0, 1)), dim=1)
+    return loss, (points @ pixels.T)[:, there]
+
+
+def test_where_every_pixel_is_a_superpixel_regions_are_pairs() -> None:
+    loss, cosines = on_streets(torch.arange(960.0).expand(2, 1, -1))
+    close(loss, -(cosines / 0.07).log_softmax(1).diagonal().mean(), atol=1e-4)  # for the authors' SMALL
+    close(on_streets(torch.zeros(2, 1, 960), pairs=10_000)[0], loss, atol=1e-4)
+
+
+def test_a_calibration_that_is_off_pairs_points_with_other_pixels() -> None:
+    every = torch.arange(960.0).expand(2, 1, -1)
+    assert abs(on_streets(every, shift=3)[0] - on_streets(every)[0]) > 1e-3
+    with pytest.raises(ValueError, match="shift must be"):
+        on_streets(every, shift=-1)

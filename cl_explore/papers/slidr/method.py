@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_explore.data import Batch, Dataset
+from cl_explore.data.batch import Samples
 from cl_explore.losses.similarity import group_sums
 from cl_explore.methods import Augment, Method, Step
+from cl_explore.methods.skeleton import width
+from cl_explore.takes import Count, Number, Positive, takes
 
 SMALL = 1e-6
 """What the authors add to the number of members of a region before they divide by it."""
@@ -83,6 +86,27 @@ def in_images(superpixels: Tensor, pairs: Tensor, regions: int) -> tuple[Tensor,
     offset = regions * torch.arange(len(superpixels), device=superpixels.device)
     numbered = superpixels + offset[:, None, None]
     return numbered[tuple(pairs.T)], numbered.flatten()
+
+
+def superpixels(images: Tensor, rows: int = 5, columns: int = 8, compactness: float = 0.2, rounds: int = 4) -> Tensor:
+    """SLIC: k-means of colour and place, from a grid of rows by columns; the superpixel of each pixel, (M, H, W).
+
+    images: (M, 3, H, W).
+    compactness: how far in colour counts as much as one cell of the grid in place.
+    Source: Achanta et al. 2012; here a pixel may join any superpixel of its image, not only one nearby.
+    """
+    high, wide = images.shape[2:]
+    place = torch.stack(torch.meshgrid(torch.arange(high) * rows / high, torch.arange(wide) * columns / wide,
+                                       indexing="ij")).to(images)  # fmt: skip
+    seen = torch.cat([images, compactness * place.expand(len(images), -1, -1, -1)], dim=1).flatten(2).mT
+    cell = (place[0].long() * columns + place[1].long()).flatten().expand(len(images), -1)
+    middles = seen.new_zeros(())  # no cell of the grid is empty; what becomes so stays where it was
+    for _ in range(rounds):
+        members = F.one_hot(cell, rows * columns).to(seen)
+        counts = members.sum(1)[..., None]
+        middles = torch.where(counts > 0, members.mT @ seen / counts.clamp(min=1), middles)
+        cell = torch.cdist(seen, middles).argmin(2)
+    return cell.unflatten(1, (high, wide))
 
 
 class SLidR(Method):
@@ -158,3 +182,70 @@ class PPKT(SLidR):
         rows = torch.randperm(len(points), generator=generator, device=points.device)[: self.PAIRS]
         pixel = torch.randint(self.pixels.shape[1], rows.shape, generator=generator, device=points.device)
         return contrast(points[rows], self.image(self.pixels[paired[rows], pixel]), self.temperature)
+
+
+class RangeNetwork(nn.Module):
+    """Four convolutions of 3 by 3, dilated, on a range image: scans (N, 4, H, W) to features (N, 32, H, W)."""
+
+    out_features = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = ((4, 1), (32, 2), (32, 4), (32, 1))
+        layers = [nn.Conv2d(size, 32, 3, padding=far, dilation=far) for size, far in sizes]
+        self.layers = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class OnStreets(Method):
+    """SLidR of range images, or PPKT if it draws pairs: points fall on images, which are cut into superpixels.
+
+    Samples: "scan" (N, 4, H, W), of which the first channel is above 0 where there is a point; "pixels" (N, F, H * W),
+    frozen features; "superpixel" (N, 1, H * W).
+    """
+
+    @takes
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        loss: Any,
+        augment: Augment,
+        *,
+        features: Count,
+        pairs: Number = 0,
+        shift: Number = 0,
+        temperature: Positive = 0.07,
+    ) -> None:
+        """encoder: of scans, to a map; head: of one point's features; loss, augment: not used.
+
+        features: F. pairs: how many are drawn of a batch, 0 for regions instead of pairs.
+        shift: by how many columns the calibration is wrong.
+        """
+        super().__init__(encoder, head, augment, n_views=1)
+        self.pairs, self.shift, self.temperature = pairs, shift, temperature
+        self.image_head = nn.Linear(features, width(head))
+
+    def forward(self, x: Samples) -> Tensor:
+        """The mean of the points of each scan, (N, 32)."""
+        assert isinstance(x, dict)
+        there = x["scan"][:, :1] > 0
+        return (self.encoder(x["scan"]) * there).sum((2, 3)) / there.sum((2, 3)).clamp(min=1)
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Step:
+        """The contrast of the points of a batch with the pixels where they fall."""
+        assert isinstance(batch.x, dict)
+        there = batch.x["scan"][:, 0] > 0
+        points = F.normalize(self.head(self.encoder(batch.x["scan"]).movedim(1, -1)[there]), dim=1)
+        pixels = F.normalize(self.image_head(batch.x["pixels"].mT), dim=-1).unflatten(1, there.shape[1:])
+        image, row, column = there.nonzero().T
+        fallen = torch.stack([image, row, (column + self.shift).clamp(max=there.shape[2] - 1)], dim=1)
+        if self.pairs:
+            drawn = torch.randperm(len(points), generator=generator, device=points.device)[: self.pairs]
+            return Step(contrast(points[drawn], pixels[tuple(fallen[drawn].T)], self.temperature), {})
+        cut = batch.x["superpixel"].long().view(there.shape)
+        of_point, of_pixel = in_images(cut, fallen, int(cut.max()) + 1)
+        pooled = pool(points, pixels.flatten(0, 2), of_point, of_pixel)
+        return Step(contrast(pooled.points, pooled.pixels, self.temperature), {})
