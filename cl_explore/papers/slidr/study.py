@@ -129,7 +129,7 @@ STUDY = Study(
     about="A network of points learns from frozen pixels better by superpixel than pair by pair, as far as pairs are "
     "wrong: a mean over a region outvotes the points that fall beside it. (Scenes are at the level of features: "
     "no lidar recordings are at hand that are free to use. Or they are streets of 24 by 40 pixels, read by four "
-    "convolutions of range images, where a pilot of one seed, not ours, had PPKT ahead. The noise of points is "
+    "convolutions of range images, where a pilot of one seed had PPKT ahead. The noise of points is "
     "a reconstruction: here it is white, so that a linear probe of the raw input is hard to beat. Two other "
     "noises, tried on a seed that does not count, did not change that.)",
     claims=(
