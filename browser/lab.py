@@ -38,14 +38,19 @@ CELL_ERRORS = """() => jupyterapp.shell.currentWidget.content.widgets
   .map((output) => `${output.ename}: ${output.evalue}`)"""
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's own Chromium, without a window; RuntimeError, with the cure, if there is none."""
+def installed() -> str:
+    """Where the system's own Chromium is; RuntimeError, with the cure, if there is none."""
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         raise RuntimeError("there is no chromium on the PATH. On Debian and Ubuntu: apt install chromium")
+    return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium without a window; RuntimeError if there is none."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=installed(), args=FLAGS)
         yield browser
         browser.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from hands import settle
-from lab import Lab, chromium, jupyterlab
+from lab import Lab, chromium, installed, jupyterlab
 from playwright.sync_api import Browser, Locator
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +32,18 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def pytest_sessionstart() -> None:
+    """Say what is missing once, before processes are started that would each say it in their way."""
     try:
-        with chromium() as started:
-            yield started
+        installed()
     except RuntimeError as error:
         pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
