@@ -233,7 +233,7 @@ assert gain.abs().max() < 3, "a tie on digits"
 
 # %% [markdown]
 # That is a tie, and no clustering could have done much better: with ten classes, false negatives cost little here. Over
-# five seeds it stayed a tie. What is sure is the count of false negatives ([scorecard](../docs/scorecard/g-simclr.md)).
+# twenty seeds it stayed a tie. What is sure is the count of false negatives ([scorecard](../docs/scorecard/g-simclr.md)).
 # So the first answer is safe, and small. Where could it fail? Clusters differ in size. On a live page, move along an epoch
 # of the panel, and look at the batches that are left when the small clusters are used up.
 

@@ -239,7 +239,7 @@ assert weights["effective number of pairs"].is_monotonic_decreasing
 
 # %% [markdown]
 # A large γ leaves out the wrong pairs, but also most of the right ones: those whose backgrounds happen to be similar,
-# and those described with much noise. The authors chose γ = 1. What training gains by these weights, over five seeds,
+# and those described with much noise. The authors chose γ = 1. What training gains by these weights, over many seeds,
 # is on the [scorecard](../docs/scorecard/genview.md), together with the claims that failed.
 #
 # Turn up the noise of the generator, then γ, and watch which pairs keep their weight.
@@ -364,7 +364,7 @@ assert (accuracies.loc["ScatSimCLR"] > accuracies.loc["raw input"]).all()
 
 # %% [markdown]
 # What you know about pictures need not be learned from them, least of all from a hundred. But it is the fixed layers
-# that help: whether the trained adapter adds anything is left open by the five seeds on the
+# that help: whether the trained adapter adds anything is left open by the seeds on the
 # [scorecard](../docs/scorecard/scatsimclr.md). The authors train on far more and larger pictures; whether the adapter
 # pays off there cannot be seen here.
 #
