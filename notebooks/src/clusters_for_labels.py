@@ -99,7 +99,7 @@ half
 # %% jupyter={"source_hidden": true}
 def trained(s: int, *names: str) -> bench.Comparison:
     """What becomes of these arms of the study's plan."""
-    plan = people.plan(people.ARMS, streets[s][0], SETTINGS["epochs"])
+    plan = people.plan(people.ARMS, streets[s][0], epochs=8)
     measures = [people.strangers, people.pairs]
     return bench.compare({name: plan[name] for name in names}, *streets[s], measures, seed=s)
 
@@ -153,7 +153,7 @@ for s in seeds:
 
 # %%
 size = 8
-digits = {s: batches.Bench(s, *shuffled(s, "digits", 1200), batches.STUDY.settings()["epochs"]) for s in seeds}
+digits = {s: batches.Bench(s, *shuffled(s, "digits", 1200), epochs=6) for s in seeds}
 one = digits[seed].train
 
 
@@ -326,7 +326,7 @@ def on_graph(s: int) -> list[dict]:
     linked, apart = graph_world("blocks", s)
     before, _ = graphs.pretrain(s, linked, GRAPH["width"], GRAPH["pretraining"], GRAPH["batch_size"])
     plan = bench.baselines(networks=lambda graph: (graphs.networks(graph, GRAPH["width"])[0], torch.nn.Identity()))
-    plan |= graphs.scgc_plan(linked, before, GRAPH["tau"], GRAPH["epochs"], True)
+    plan |= graphs.scgc_plan(linked, before, GRAPH["tau"], 130, True)
     plan = {name: plan[name] for name in PARTNERS if name in plan}
     trained_rows = bench.compare(plan, linked, apart, [graphs.clusters], seed=s).rows
     return [{"seed": s} | row for row in (*trained_rows, *(graphs.smoothed(linked, r) for r in (2, 16)))]

@@ -75,7 +75,7 @@ unasked = bet(
 unasked
 
 # %%
-SETTINGS = {name: lists.STUDY.settings()[name] for name in ("epochs", "batch_size")} | {"lr": 3e-3}
+SETTINGS = {"epochs": 10, "batch_size": 8, "lr": 3e-3}
 libraries = {s: attributes(s) for s in seeds}
 ORDER = {"2 above 1": "subject", lists.WITHIN: "place"}
 
@@ -275,7 +275,7 @@ spread = bet(
 spread
 
 # %% jupyter={"source_hidden": true}
-GIVEN = {name: numbers.STUDY.settings()[name] for name in ("epochs", "batch_size", "lr")}
+GIVEN = {name: numbers.STUDY.settings()[name] for name in ("batch_size", "lr")} | {"epochs": 30}
 AGES = ("raw input", "untrained encoder", "SupCon", "distance weight", "SupReMix")
 people, by_age = {s: world("curve", s) for s in seeds}, {}
 for s, (young, others) in people.items():
@@ -369,7 +369,7 @@ CHOSEN = {
     "flat SupCon (domain, intent)": "same domain and intent",
     "tree, one space": "degrees",
 }
-SIZES = {name: trees.STUDY.settings()[name] for name in ("few", "steps", "batch_size", "temperature")}
+SIZES = {name: trees.STUDY.settings()[name] for name in ("few", "batch_size", "temperature")} | {"steps": 150}
 found, together = {}, {}
 for s in seeds:
     known, test = dialogs(s, 300), dialogs(s, 600, part=1)
@@ -451,7 +451,7 @@ READ = {"graded, batch norm": "graded", "binary, batch norm": "binary", "SimCLR"
 networks = partial(spoiled.networks, normalised=True)
 found = {}
 for s in seeds:
-    plan = spoiled.plan(spoiled.STUDY.settings()["epochs"])
+    plan = spoiled.plan(epochs=2)
     plan["SimCLR"].networks = plan["untrained encoder"].networks = networks  # the same encoder for all
     arms = {READ.get(name, name): plan[name] for name in ("raw input", "untrained encoder", *READ)}
     found[s] = bench.compare(arms, *pictures[s], [spoiled.severity, spoiled.geometry], seed=s)

@@ -77,7 +77,7 @@ any_patch = bet(
 any_patch
 
 # %% jupyter={"source_hidden": true}
-ARMS = puzzle.plan(SETTINGS["epochs"])
+ARMS = puzzle.plan(epochs=6)
 COLUMNS = {puzzle.PRETEXT: "right patch", puzzle.FEW: "10 labels", puzzle.MORE: "50 labels"}
 
 

@@ -264,8 +264,7 @@ on_top = bet(
 on_top
 
 # %%
-epochs = {"smoke": 40}.get(preset, 60)
-rows = pd.DataFrame([{"seed": s, **row} for s in seeds for row in recipe.run(s, epochs=epochs)])
+rows = pd.DataFrame([{"seed": s, **row} for s in seeds for row in recipe.run(s, epochs=40)])
 zero = rows.pivot(index="method", columns="seed", values=recipe.ZERO).loc[rows["method"].unique()]
 print(f"chance: {1 / 36:.1%}")
 zero.style.format("{:.1%}")
@@ -353,13 +352,13 @@ held
 # %%
 PLAN = {
     "not learned": ("none", 0, 0.0),
-    "one for all": ("none", 40, 0.0),
-    "follow the picture": ("both", 40, 0.0),
-    "and hold still": ("both", 40, 1000.0),
+    "one for all": ("none", 20, 0.0),
+    "follow the picture": ("both", 20, 0.0),
+    "and hold still": ("both", 20, 1000.0),
 }
 answers = []
 for s in seeds:
-    place = captioned.shapes(s)
+    place = captioned.shapes(s, epochs=8)
     answers += [{"seed": s, "prompts": row.pop("method"), **row} for row in prompts.probes(place, s)]
     for name, (conditioning, steps, weight) in PLAN.items():
         model = following.trained(place, s, conditioning, epochs=steps, drift_weight=weight)
