@@ -199,5 +199,6 @@ STUDY = Study(
     draw=lambda rows: dots(rows, [FOUND, TASK, DONE]),
     presets={
         "smoke": {"pairs": 640, "epochs": 1, "longer": 2, "test": 100, "windows": 256, "rounds": 1},
+        "real": {"pairs": 24_000, "windows": 20_480},
     },
 )  # fmt: skip
