@@ -136,7 +136,8 @@ for s in seeds:
 # %% [markdown]
 # Wrong positives do more harm than their number says: they pull two people together, and the next matching finds that
 # these two are alike. Over many seeds this finds hardly more strangers than two views of one crop do, or than the raw
-# input ([scorecard](../docs/scorecard/isr-reid.md)). The true pairs show what was to be had.
+# input ([scorecard](../docs/scorecard/isr-reid.md), where trainings are a little longer than on this page). The true
+# pairs show what was to be had.
 #
 # So a guess is no label. Shall we drop it? There are three ways to live with a guess that is often wrong. First: ask it
 # for less.

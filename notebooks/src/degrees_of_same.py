@@ -75,7 +75,7 @@ unasked = bet(
 unasked
 
 # %%
-SETTINGS = {"epochs": 10, "batch_size": 8, "lr": 3e-3}
+SETTINGS = {"epochs": 8, "batch_size": 8, "lr": 3e-3}
 libraries = {s: attributes(s) for s in seeds}
 ORDER = {"2 above 1": "subject", lists.WITHIN: "place"}
 
@@ -237,8 +237,8 @@ assert lost["KL"] > 0.1
 # prove that anything is paired rightly.
 #
 # Is it better than KL, then, if you do have the pairs? No: over twenty seeds the two tell places equally well, and KL
-# ranks a little better, if anything. [The scorecard](../docs/scorecard/listwise-wasserstein.md) has what was claimed, also for sentences that people
-# graded.
+# ranks a little better, if anything. [The scorecard](../docs/scorecard/listwise-wasserstein.md) has what was claimed,
+# also for sentences that people graded. (Its trainings are longer than those of this page.)
 #
 # On a live page:
 #
@@ -275,7 +275,7 @@ spread = bet(
 spread
 
 # %% jupyter={"source_hidden": true}
-GIVEN = {name: numbers.STUDY.settings()[name] for name in ("batch_size", "lr")} | {"epochs": 30}
+GIVEN = {name: numbers.STUDY.settings()[name] for name in ("batch_size", "lr")} | {"epochs": 25}
 AGES = ("raw input", "untrained encoder", "SupCon", "distance weight", "SupReMix")
 people, by_age = {s: world("curve", s) for s in seeds}, {}
 for s, (young, others) in people.items():
@@ -369,7 +369,7 @@ CHOSEN = {
     "flat SupCon (domain, intent)": "same domain and intent",
     "tree, one space": "degrees",
 }
-SIZES = {name: trees.STUDY.settings()[name] for name in ("few", "batch_size", "temperature")} | {"steps": 150}
+SIZES = {name: trees.STUDY.settings()[name] for name in ("few", "steps", "batch_size", "temperature")}
 found, together = {}, {}
 for s in seeds:
     known, test = dialogs(s, 300), dialogs(s, 600, part=1)

@@ -177,8 +177,9 @@ assert (few["of the same picture"] > few["untrained"] + 0.03).all()
 # Fewer negatives, and harder ones, teach more. The gain over the untrained encoder is clear; over raw pixels it is small
 # with ten labels, and with fifty there is none: shapes in the middle of a picture are easy for pixels. The authors report
 # gains on photographs of ImageNet, with a much larger network.
-# [The scorecard](../docs/scorecard/selfie.md) has all seeds, and says how it went on photographs. It also has a tie: to
-# put the visible patches together by attention, as in the paper, taught no more than their mean.
+# [The scorecard](../docs/scorecard/selfie.md) has all seeds, trained longer than here, and says how it went on
+# photographs. It also has a tie: to put the visible patches together by attention, as in the paper, taught no more than
+# their mean.
 #
 # Two steps further: what else gives the answer away?
 #
@@ -230,8 +231,8 @@ assert (right["of the same picture"] > 0.3).all(), "more often than by chance"
 assert gain.abs().max() < 0.08, "but shapes are as hard as before"
 
 # %% [markdown]
-# With places on both sides the puzzle is solved without a look at the patches. Less is learned then, which twenty seeds say
-# and one or two do not; but it is not nothing. So do not trust a puzzle because it is solved, and do not distrust it
+# With places on both sides the puzzle is solved without a look at the patches. Less is learned then: twenty seeds say so,
+# where one or two may not show it. But it is not nothing. So do not trust a puzzle because it is solved, and do not distrust it
 # either: ask it for what you need.
 #
 # The stripes are the more honest warning. There is more to be seen, the puzzle is solved more often than by chance, and

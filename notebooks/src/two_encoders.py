@@ -282,8 +282,8 @@ assert added.abs().max().max() < 0.05
 # %% [markdown]
 # With 300 pairs a plain CLIP can learn by heart which empty word stood beside which picture. The recipe keeps it from that,
 # and then nothing is left for one more loss to do. What looked like the merit of a loss was the lack of a baseline.
-# [The scorecard](../docs/scorecard/vlp-baselines.md) has all seeds. This is a world with few pairs: with many, a plain CLIP
-# has less to gain.
+# [The scorecard](../docs/scorecard/vlp-baselines.md) has all seeds, trained longer than here. This is a world with few
+# pairs: with many, a plain CLIP has less to gain.
 #
 # ## 4 · "Each picture has its caption"
 #
