@@ -174,16 +174,23 @@ torch.testing.assert_close(parts["loss"], (weight * cosine).sum(1) - parts["posi
 # %% [markdown]
 # ## 3 · "A temperature is a setting"
 #
-# Let us set something else instead: how unequal the weights $P$ of the $n$ negatives may be. Measure that by the
-# divergence from equal weights, $\mathrm{KL}(P \,\|\, \text{equal}) = \sum_j P_j \log (n\, P_j)$. It is in **nats**, 0
-# if all weights are equal and $\log n$ if one negative has all the weight. Now ask for the hardest weights: those that
-# make $\sum_j P_j s_{ij}$ largest while they carry at most $\rho$ nats. They are a softmax of the cosines, and its
-# temperature $\tau_i$ follows from $\rho$. It is where this derivative is zero:
+# Let us set something else instead: how unequal the weights of the $n$ negatives may be. Call them $P_1, \dots, P_n$,
+# with sum 1. How far they are from equal is a divergence,
+# $\mathrm{KL}(P \,\|\, \text{equal}) = \sum_j P_j \log (n\, P_j)$. It is measured in **nats**:
+#
+# - Equal weights carry 0 nats.
+# - Two negatives with the weights 0.8 and 0.2 carry $0.8 \log 1.6 + 0.2 \log 0.4 \approx 0.19$ nats.
+# - One negative with all the weight carries $\log n$ nats, the most there can be.
+#
+# Now ask for the hardest weights: those that make $\sum_j P_j s_{ij}$ largest while they carry at most $\rho$ nats.
+# They are a softmax of the cosines at some temperature $\tau_i$. To find it, multiply the loss of section 2 by $\tau_i$
+# and add $\rho\, \tau_i$. The positive's term is then $-s_p$, without $\tau_i$. The rest has the derivative
 #
 # $$\frac{\partial}{\partial \tau_i}\Big[\tau_i \log \tfrac1n \sum_j e^{s_{ij}/\tau_i} + \rho\, \tau_i\Big] = \rho -
 # \mathrm{KL}\big(\mathrm{softmax}_j(s_{ij}/\tau_i) \,\|\, \text{equal}\big)$$
 #
-# So the temperature comes to rest where the weights carry exactly $\rho$ nats.
+# If the weights carry more than $\rho$ nats, this slope is negative, and a step down the slope raises the temperature.
+# If they carry fewer, it lowers the temperature. So the temperature comes to rest where they carry exactly $\rho$ nats.
 
 # %%
 anchors = cosine.masked_select(negative).view(16, 14)
@@ -204,9 +211,9 @@ torch.testing.assert_close(slope, torch.zeros(16, dtype=torch.float64), atol=1e-
 print(f"at ρ = {rho}, the 16 anchors come to rest at temperatures from {middle.min():.3f} to {middle.max():.3f}")
 
 # %% [markdown]
-# **iSogCLR** (Qiu et al. 2023) takes a small step down this slope at each visit to a sample, so the temperatures are
-# learned along with the encoder. Watch it on ten classes of points, frequent and rare ones. On a live
-# page change $\rho$, the step η, the imbalance and the length of the training.
+# **iSogCLR** (Qiu et al. 2023) takes a small step down this slope at each visit to a sample. So the temperatures are
+# learned along with the encoder. Watch it on ten classes of points, frequent and rare ones. On a live page change
+# $\rho$, the size η of the step, the imbalance and the length of the training.
 
 # %%
 TauPanel(rho=rho, ratio=10.0)

@@ -3,10 +3,11 @@
 #
 # **Can a class be a hidden cause, with room inside?**
 #
-# SupCon compares every sample with every other, and pulls all samples of a class to one point. Could a sample be
-# compared with *classes* instead, and could the loss say how tight a class should become? **VarCon** (Wang et al. 2025)
-# derives such a loss from variational inference. You will build it step by step, then bet on what it does and what it
-# doesn't.
+# SupCon compares every sample with every other, and pulls all samples of a class to one point. Could a loss compare a
+# sample with *classes* instead? And could it say how tight a class should become, so that its samples keep some room?
+#
+# **VarCon** (Wang et al. 2025) is such a loss, derived from variational inference. You will build it step by step. Then
+# you bet on what it does and what it doesn't.
 #
 # **You need** [Losses from scratch](slug:losses_from_scratch), [Temperature](slug:temperature) and
 # [Alignment and uniformity](slug:alignment_and_uniformity).
@@ -39,9 +40,9 @@ seeds = [seed] if preset == "smoke" else [seed, seed + 1]
 # ## "With labels the temperature hardly matters"
 #
 # This page has a world of its own: a hundred classes in twenty groups of five, the **superclasses**. Each class is a
-# cloud of points (a Gaussian), and the encoder sees the points after a random projection, with few training samples of
-# each class. Train SupCon at three temperatures, and let the nearest neighbours in its embeddings $z$ name the class of
-# a test sample.
+# cloud of points (a Gaussian). The encoder sees the points after a random projection, and few training samples of each
+# class. Train SupCon at three temperatures. Then the nearest neighbours in its embeddings $z$ name the class of a test
+# sample.
 
 # %%
 warm = bet(
@@ -74,21 +75,25 @@ for s in seeds:
 
 # %% [markdown]
 # It matters a great deal. A warm softmax pushes all negatives nearly alike, so classes that resemble each other are
-# hardly kept apart, while all pairs of a class still pull. Would it be better to compare a sample with *classes*, and
-# to stop pulling when the model is sure enough?
+# hardly kept apart. All pairs of a class still pull. Would it be better to compare a sample with *classes*? And should
+# the pull stop when the model is sure enough?
 #
-# Look at the first row too. In these clouds the raw input is easy for nearest neighbours, and no encoder on this page
-# is more accurate. What the page can show is how the losses arrange the classes, and which temperatures they tolerate.
+# Look at the first row of the table too. In these clouds the raw input is easy for nearest neighbours, and no encoder
+# on this page is more accurate. What the page can show is how the losses arrange the classes, and which temperatures
+# they tolerate.
 #
 # ## 1 · "It is called variational, so it must be hard"
 #
 # It takes six short steps.
 #
-# **Step 1, a story.** Suppose that each $z$ comes about like this. One of $C$ classes is drawn, all equally likely;
-# call it $r$. It has a direction $w_r$, and $z$ is drawn on the sphere around it:
-# $p(z \mid r) \propto e^{z^\top w_r / \tau_1}$, where the temperature $\tau_1$ says how widely. We see $z$, but the
-# class that caused it is hidden. Bayes' rule gives the probability of each class, the **posterior**, and it is a
-# softmax over classes:
+# **Step 1, a story.** Suppose that each $z$ comes about like this:
+#
+# - One of $C$ classes is drawn, all equally likely. Call it $r$. Its direction is $w_r$.
+# - Around this direction $z$ is drawn on the sphere, with $p(z \mid r) \propto e^{z^\top w_r / \tau_1}$. The
+#   temperature $\tau_1$ says how widely it spreads.
+#
+# We see $z$, but the class that caused it is hidden. Bayes' rule gives the probability of each class, the
+# **posterior**. It is a softmax over classes (the index $\theta$ stands for the weights of the network):
 #
 # $$p_\theta(r \mid z) = \frac{p(z, r)}{\sum_{r'} p(z, r')} = \frac{e^{z^\top w_r/\tau_1}}{\sum_{r'} e^{z^\top
 # w_{r'}/\tau_1}}$$
@@ -116,8 +121,9 @@ torch.testing.assert_close(log_p, (x @ w.T / tau).log_softmax(1))
 # $$\log p(z) = \underbrace{\sum_r q(r) \log \frac{p(z, r)}{q(r)}}_{\text{ELBO}} + \mathrm{KL}\big(q \,\|\,
 # p_\theta(\cdot \mid z)\big)$$
 #
-# KL is a divergence and never negative. So the first term is a lower bound of $\log p(z)$, which is called the
-# **evidence** (ELBO stands for evidence lower bound), and KL is the gap between them.
+# The left side, $\log p(z)$, is called the **evidence**. KL is a divergence and never negative. So the first term on
+# the right is a lower bound of the evidence (**ELBO** stands for evidence lower bound), and KL is the gap between the
+# two.
 
 
 # %%
@@ -139,21 +145,24 @@ for name, q in {
 
 # %% [markdown]
 # **Step 3, what to minimise.** Usual variational inference changes $q$ until the gap is closed. Here the label tells us
-# what $q$ should be, so $q$ is fixed as a **target**, and the encoder changes. Of the two parts of
-# $\text{ELBO} = \log p(z) - \mathrm{KL}$, the evidence only asks that $z$ is near some class, no matter which. It is
-# the gap that knows the label. So VarCon minimises the gap.
+# what $q$ should be. So $q$ is fixed as a **target**, and the encoder changes. Now
+# $\text{ELBO} = \log p(z) - \mathrm{KL}$ has two parts. The evidence only asks that $z$ is near some class, no matter
+# which. Only the gap knows the label. So VarCon minimises the gap.
 #
-# **Step 4, a target.** Let $y$ be the class of the sample. A one-hot target, 1 for $y$ and 0 for all others, would pull
-# every point all the way to the direction of its class. Soften it with a second temperature $\tau_2$: give the own
-# class the weight $e^{1/\tau_2}$ and each other class the weight 1. Divided by their sum, the weight of the own class
-# is
+# **Step 4, a target.** Let $y$ be the class of the sample. A one-hot target is 1 for $y$ and 0 for all others. It would
+# pull every point all the way to the direction of its class. So soften it with a second temperature $\tau_2$: give the
+# own class the weight $e^{1/\tau_2}$ and each other class the weight 1. Divided by the sum of all weights, that of the
+# own class is
 #
 # $$q_y = \frac{1}{1 + (C - 1)\, e^{-1/\tau_2}}$$
 #
 # **Step 5, a target that follows the sample.** Call $p_\theta(y \mid z)$, the probability of the sample's own class,
-# its **confidence** $p_y$. VarCon sets $\tau_2 = (\tau_1 - \epsilon) + 2 \epsilon\, p_y$. So for a confidence below one
-# half the target is sharper than at $\tau_1$, and above one half it is softer. The larger $\epsilon$, the more it
-# follows.
+# its **confidence** $p_y$. VarCon sets $\tau_2 = (\tau_1 - \epsilon) + 2 \epsilon\, p_y$:
+#
+# - For a confidence below one half the target is sharper than at $\tau_1$.
+# - Above one half it is softer.
+#
+# The larger $\epsilon$, the more the target follows the confidence.
 
 # %%
 confidence = (log_p.exp() * own).sum(1)
@@ -181,15 +190,15 @@ fixed = divergence(q, log_p_of) - (log_p_of * own).sum(1)
 torch.testing.assert_close(gradient, 2 * log_p.exp() - q - own)
 
 # %% [markdown]
-# The last lines check the force. For a fixed target the gradient of the logits is $2p - q - e_y$, where $e_y$ is the
-# one-hot label. It is zero at $p_y = (1 + q_y)/2$, and *not* at $p_y = 1$: a sample that is sure enough is pulled no
-# further. That is how the loss leaves room inside a class. (In the authors' code the gradient also flows through
-# $\tau_2$, which adds a little.)
+# The last lines check the gradient with respect to the logits. For a fixed target it is $2p - q - e_y$, where $p$ holds
+# the probabilities of all classes and $e_y$ is the one-hot label. For the own class it is zero at $p_y = (1 + q_y)/2$,
+# and *not* at $p_y = 1$. So a sample that is sure enough is pulled no further. That is how the loss leaves room inside
+# a class. (In the authors' code the gradient also flows through $\tau_2$, which adds a little.)
 #
 # ## 2 · "A soft target is soft"
 #
 # The softer the target, the more room it leaves. How soft is it? Take the authors' $\tau_1 = 0.1$ and
-# $\epsilon = 0.02$, and a sample that is quite sure, with $p_y = 1$.
+# $\epsilon = 0.02$, and a sample that is sure: its confidence $p_y$ is 1.
 
 # %%
 soft = bet(
@@ -224,9 +233,9 @@ assert sure[0.1, 10] > 0.99
 assert sure[0.3, 1000] < 0.1
 
 # %% [markdown]
-# With ten classes at $\tau_1 = 0.1$ the target is nearly one-hot, and VarCon is nearly twice a cross-entropy with class
-# means. The target becomes softer with more classes and with a warmer $\tau_1$. On a live page drag $\tau_1$ up, then
-# the number of classes, then ε.
+# With ten classes at $\tau_1 = 0.1$ the target is nearly one-hot. Then the divergence is nearly a second cross-entropy,
+# and VarCon is nearly twice a cross-entropy with class means. The target becomes softer with more classes and with a
+# warmer $\tau_1$. On a live page drag $\tau_1$ up, then the number of classes, then ε.
 
 # %%
 VarConPanel(temperature=0.3, epsilon=0.06, classes=5)
@@ -234,7 +243,8 @@ VarConPanel(temperature=0.3, epsilon=0.06, classes=5)
 # %% [markdown]
 # ## 3 · "A larger ε gives a class more room"
 #
-# Above a confidence of one half, a larger ε makes the target softer, so it should leave a class more room. Back to the
+# Above a confidence of one half, a larger ε makes the target softer. So it should leave a class more room. Measure the
+# room by the **variance within a class**, the mean squared distance of samples from their class mean. Back to the
 # hundred classes, at two temperatures.
 
 # %%
@@ -278,16 +288,18 @@ print(f"confidence of a point on its class direction, with all others at right a
 assert most < 0.5
 
 # %% [markdown]
-# At $\tau_1 = 0.1$ ε changes next to nothing, as the curves of section 2 let us expect. At 0.3 it does something, but
-# look at the confidence. With a hundred classes even a point exactly on its class direction cannot be sure. Below one
-# half, $\tau_2$ *falls* as ε grows, so the target becomes sharper and the classes become tighter. A larger ε gives room
-# only to samples that can be sure.
+# At $\tau_1 = 0.1$ ε changes next to nothing, as the curves of section 2 let us expect. At 0.3 classes become *tighter*
+# as ε grows.
+#
+# The reason is the confidence. With a hundred classes, even a point exactly on its class direction has only 0.22 if all
+# other directions are at right angles. Below one half, $\tau_2$ *falls* as ε grows, so the target becomes sharper. A
+# larger ε gives room only to samples that can be sure.
 #
 # ## 4 · "Comparing with class means collapses classes"
 #
 # A class mean leaves out everything in which its samples differ. So VarCon should make classes tighter than a loss of
-# pairs does. Train VarCon (with ε a fifth of $\tau_1$) from the same weights and on the same batches as SupCon in the
-# opening. **Tolerance** is the mean cosine of two samples of a class; lower means more room.
+# pairs does. Train VarCon, with ε a fifth of $\tau_1$, from the same weights and on the same batches as SupCon in the
+# opening. Now measure the room by the **tolerance**, the mean cosine of two samples of a class. Lower means more room.
 
 # %%
 tighter = bet("At τ = 0.1, which of the two leaves a class more room?", ["VarCon", "SupCon", "the seeds disagree"])
@@ -345,16 +357,17 @@ for s in seeds:
     print(f"seed {s}: VarCon − SupCon in kNN", {tau: f"{100 * ahead['kNN z'][tau, s]:+.1f} points" for tau in TAUS})
 
 # %% [markdown]
-# At the low temperatures VarCon leaves classes more room. It stops pulling when a sample is clearly nearer to its own
-# class mean than to the others, while SupCon goes on until all pairs of a class have an equal share of the softmax.
-# VarCon also tolerates a warm temperature better. At the two low temperatures, where both are at their best, the
-# accuracies are tied.
+# At the two low temperatures VarCon leaves classes more room. It stops pulling when a sample is clearly nearer to its
+# own class mean than to the others. SupCon goes on until all pairs of a class have an equal share of the softmax.
+#
+# A warm temperature costs VarCon less accuracy than it costs SupCon. At the two low temperatures, where both are at
+# their best, the accuracies are tied.
 #
 # ## 5 · "Room inside a class makes clearer clusters"
 #
-# That is what the authors report, on pictures. Neither loss was told about superclasses. Are the classes of one
-# superclass near each other all the same? Below are the cosines of the hundred class means of test samples, in the
-# order of their superclasses. If so, you will see twenty blocks on the diagonal.
+# That is what the authors report, on pictures. Here the clusters to find are the superclasses, about which neither loss
+# was told. Below are the cosines of the hundred class means of test samples, in the order of their superclasses. If the
+# classes of a superclass are near each other all the same, you will see twenty blocks on the diagonal.
 
 # %%
 clearer = bet(
@@ -384,9 +397,9 @@ figure.colorbar(image, ax=figure.axes, label="cosine of class means", shrink=0.8
 plots.show(figure, alt="Two maps of cosines of the hundred class means; mean cosine: " + "; ".join(told) + ".")
 
 # %% [markdown]
-# Now cluster the test samples by Ward's method. It starts with every sample as a cluster of its own and joins the two
-# nearest clusters again and again; we stop once at 100 clusters and once at 20. The adjusted Rand index (**ARI**)
-# compares clusters with the true groups: 1 is perfect, 0 is chance.
+# Now cluster the test samples by Ward's method. It starts with every sample as a cluster of its own. Then it joins the
+# two nearest clusters, again and again. We stop once at 100 clusters, as many as classes, and once at 20, as many as
+# superclasses. The adjusted Rand index (**ARI**) compares the clusters with the true groups: 1 is perfect, 0 is chance.
 
 # %%
 rows = []
@@ -412,14 +425,16 @@ for s in seeds:
 
 # %% [markdown]
 # This result contradicts the paper: up to $\tau = 0.1$ SupCon's *tighter* classes give clusters that match the
-# superclasses better. The maps show why: VarCon spreads its classes over the sphere, those of one superclass too. At
-# $\tau = 0.5$ SupCon has lost its lead. And at $\tau = 0.1$ neither is clearly better than the raw input. The authors
-# find clearer clusters on pictures; here, at the temperatures where both are at their best, that claim fails.
+# superclasses better. The maps show why. VarCon spreads its classes over the sphere, even those of one superclass. At
+# $\tau = 0.5$ SupCon has lost its lead. And at $\tau = 0.1$ neither loss is clearly better than the raw input.
+#
+# The authors find clearer clusters on pictures. Here, at the temperatures where both losses are at their best, that
+# claim fails.
 #
 # ## 6 · "The number of comparisons hardly matters"
 #
-# SupCon compares $B$ points with $B$ points, VarCon compares them with $C$ means. So the work grows as $B^2$ in one
-# case and as $B C$ in the other. We measure the time for one loss and its gradient, with 100 classes in 128 dimensions.
+# SupCon compares $B$ points with $B$ points, and its work grows as $B^2$. VarCon compares them with $C$ means, and its
+# work grows as $B C$. We measure the time for one loss and its gradient, with 100 classes in 128 dimensions.
 
 # %%
 slower = bet(
@@ -464,11 +479,12 @@ print(f"4,096 points: SupCon takes {ratio:.1f} times as long as VarCon")
 assert ratio > 2
 
 # %% [markdown]
-# With a large encoder such as a ResNet, the loss is a small part of each step. So this matters only for batches of
-# thousands, and more for memory than for time. Keep two things in mind when you use VarCon. It needs *no* pairs but
-# class means, and a sample that is alone in its class is its own mean, so put several samples of each class in the
-# batch. And its value is about twice that of a cross-entropy, so tune the learning rate of each loss before you compare
-# them.
+# With a large encoder such as a ResNet, the loss is a small part of each step. So its cost matters only for batches of
+# thousands, and more for memory than for time. Keep two things in mind when you use VarCon:
+#
+# - It needs no pairs, but it needs class means. A sample that is alone in its class is its own mean. So put several
+#   samples of each class in the batch.
+# - Its value is about twice that of a cross-entropy. So tune the learning rate of each loss before you compare them.
 #
 # To repeat the authors' own experiments on CIFAR-100 and ImageNet, see `docs/varcon_tables.md`.
 #
@@ -550,8 +566,8 @@ check("at_rest", at_rest)
 
 # %% [markdown]
 # **4.** (An experiment.) `study.mislabelled(parts[s][0], 0.3, s)` gives 30 % of the training samples a label drawn at
-# random. Train `study.entry("VarCon", temperature=0.1, data=...)` and SupCon on it, and measure kNN on $z$ for two
-# seeds. A class mean averages over samples with right and with wrong labels: does that help or harm? Guess first.
+# random. A class mean then averages over samples with right and with wrong labels. Does that help or harm? Guess first.
+# Then train `study.entry("VarCon", temperature=0.1, data=...)` and SupCon on it, and measure kNN on $z$ for two seeds.
 #
 # **5.** (To think about.) A shop has 50,000 products with four photographs each. Every product is a class, and a batch
 # holds 512 photographs drawn at random. What are VarCon's class means then, and how would you draw the batch instead?

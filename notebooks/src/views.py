@@ -4,8 +4,8 @@
 # **What do the views decide?**
 #
 # In [Start here](slug:start_here) we could paint a picture again with any factor changed. Nobody can do that with a
-# photograph. So people crop it, shift its colours, and hope for the best. Is that good enough? Would a machine that
-# draws new pictures do better, and what happens when it draws the wrong thing?
+# photograph. So people crop photographs, shift their colours, and hope for the best. Is that good enough? Would a
+# machine that draws new pictures do better? And what happens when it draws the wrong thing?
 #
 # **You need** [Start here](slug:start_here).
 
@@ -39,8 +39,8 @@ seeds = range(seed, seed + (1 if preset == "smoke" else 2))
 # ## 1 · "Crops and colours will do"
 #
 # Suppose we want to know the **shape** of the object and have no labels. Colour, pose and background should not matter.
-# SimCLR has a recipe for such cases: cut out a random part of the picture (a **crop**), mirror it, shift its colours,
-# and sometimes make it grey.
+# SimCLR has a recipe for such cases. To make a view, cut out a random part of the picture (a **crop**) and shift its
+# colours. Some views are also mirrored or made grey.
 
 # %%
 pictures, test = data.load("factor_world", n=2000), data.load("factor_world", "test", n=1000)
@@ -117,14 +117,17 @@ handmade.settle(against_pixels(found["crops and colours"]))
 assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than no training"
 
 # %% [markdown]
-# Two crops of a picture share some of the background and some of the object's colours, even when those are shifted, and
-# that is enough to find the partner. The shape is cut off or stretched. On photographs the recipe works because two
-# crops share *textures and parts*, and these tell us what the photograph shows. Which recipe works was found by trying
-# many on labelled photographs. So views are not free of labels: somebody has to know what should not matter.
+# Two crops of a picture still share some of the background. They also share some of the object's colours, although
+# these are shifted. That is enough to find the partner. The shape is cut off or stretched.
+#
+# On photographs the recipe works, because two crops share *textures and parts*, and these tell us what the photograph
+# shows. But people found the recipe by trying many on labelled photographs. So even such views are not free of labels:
+# somebody has to know what should not matter.
 #
 # ## 2 · A machine that draws
 #
-# Now let a machine that draws, a **generator**, make the second view: the same shape, and everything else new.
+# Now let a machine that draws, a **generator**, make the second view. It keeps the shape and draws everything else
+# anew.
 
 # %%
 # in the order of Start here, whose runs are then found in the store
@@ -138,9 +141,9 @@ best = [max(found[name][at] for name in found if name != "generated views") for 
 assert all(value > other + 0.15 for value, other in zip(found["generated views"], best, strict=True))
 
 # %% [markdown]
-# This was easy, because our generator knows the factors. A real one, such as a diffusion model that is told what the
-# picture shows, draws something *like* it, and sometimes something else. Then the loss pulls two views together that
-# should be apart: a **wrong pair**.
+# This was easy, because our generator knows the factors. A real one, such as a diffusion model, is only told what the
+# picture shows. It draws something *like* that, and sometimes something else. Then the loss pulls together two views
+# that should be apart: a **wrong pair**.
 
 
 # %%
@@ -178,21 +181,23 @@ assert mean["generated, 60% wrong"] < mean["generated, 30% wrong"], "and more er
 print(f"of {gain:.0%} above pixels {left:.0%} are left with three wrong pairs in ten")
 
 # %% [markdown]
-# Right pairs all pull in the same direction, towards the shape. Random errors pull in many directions, and these
-# largely cancel. Largely, but not wholly: every error costs something.
+# Right pairs all pull in the same direction, towards the shape. Random errors pull in many directions, and these pulls
+# largely cancel. They do not cancel wholly: more errors cost more.
 #
 # ## 3 · Can you tell which pairs are wrong?
 #
-# The authors of **GenView** ask a second network, trained earlier and no longer changed. It describes the foreground of
-# each view by one vector and the background by another. The cosine of the two foregrounds is $s^\text{front}$, that of
-# the two backgrounds is $s^\text{back}$. A good pair agrees in the foreground and *differs* in the background. So pair
-# $i$ of a batch of $B$ has the **quality** $q_i$, and its loss is multiplied by the weight $w_i$:
+# The authors of **GenView** ask a second network, trained earlier and no longer changed. It describes each view by two
+# vectors, one for the foreground and one for the background. The cosine of the two foregrounds is $s^\text{front}$.
+# That of the two backgrounds is $s^\text{back}$.
+#
+# A good pair agrees in the foreground and *differs* in the background. So the **quality** $q_i$ of pair $i$ is the
+# difference of its two cosines. In a batch of $B$ pairs its loss is multiplied by the weight $w_i$:
 #
 # $$q_i = s^\text{front}_i - s^\text{back}_i, \qquad w_i = \frac{B\, e^{\gamma q_i}}{\sum_j e^{\gamma q_j}}$$
 #
-# The weights have mean 1, and the number $\gamma$ says how much they differ. Let us try them on 2,000 pairs, three in
-# ten of them with another object. Each view is described by 12 numbers for the object and 12 for the background, with
-# noise.
+# The weights have mean 1, and the number $\gamma$ says how much they differ. Let us try them on 2,000 pairs. In three
+# pairs of ten the second view shows another object. Each view is described by 12 numbers for the object and 12 for the
+# background, with noise.
 
 # %%
 pairs = vectors(seed).pairs
@@ -207,8 +212,8 @@ by_hand = F.cosine_similarity(*tokens[:, :, 0].unbind(1)) - F.cosine_similarity(
 torch.testing.assert_close(q, by_hand, atol=1e-5, rtol=1e-5)
 
 # %% [markdown]
-# The **effective number** of pairs is $(\sum_i w_i)^2 / \sum_i w_i^2$: all of them if the weights are equal, and one if
-# a single pair has all the weight.
+# The **effective number** of pairs is $(\sum_i w_i)^2 / \sum_i w_i^2$. It is the number of all pairs if the weights are
+# equal, and 1 if a single pair has all the weight.
 
 # %%
 sharp = bet(
@@ -238,9 +243,13 @@ assert weights["weight of wrong pairs over that of right ones"].is_monotonic_dec
 assert weights["effective number of pairs"].is_monotonic_decreasing
 
 # %% [markdown]
-# A large γ leaves out the wrong pairs, but also most of the right ones: those whose backgrounds happen to be similar,
-# and those described with much noise. The authors chose γ = 1. What training gains by these weights, over many seeds,
-# is on the [scorecard](../docs/scorecard/genview.md), together with the claims that failed.
+# A large γ leaves out the wrong pairs. But it also leaves out most of the right ones:
+#
+# - those whose backgrounds happen to be similar
+# - those that are described with much noise
+#
+# The authors chose γ = 1. The [scorecard](../docs/scorecard/genview.md) says what training gains by these weights over
+# many seeds, and which claims failed.
 #
 # Turn up the noise of the generator, then γ, and watch which pairs keep their weight.
 
@@ -252,7 +261,7 @@ QualityPanel()
 #
 # Suppose somebody does give us labels: for one picture of each shape, or for a few. We train nothing but a linear
 # classifier (logistic regression) on the representations of these pictures. The curves show its accuracy on test
-# pictures, a mean over all seeds and over three draws of the labelled pictures.
+# pictures. Each point is a mean over all seeds and over three draws of the labelled pictures.
 
 # %%
 worth = bet(
@@ -304,19 +313,23 @@ assert not enough, "pixels need more than twelve times the labels"
 # With the right views, five labelled pictures of each shape are worth more than sixty without them. Knowing what to
 # vary saves labels.
 #
-# For photographs nobody has such a generator, and crops and colours have to do. There they do help, though much less:
-# on 2,000 photographs of CIFAR-10 a classifier learns more from the trained representations than from pixels or from an
-# untrained encoder. That holds from one label of each class to fifty, on each of three seeds; training takes too long
-# for this page, so [the table](../benchmarks/README.md#labels-what-a-few-are-worth-on-photographs) was measured
-# beforehand.
+# For photographs nobody has a generator that knows the factors, and crops and colours have to do. There they do help,
+# though much less. On 2,000 photographs of CIFAR-10 a classifier learns more from the trained representations than from
+# pixels or from an untrained encoder. That holds from one label of each class to fifty, on each of three seeds.
+# Training takes too long for this page, so
+# [the table](../benchmarks/README.md#labels-what-a-few-are-worth-on-photographs) was measured beforehand.
 #
 # ## 5 · "A network must learn all its layers"
 #
-# Views tell an encoder what to forget. Some of that can be built in instead, such as that a digit moved by a pixel is
-# still the same digit. The first layers of **ScatSimCLR** are not trained at all. They are a **scattering**: filter the
-# picture with small waves (**wavelets**) of $J$ sizes and $A$ angles, take absolute values, filter the results with
-# larger wavelets, take absolute values again, and average everything over a neighbourhood. This gives
-# $1 + JA + \tfrac12 J(J-1)A^2$ maps. Only a small network behind them, the **adapter**, is trained.
+# Views tell an encoder what to forget. Some of that can be built in instead: a digit moved by a pixel is still the same
+# digit. The first layers of **ScatSimCLR** are not trained at all. They are a **scattering**, made with small waves
+# (**wavelets**) of $J$ sizes and $A$ angles:
+#
+# 1. Filter the picture with each wavelet and take absolute values. This gives $JA$ filtered pictures, the maps.
+# 2. Filter these with all larger wavelets and take absolute values again. This gives $\tfrac12 J(J-1)A^2$ more.
+# 3. Average everything, the picture too, over a neighbourhood.
+#
+# That makes $1 + JA + \tfrac12 J(J-1)A^2$ maps. Only a small network behind them, the **adapter**, is trained.
 
 # %%
 scattering = Scattering(size=32, scales=2, angles=8)
@@ -338,9 +351,14 @@ ScatteringPanel()
 # %% [markdown]
 # Now take only a hundred digits of 8 × 8 pixels. Train an ordinary convolutional network (CNN) on their views, and
 # ScatSimCLR with less than half as many trained parameters. Then a linear classifier learns the labels of these hundred
-# digits from four representations: the pixels, the CNN, ScatSimCLR, and the scattering alone, in which nothing is
-# trained. (The table also shows both before
-# training; "untrained encoder" is ScatSimCLR's.)
+# digits from four representations:
+#
+# - the pixels
+# - the CNN
+# - ScatSimCLR
+# - the scattering alone, in which nothing is trained
+#
+# The table also shows both networks before training; "untrained encoder" is ScatSimCLR's.
 
 # %%
 fixed = bet(
@@ -378,7 +396,7 @@ tally()
 #
 # Replace the dots, run the cell, read the verdict. Each solution unfolds below its cell.
 #
-# **1.** A generator errs with probability `rho`, and then draws any one of $C$ equally frequent classes at random.
+# **1.** A generator errs with probability `rho`. When it errs, it draws one of $C$ equally frequent classes at random.
 # What share of the pairs shows two different classes?
 
 
@@ -425,9 +443,9 @@ check("in_effect", in_effect)
 # </details>
 
 # %% [markdown]
-# **3.** The larger the object in a picture, the more noise GenView's generator may use to change it. Where
-# up to 0.2 of the picture is foreground the noise level is 0, above 0.2 and up to 0.4 it is 100, and so on up to 400.
-# Write the level of a share.
+# **3.** The larger the object in a picture, the more noise GenView's generator may use to change it. Where up to 0.2 of
+# the picture is foreground, the noise level is 0. Above 0.2 and up to 0.4 it is 100, and so on up to 400. Write the
+# level of a share.
 
 
 # %%
@@ -449,7 +467,7 @@ check("level", level)
 
 # %% [markdown]
 # **4.** (An experiment.) Train with `FactorViews` that vary the pose and the background but not the hue, and measure
-# `shape` as above. Can it be read more often or less often than with the generated views of section 2, and why?
+# `shape` as above. Can the shape be read more often or less often than with the generated views of section 2, and why?
 #
 # **5.** (To think about.) You have photographs of birds, and a generator that redraws a bird in front of another
 # background but never changes its colours. Which birds will the encoder confuse?
