@@ -334,7 +334,7 @@ figure.axes[0].legend()
 plots.show(
     figure,
     alt="kNN accuracy ties at small temperatures and falls less for VarCon at 0.5; up to 0.1 VarCon has lower "
-    "tolerance and higher uniformity.",
+    "tolerance and is more uniform.",
 )
 
 

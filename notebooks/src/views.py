@@ -114,7 +114,7 @@ table()
 
 # %% tags=["claim"]
 handmade.settle(against_pixels(found["crops and colours"]))
-assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than no training"
+assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than the pixels themselves"
 
 # %% [markdown]
 # Two crops of a picture still share some of the background. They also share some of the object's colours, although
@@ -363,7 +363,7 @@ ScatteringPanel()
 # %%
 fixed = bet(
     "There are only a hundred pictures. From which representation does the classifier read the digits best?",
-    ["raw pixels", "the CNN", "ScatSimCLR", "the scattering alone"],
+    ["raw pixels", "the CNN", "ScatSimCLR", "the scattering alone", "two of them, within 2 points"],
 )
 fixed
 
@@ -375,8 +375,9 @@ accuracies = few_pictures.pivot_table("linear h", "method", "seed", sort=False)
 accuracies.style.format("{:.1%}")
 
 # %% tags=["claim"]
-names = {"raw input": 0, "CNN": 1, "ScatSimCLR": 2, "scattering alone": 3}
-fixed.settle(fixed.options[names[accuracies.loc[list(names)].mean(axis=1).idxmax()]])
+names = ["raw input", "CNN", "ScatSimCLR", "scattering alone"]
+best, second = accuracies.loc[names].mean(axis=1).nlargest(2).items()
+fixed.settle(fixed.options[names.index(best[0]) if best[1] - second[1] > 0.02 else 4])
 assert (accuracies.loc["scattering alone"] > accuracies.loc["CNN"]).all(), "no layer trained beats all layers trained"
 assert (accuracies.loc["ScatSimCLR"] > accuracies.loc["raw input"]).all()
 
