@@ -357,7 +357,9 @@ for s in seeds:
 # %% [markdown]
 # For the probe the colder temperature is worth about as much as the second stage: a tie, and so it was over many seeds.
 # It had been fair to try it first. What only the stages give is an encoder whose *neighbours* have the same digit. What
-# was claimed of MCL, and what became of it, is on the [scorecard](../docs/scorecard/mcl-feature-suppression.md).
+# was claimed of MCL, and what became of it, is on the [scorecard](../docs/scorecard/mcl-feature-suppression.md). The same
+# bits on photographs of CIFAR-10 hide the objects as well, and there, too, the second stage finds what the first one
+# [left](../docs/scorecard/mcl-feature-suppression-real.md).
 #
 # When does it work? On a live page change the number of bits and the number of clusters, and see the maps of both
 # stages. Each choice trains anew, for some seconds.
