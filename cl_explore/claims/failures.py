@@ -11,11 +11,11 @@ from cl_explore.claims.verdict import LOOKS
 HEAD = """# What failed, and what that teaches
 
 {failed} of {count} claims failed. A claim fails if the whole interval of the difference lies where the claim does not
-put it, which has four kinds: {kinds}. In the first, there was less to see than the claim asked for; a failed *negative*
-claim is one that we made against a method, or against its paper. What is said under a claim is what its record lets
-conclude, or a look at further seeds that is called so. Numbers are means over all seeds of the record, which may be more
-than the verdict needed. All this is about a small world and small networks before it is about the paper. *Near* marks a
-verdict whose interval is near the border of the claim.
+put it, which has four kinds: {kinds}. In the first, there was less to see than the claim asked for; a failed
+*negative* claim is one that we made against a method, or against its paper. What is said under a claim is what its
+record lets conclude, or a look at further seeds that is called so. Numbers are means over all seeds of the record,
+which may be more than the verdict needed. All this is about a small world and small networks before it is about the
+paper. *Near* marks a verdict whose interval is near the border of the claim.
 """
 
 UNDECIDED = """## Undecided

@@ -114,7 +114,7 @@ table()
 
 # %% tags=["claim"]
 handmade.settle(against_pixels(found["crops and colours"]))
-assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than the pixels themselves"
+assert all(value < found["raw pixels"][0] - 0.05 for value in found["crops and colours"]), "worse than the pixels"
 
 # %% [markdown]
 # Two crops of a picture still share some of the background. They also share some of the object's colours, although
