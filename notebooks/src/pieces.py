@@ -232,8 +232,8 @@ assert gain.abs().max() < 0.08, "but shapes are as hard as before"
 
 # %% [markdown]
 # With places on both sides the puzzle is solved without a look at the patches. Less is learned then: twenty seeds say so,
-# where one or two may not show it. But it is not nothing. So do not trust a puzzle because it is solved, and do not distrust it
-# either: ask it for what you need.
+# where one or two may not show it. But it is not nothing. So do not trust a puzzle because it is solved, and do not
+# distrust it either: ask it for what you need.
 #
 # The stripes are the more honest warning. There is more to be seen, the puzzle is solved more often than by chance, and
 # nothing about shapes is learned: a stripe that goes on from one patch to the next is enough.
@@ -441,7 +441,7 @@ check("best", best)
 # </details>
 
 # %% [markdown]
-# **4.** (An experiment.) Take out more: `puzzle.plan(SETTINGS["epochs"], masked=10)` leaves six patches to be seen.
+# **4.** (An experiment.) Take out more: `puzzle.plan(epochs=6, masked=10)` leaves six patches to be seen.
 # Put that plan in place of `ARMS` and run sections 1 and 2 again. Chance is lower now, so compare each share of right
 # patches with its own chance. Are shapes told better or worse?
 #
