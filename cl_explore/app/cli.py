@@ -3,6 +3,8 @@
 import argparse
 import io
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Run all studies, or those named, and write a JSON record of each. What was interrupted goes on "
         "where it stopped.",
     )
-    scorecard_parser.add_argument("slugs", nargs="*", metavar="study", help="default: all")
+    scorecard_parser.add_argument(
+        "slugs", nargs="*", metavar="study", help="default: all, for the preset real all that have real data"
+    )
     scorecard_parser.add_argument(
         "--out",
         type=Path,
@@ -111,7 +115,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest and options.command != "lab":
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     try:
-        return options.run(options, rest)
+        code = options.run(options, rest)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # what reads the output, such as head, has had enough; nor is the rest flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
         print(f"cl-explore {options.command}: {error}", file=sys.stderr)
         return 2
@@ -221,8 +230,9 @@ def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
         tqdm.write("\n".join([f"\n{record['title']}: {page.counts(record)}", *map(page.line, record["verdicts"])]))
 
     start = time.perf_counter()
+    studies = [papers.study(slug) for slug in options.slugs or papers.slugs() if papers.has(slug, "study")]
     found = records.run(
-        [papers.study(slug) for slug in options.slugs or papers.slugs() if options.slugs or papers.has(slug, "study")],
+        [study for study in studies if options.slugs or study.has(options.preset)],
         options.preset,
         seeds=options.seeds,
         seeds_from=options.seeds_from or 0,

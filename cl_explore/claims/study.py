@@ -37,7 +37,8 @@ class Study:
     claims: fixed before any result was seen.
     run: run(seed, **settings) gives one row for each method; its keyword defaults are the preset "laptop".
     draw: the figure of a table with one row for each seed and method.
-    presets: what "smoke" (seconds, for tests) and "real" (the paper's kind of data, on a GPU) change of the defaults.
+    presets: what "smoke" (seconds, for tests) and "real" (the paper's kind of data) change of the defaults; without
+        "real" the study has no real data, only a world that is drawn.
     """
 
     paper: Paper
@@ -47,10 +48,19 @@ class Study:
     draw: Callable[[pd.DataFrame], Figure]
     presets: Mapping[str, Mapping[str, Any]]
 
+    def has(self, preset: str) -> bool:
+        """Whether the study has a preset of PRESETS."""
+        return preset == "laptop" or preset in self.presets
+
     def settings(self, preset: str = "laptop", **changes: Any) -> dict[str, Any]:
-        """Every setting of a preset by name, with these changes; ValueError for an unknown preset or setting."""
+        """Every setting of a preset by name, with these changes.
+
+        Raises ValueError for an unknown preset or setting, and for a preset that the study does not have.
+        """
         if preset not in PRESETS:
             raise unknown("preset", preset, PRESETS)
+        if not self.has(preset):
+            raise ValueError(f"{self.paper.slug} has no preset {preset!r}: its world is drawn, and so are all its data")
         declared = inspect.signature(self.run).parameters
         defaults = {name: p.default for name, p in declared.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
         asked = {**self.presets.get(preset, {}), **changes}

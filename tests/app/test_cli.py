@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -201,10 +202,10 @@ def test_scorecard_runs_all_studies_and_passes_even_if_claims_fail(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["scorecard", *options]) == 0
     ((positional, named),) = handed
-    assert ([study.paper.slug for study in positional[0]], *positional[1:]) == (
-        STUDIES,
-        options[1] if "--preset" in options else "laptop",
-    )
+    preset = options[1] if "--preset" in options else "laptop"
+    having = [slug for slug in STUDIES if papers.study(slug).has(preset)]
+    assert ([study.paper.slug for study in positional[0]], *positional[1:]) == (having, preset)
+    assert ("taco" in having) is (preset != "real")  # all its data are drawn
     assert named["command"] == " ".join(["cl-explore scorecard", *options])
     assert (named["seeds"], named["seeds_from"]) == (None, 0)
     assert (tmp_path / place / "toy.json").is_file()
@@ -240,6 +241,16 @@ def test_a_study_is_a_first_look(handed: list, tmp_path: Path, monkeypatch: pyte
     for preset in ("laptop", "smoke"):
         cli.main(["study", STUDIES[0], "--preset", preset, "--out", str(tmp_path)])
     assert [named["seeds"] for _, named in handed] == [5, 1]
+
+
+def test_what_reads_the_output_may_stop_before_its_end() -> None:
+    command = [sys.executable, "-m", "cl_explore", "papers"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+    assert listing.returncode == 128 + signal.SIGPIPE
 
 
 def test_unknown_options_are_refused() -> None:

@@ -75,5 +75,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows[rows["n"].notna()], [REGRET, "last value"]),
-    presets={"smoke": {"rounds": 8}, "real": {"observations": (4, 8, 16, 32), "rounds": 200}},
+    presets={"smoke": {"rounds": 8}},
 )  # fmt: skip

@@ -197,8 +197,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [FOUND, TASK, DONE]),
-    presets={
-        "smoke": {"pairs": 640, "epochs": 1, "longer": 2, "test": 100, "windows": 256, "rounds": 1},
-        "real": {"pairs": 24_000, "windows": 20_480},
-    },
+    presets={"smoke": {"pairs": 640, "epochs": 1, "longer": 2, "test": 100, "windows": 256, "rounds": 1}},
 )  # fmt: skip

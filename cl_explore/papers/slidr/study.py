@@ -158,8 +158,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows.dropna(subset=[IOU]), [IOU, RARELY]),
-    presets={
-        "smoke": {"count": 8, "epochs": 1, "test_scenes": 4, "painted": 16, "rounds": 1, "unseen": 8},
-        "real": {"count": 1000, "painted": 3000},
-    },
+    presets={"smoke": {"count": 8, "epochs": 1, "test_scenes": 4, "painted": 16, "rounds": 1, "unseen": 8}},
 )  # fmt: skip

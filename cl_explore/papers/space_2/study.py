@@ -142,8 +142,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [RANKED, BEFORE, OWN]),
-    presets={
-        "smoke": {"samples": 96, "few": 48, "unseen": 120, "steps": 6},
-        "real": {"samples": 1000, "few": 200, "steps": 1000, "batch_size": 128},
-    },
+    presets={"smoke": {"samples": 96, "few": 48, "unseen": 120, "steps": 6}},
 )  # fmt: skip

@@ -139,5 +139,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows, [POSITION, LOSS]),
-    presets={"smoke": {"transitions": 512, "epochs": 2}, "real": {"transitions": 100_000}},
+    presets={"smoke": {"transitions": 512, "epochs": 2}},
 )  # fmt: skip
