@@ -17,12 +17,13 @@ from cl_explore.papers.gopro.world import CHANNELS, KNOWN, PromptViews, World, s
 from cl_explore.plots.style import CLASS_COLOURS
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import counter, stepper
-from cl_explore.widgets.marks import Bars, Images, Points, Rule, Text
+from cl_explore.widgets.marks import Bars, Images, Line, Points, Rule, Text
 from cl_explore.widgets.panel import KnobPanel, State
 from cl_explore.widgets.picture import Axis, Chart, Picture
 
 WEIGHTS, STRENGTHS = (0.0, 1.0, 100.0, 1000.0, 10000.0), (0.25, 0.5, 1.0)
 PICTURES, VIEWS, EPOCHS = 6, 8, 40
+NAMED = 0.05  # where names stand, in the order of their prompts, on the plane right of all of them
 
 
 class Learned(NamedTuple):
@@ -119,17 +120,19 @@ def prompt_picture(state: State, learned: Learned) -> Picture:
         f"A {label}, first, and {VIEWS} views of it", bare=True, equal=True, height=330,
     )  # fmt: skip
     texts = learned.texts[strength, place]
+    beside = np.linspace(-0.8, 0.8, len(SHAPES))[texts[0, :, 1].argsort().argsort()]
     marks = [
         mark
         for kind, name in enumerate(SHAPES)
         for mark in (
             Points(*texts[1:, kind].T, colour=CLASS_COLOURS[kind % KNOWN], size=3.0, hollow=kind >= KNOWN),
             Points(*texts[:1, kind].T, colour=CLASS_COLOURS[kind % KNOWN], size=6.5, marker="s"),
-            Text(texts[:1, kind, 0], texts[:1, kind, 1], [name], dy=-14.0, bold=name == label),
+            Line([texts[0, kind, 0], NAMED], [texts[0, kind, 1], beside[kind]], colour="muted", width=0.7, alpha=0.6),
+            Text([NAMED], beside[kind : kind + 1], [name], dx=4.0, anchor="left", bold=name == label),
         )
     ]
     plane = Chart(
-        marks, "Its prompts of the eight classes", Axis("", (-1.3, 0.5)), Axis("", (-0.9, 0.9)), equal=True,
+        marks, "Its prompts of the eight classes", Axis("", (-1.2, 0.6)), Axis("", (-0.9, 0.9)), equal=True,
         height=330, note="Squares: of the picture. Dots: of its views; rings are new classes.",
     )  # fmt: skip
     right = np.vstack([still.accuracy, learned.accuracy])
