@@ -3,15 +3,12 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import require_anchor
+from cl_explore.losses.blocks import by_blocks
 from cl_explore.losses.catalogue import Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import distances, points
-
-TABLE = 2**22
-"""Entries of the largest (anchors, positives, negatives) table formed at once."""
 
 
 @loss(
@@ -68,10 +65,7 @@ def _table_rows(distance: Tensor, positive: Tensor, negative: Tensor, margin: Te
         each = (F.softplus(violation) if soft else violation.relu()) * valid
         return each.sum((1, 2)), ((each > 0) & valid).sum((1, 2)).to(distance.dtype)
 
-    size = max(1, TABLE // len(distance) ** 2)
-    blocks = [slice(start, start + size) for start in range(0, len(distance), size)]
-    sums = [checkpoint(block, rows, use_reentrant=False) for rows in blocks]
-    total, active = (torch.cat(column) for column in zip(*sums, strict=True))
+    total, active = by_blocks(block, len(distance))
     return {"total": total, "active": active}
 
 

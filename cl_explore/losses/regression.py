@@ -2,15 +2,12 @@
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from cl_explore.losses.arguments import spoiled, values_are_at_hand
+from cl_explore.losses.blocks import by_blocks
 from cl_explore.losses.catalogue import TEMPERATURE, Parts, loss
 from cl_explore.losses.knob import Choice, Knob, Scalar
 from cl_explore.losses.similarity import chosen_lse
-
-TABLE = 2**22
-"""Entries of the largest (anchors, lower, upper) table formed at once."""
 
 
 @loss(
@@ -77,10 +74,7 @@ def _mixed_positives(x: Tensor, y: Tensor, similarity: Tensor, scale: Tensor, wi
         number = valid.sum((1, 2)).to(x.dtype)
         return chosen_lse(logits.flatten(1), valid.flatten(1)), (logits * valid).sum((1, 2)), number
 
-    size = max(1, TABLE // len(y) ** 2)
-    blocks = [slice(start, start + size) for start in range(0, len(y), size)]
-    columns = zip(*(checkpoint(block, rows, use_reentrant=False) for rows in blocks), strict=True)
-    return tuple(torch.cat(column) for column in columns)
+    return by_blocks(block, len(y))
 
 
 @loss(

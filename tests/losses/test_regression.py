@@ -120,7 +120,7 @@ def test_supremix_in_blocks_equals_one_table(monkeypatch: pytest.MonkeyPatch) ->
     x = inputs()
     gradients = []
     for table in (2**22, 400):
-        monkeypatch.setattr("cl_explore.losses.regression.TABLE", table)
+        monkeypatch.setattr("cl_explore.losses.blocks.TABLE", table)
         z = x["z"].clone().requires_grad_()
         supremix(z, x["targets"], window=4.0).backward()
         gradients.append(z.grad)
