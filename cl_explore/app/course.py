@@ -65,9 +65,9 @@ class OwnKernel(AsyncKernelManager):
 
 
 class BriefKernel(OwnKernel):
-    """One in which panels write only the ends of their sliders, for pages that nobody reads."""
+    """One in which panels write only what they need no further experiment for, for pages that nobody reads."""
 
-    static = "ends"
+    static = "made"
 
 
 def check(notebooks: Sequence[Path], parameters: Mapping[str, str | int]) -> None:

@@ -188,10 +188,9 @@ class KnobPanel(Panel):
     def static(self) -> HTML:
         """The panel with a slider for each knob of its sweep, the others as they stand, as one HTML block."""
         state = self.state()
-        sweeps = {name: list(values) for name, values in self._sweeps.items()}
-        if os.environ.get("CL_EXPLORE_STATIC") == "ends":
-            ends = {name: (values[0], state[name], values[-1]) for name, values in sweeps.items()}
-            sweeps = {name: [value for value in values if value in ends[name]] for name, values in sweeps.items()}
+        # For a page that nobody reads no experiment is made, and only the other knobs move on it.
+        still = self._decides if os.environ.get("CL_EXPLORE_STATIC") == "made" else ()
+        sweeps = {name: list(values) for name, values in self._sweeps.items() if name not in still}
         stops = {name: with_current(values, state[name]) for name, values in sweeps.items()}
         states = [state | dict(zip(stops, values, strict=True)) for values in product(*stops.values())]
         sliders = [

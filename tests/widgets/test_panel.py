@@ -129,17 +129,17 @@ def test_a_page_without_a_kernel_steps_through_the_sweeps_from_where_the_knobs_s
     assert (second["stops"], second["start"]) == (["0.25", "0.5", "1"], 0)
     assert (second["name"], second["values"]) == ("b", [0.25, 0.5, 1.0])  # what a dragged mark may set
     assert [dict(frame["readout"])["made"] for frame in frames] == [str(10 * a) for a in (0, 2, 6) for _ in range(3)]
-
-
-def test_pages_that_nobody_reads_hold_only_the_ends_of_the_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CL_EXPLORE_STATIC", "ends")
-    asked = []
-    frames, (first, second) = unpacked(panel_of(lambda a: asked.append(a) or a).static().data)
-    assert (first["stops"], second["stops"]) == (["2", "6"], ["0.25", "1"])  # 0 gave way to the present 2
-    assert (len(frames), asked) == (4, [2, 6])  # and nothing between them is computed
     menu = {"c": dial(Choice("c", ("x", "y", "z")), "y")}
     of_menu = KnobPanel(menu, lambda state: shown({"a": 0, "b": 0}, state["c"]), sweeps={"c": ("x", "y", "z")})
-    assert unpacked(of_menu.static().data)[1][0]["stops"] == ["x", "y", "z"]
+    (third,) = unpacked(of_menu.static().data)[1]
+    assert (third["stops"], third["start"], third["menu"]) == (["x", "y", "z"], 1, True)
+
+
+def test_pages_that_nobody_reads_hold_what_needs_no_further_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_EXPLORE_STATIC", "made")
+    asked = []
+    frames, (slider,) = unpacked(panel_of(lambda a: asked.append(a) or a).static().data)
+    assert (len(frames), slider["name"], asked) == (3, "b", [2])
 
 
 def test_a_closed_panel_is_free() -> None:
