@@ -8,6 +8,7 @@ replaced only when all its cells ran.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,11 +30,14 @@ def clean(executed: NotebookNode, unexecuted: NotebookNode) -> NotebookNode:
     for count, (cell, new) in enumerate(zip(code_of(executed), code_of(unexecuted), strict=True), start=1):
         new.execution_count = count  # counted anew: the cell with the injected parameters is gone
         new.outputs = [output for output in cell.outputs if not passing(output)]
-        for output in new.outputs:
+        for place, output in enumerate(new.outputs):
             if "execution_count" in output:
                 output.execution_count = count
-            if "<script" in "".join(output.get("data", {}).get("text/html", "")):
+            html = output.get("data", {}).get("text/html", "")
+            if "<script" in html:
                 del output.data["text/html"]  # a panel: its picture stays
+            elif html:  # pandas calls a table anew at every execution
+                output.data["text/html"] = re.sub(r"\bT_[0-9a-f]{5}", f"T_{count}_{place}", html)
     return unexecuted
 
 

@@ -115,7 +115,7 @@ import sys
 from IPython.display import HTML, display
 print(preset, seed)
 print("a warning", file=sys.stderr)
-display(HTML("<b>a table</b>"))
+display(HTML("<b id='T_0a1b2_row0'>a table</b>"))
 display({"text/html": "<script>draw()</script>", "text/plain": "a panel"}, raw=True)
 preset * 2
 """
@@ -141,7 +141,7 @@ def test_build_keeps_text_and_drops_panels_warnings_and_timings(tiny: Path) -> N
     assert [set(cell.metadata) - {"tags"} for cell in built.cells] == [set(), set(), set(), set()]
     texts = [output.get("text") or dict(output.data) for output in outputs(built)]
     assert texts[0] == "laptop 0\n"
-    assert texts[1]["text/html"] == "<b>a table</b>"
+    assert texts[1]["text/html"] == "<b id='T_2_1_row0'>a table</b>"
     assert texts[2] == {"text/plain": "a panel"}
     assert texts[3] == {"text/plain": "'laptoplaptop'"}
     assert [cell.execution_count for cell in built.cells[1:3]] == [1, 2]
