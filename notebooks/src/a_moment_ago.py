@@ -389,8 +389,10 @@ assert (cosine["IC"] > cosine[PEOPLE[2]] + 0.1).all(), "LL pulls against IC"
 #
 # And what is it good for? On these seeds no order of the trainings by trait is certain. Over twenty, two moments of a person
 # (IC) tell it a little better than no training, than LL and than two augmentations of one moment, and still no better than
-# the raw scan ([scorecard](../docs/scorecard/swift-fmri.md)). The state, all that LL has to go by, is read no better after LL
-# than after IC: what tells two moments apart need not be what you call the state.
+# the raw scan ([scorecard](../docs/scorecard/swift-fmri.md)). With attention in shifted windows in place of a convolution over
+# time, which is the encoder of the paper, it is told about as well, and twenty seeds leave open what IC adds to that.
+# The state, all that LL has to go by, is read no better after LL than after IC: what tells two moments apart need not be
+# what you call the state.
 #
 # On a live page, move the weight of LL to nothing: what becomes of the arc that each person is? Let it grow again. When do
 # the moments stand in the order of their states, and what does the sum over persons do to neighbours?
