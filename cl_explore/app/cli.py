@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -120,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except BrokenPipeError:  # what reads the output, such as head, has had enough; nor is the rest flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 141  # what a shell says of a program that ended so
     except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
         print(f"cl-explore {options.command}: {error}", file=sys.stderr)
         return 2
@@ -230,9 +229,9 @@ def scorecard(options: argparse.Namespace, rest: list[str]) -> int:
         tqdm.write("\n".join([f"\n{record['title']}: {page.counts(record)}", *map(page.line, record["verdicts"])]))
 
     start = time.perf_counter()
-    studies = [papers.study(slug) for slug in options.slugs or papers.slugs() if papers.has(slug, "study")]
+    every = (papers.study(slug) for slug in papers.slugs() if papers.has(slug, "study"))
     found = records.run(
-        [study for study in studies if options.slugs or study.has(options.preset)],
+        [papers.study(slug) for slug in options.slugs] or [study for study in every if study.has(options.preset)],
         options.preset,
         seeds=options.seeds,
         seeds_from=options.seeds_from or 0,
