@@ -326,7 +326,7 @@ assert pieces.loc["and blocks disappear", "hidden cells"] > pieces.loc["whole", 
 # were asked for their place know it. Asked under masks, they know it from the rest of the formula, and then the formula
 # finds itself, too (the last column, among all unseen ones).
 #
-# These are single trainings. Over several seeds two things hold, on [the scorecard](../docs/scorecard/mask-and-match.md):
+# These are single trainings. Over twenty seeds two things hold, on [the scorecard](../docs/scorecard/mask-and-match.md):
 # the contrast of cells lets digits be read better from their cells, and masks let formulas with gaps find themselves. Other
 # parts gave nothing here. Masks that are large from the start do as well as masks that grow. The attention that the authors
 # put in place of the mean stays nearly even, and looks at white cells if it is trained by itself. (Their losses had to be
