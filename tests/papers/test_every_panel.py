@@ -10,12 +10,12 @@ import ipywidgets
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
-from static_pages import Page, unpacked
+from static_pages import Page, packed, unpacked
 
 from cl_explore import papers
 from cl_explore.widgets.panel import KnobPanel
 
-LARGEST = 700_000  # bytes of a static panel, at most
+LARGEST = 600_000  # bytes of a static panel
 PATIENCE = 20.0  # seconds within which a panel has made an experiment again
 
 
@@ -51,10 +51,11 @@ def shown(panel: KnobPanel) -> tuple[str, bytes]:
 def is_one_small_block(panel: KnobPanel, stops: int) -> None:
     """Without the stops of knobs that take another experiment, each of which adds about as many frames."""
     text = panel.static().data
-    assert len(text.encode()) * stops < LARGEST
+    assert len(text.encode()) + len(packed(text).encode()) * (stops - 1) < LARGEST
     assert Page(text).open == []
     frames, sliders = unpacked(text)
     assert len(frames) == np.prod([len(slider["stops"]) for slider in sliders])
+    assert len({str(frame) for frame in frames}) > 1 or not sliders
     for knob in panel.knobs.values():
         assert knob.description
         assert knob.tooltip or isinstance(knob, ipywidgets.Dropdown)

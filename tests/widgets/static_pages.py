@@ -42,9 +42,14 @@ def resolved(node: Any, find: Any) -> Any:
     return [resolved(part, find) for part in node] if isinstance(node, list) else node
 
 
+def packed(text: str) -> str:
+    """What a static block holds of frames and sliders, as JSON; the rest of it is the same in every block."""
+    return re.search(r'still\(document.getElementById\("[^"]+"\), (.*)\);\n', text).group(1)  # type: ignore
+
+
 def unpacked(text: str) -> tuple[list[dict], list[dict]]:
     """The frames and sliders of a static block."""
-    data = json.loads(re.search(r'still\(document.getElementById\("[^"]+"\), (.*)\);\n', text).group(1))  # type: ignore
+    data = json.loads(packed(text))
 
     def find(place: int) -> Any:
         part = data["shared"][place]
