@@ -254,6 +254,10 @@ trained.pivot(index="τ", columns="seed", values="kNN h").rename(columns="seed {
 # neighbours of raw pixels know digits so well that no encoder's neighbours are better here. What training changes can
 # be seen in the two measures.
 #
+# Is it the cold that spreads points, then, or that only near negatives count? The same paper tries it: a loss that sees
+# just the nearest tenth of the negatives (`losses.hard_truncated`) spreads as evenly when it is warm as a cold one does
+# with all of them. So it is on [the scorecard](../docs/scorecard/behaviour-of-contrastive-loss.md), with digits.
+#
 # Below are the cosines of two runs, then all five runs as maps. Drag the slider from cold to warm and watch the digits
 # gather in clumps.
 
