@@ -41,7 +41,6 @@ class TrainingPanel(Panel):
     _status = ""
 
     @takes
-    @takes
     def __init__(
         self,
         data_set: str | Dataset = "digits",
@@ -122,10 +121,13 @@ class TrainingPanel(Panel):
                 self._task = loop.create_task(self._train(self._going, self.live))
 
     def pause(self) -> None:
-        """Rest after the turn being worked; `start` goes on from there."""
+        """Rest once the turn being worked has ended; `start` goes on from there."""
         with self._lock:
             if self._going is not None:
                 self._going = None
+                assert self.live is not None
+                self._worker.submit(int).result()  # comes when the turn has ended
+                self.picture = training_picture(self.live, self.live.looks[-1])
                 self._show_state("paused")
 
     def reset(self) -> None:

@@ -174,9 +174,9 @@ def test_start_pause_turn_resume_stop_and_begin_anew(points: Dataset) -> None:
         panel.knobs["temperature"].value = 0.1
         await until(lambda: panel.live.method.knobs["temperature"] == pytest.approx(0.1))
         panel.buttons["pause"].click()
-        await asyncio.sleep(0.3)
         held = step(panel)
-        await asyncio.sleep(0.1)
+        assert held == panel.live.loop.step
+        await asyncio.sleep(0.3)
         assert step(panel) == held == panel.live.loop.step
         assert panel.canvas.tick == 0
         texts = [mark.text for mark in panel.picture.charts[1].marks if isinstance(mark, Text)]
