@@ -40,7 +40,6 @@ class LossComparePanel(Panel):
     """
 
     @takes
-    @takes
     def __init__(
         self,
         compare: Sequence[str | Loss] = ("nt_xent", "dcl"),

@@ -49,7 +49,6 @@ class SpherePanel(Panel):
     _moving: object | None = None  # the one animation that may go on
 
     @takes
-    @takes
     def __init__(
         self,
         loss: str | Loss = "nt_xent",

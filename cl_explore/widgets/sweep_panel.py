@@ -35,7 +35,6 @@ class SweepPanel(Panel):
     """
 
     @takes
-    @takes
     def __init__(
         self,
         train: Callable[..., Run],

@@ -228,7 +228,6 @@ class TemperaturePanel(Panel):
     """
 
     @takes
-    @takes
     def __init__(
         self,
         negatives: ArrayLike | Tensor | None = None,
