@@ -26,6 +26,7 @@ from cl_explore.claims import bench
 from cl_explore.claims.measures import usual
 from cl_explore.losses.mochi import draw_mixes, mix_hard_negatives
 from cl_explore.papers.decoupled_contrastive_learning import study as decoupled
+from cl_explore.papers.decoupled_contrastive_learning.panel import CouplingPanel
 from cl_explore.papers.mochi import study as mochi
 from cl_explore.papers.mochi.panel import MixPanel
 from cl_explore.widgets import bet, tally
@@ -147,11 +148,17 @@ for s in seeds:
 # digits the neighbours of the two losses are tied, and raw pixels do at least as well. The authors found their gain in
 # accuracy on ImageNet.
 #
-# The panel shows $q$ beside the weights. Lower $\tau$ and watch it vanish.
+# The first panel shows $q$ beside the weights. Lower $\tau$ and watch it vanish. The second trains a small encoder with
+# both losses while you wait, and shows $q$ of every anchor. Make the batch larger, and the two curves on the right meet.
+# Then make the views noisier: now the positive is hard to find, $q$ stays large even in small batches, and NT-Xent
+# nearly keeps up.
 
 # %%
 z = evaluate.embed_views(runs[seed].methods["DCL, batch 256"], test)
 widgets.TemperaturePanel(z=z.double()[:64], temperature=0.2)
+
+# %%
+CouplingPanel(batch=8)
 
 # %% [markdown]
 # ## 2 · "A negative is something else"

@@ -27,6 +27,7 @@ from cl_explore import data, evaluate, losses, nn, plots, views, widgets
 from cl_explore.app.exercises import checker
 from cl_explore.claims import bench
 from cl_explore.data import FactorViews, factor_rows
+from cl_explore.papers.behaviour_of_contrastive_loss.panel import DilemmaPanel
 from cl_explore.widgets import bet, tally
 
 plots.use()
@@ -257,8 +258,15 @@ trained.pivot(index="τ", columns="seed", values="kNN h").rename(columns="seed {
 # Is it the cold that spreads points, then, or that only near negatives count? The same paper tries it: a loss that sees
 # just the nearest tenth of the negatives (`losses.hard_truncated`) spreads as evenly when it is warm as a cold one does
 # with all of them. So it is on [the scorecard](../docs/scorecard/behaviour-of-contrastive-loss.md), with digits.
-#
-# Below are the cosines of two runs, then all five runs as maps. Drag the slider from cold to warm and watch the digits
+# Try it: in the panel a small encoder is trained, at each of five temperatures, with all negatives (grey) and with the
+# nearest share of them. When only a tenth counts, the temperature has next to nothing left to do. When all count, the
+# two curves are one.
+
+# %%
+DilemmaPanel(alpha=0.5, temperature=1.0)
+
+# %% [markdown]
+# Back to the digits. Below are the cosines of two runs, then all five runs as maps. Drag the slider from cold to warm and watch the digits
 # gather in clumps.
 
 # %%

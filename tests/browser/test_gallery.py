@@ -61,7 +61,7 @@ def test_a_click_on_the_map_lists_neighbours_and_a_line_round_points_their_stati
     panel.scroll_into_view_if_needed()
     drag(slider(panel, "training"), 1.0)
     _, _, last = readout(panel, "step").split()
-    wait_for(lambda: readout(panel, "step") == f"{last} of {last}", "the map did not follow the slider to the last step")
+    wait_for(lambda: readout(panel, "step") == f"{last} of {last}", "the map did not follow the slider")
     settle(panel)
     box = panel.locator("canvas").first.bounding_box()
     assert box
