@@ -32,6 +32,12 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: of two processes none shall be left with one of them at the end."""
+    longest = ["test_gallery_of_papers.py", "test_gallery.py", "test_pages.py"]
+    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+
+
 def pytest_sessionstart() -> None:
     """Say what is missing once, before processes are started that would each say it in their way."""
     try:

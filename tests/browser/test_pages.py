@@ -28,9 +28,7 @@ def opened(browser: Browser, file: Path, width: int, scheme: str) -> Page:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (700, "dark")])
-def test_pages_fit_and_follow_the_reader(
-    browser: Browser, written: Path, screens: Path, width: int, scheme: str
-) -> None:
+def test_pages_fit_and_follow_the_reader(browser: Browser, written: Path, width: int, scheme: str) -> None:
     page = opened(browser, written / "index.html", width, scheme)
     for file in sorted(written.rglob("*.html")):
         if 'http-equiv="refresh"' in file.read_text(encoding="utf-8"):
@@ -42,7 +40,6 @@ def test_pages_fit_and_follow_the_reader(
             "Math.max(0, ...[...document.querySelectorAll('.prose > p')].map((p) => p.clientWidth))"
         )
         assert letters < 800, f"{file.name}: lines of {letters} pixels"
-        page.screenshot(path=screens / f"page-{file.parent.name}-{file.stem}-{width}-{scheme}.png")
     page.close()
 
 

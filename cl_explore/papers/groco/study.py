@@ -84,5 +84,5 @@ STUDY = Study(
     ),
     run=run,
     draw=lambda rows: dots(rows[rows[MISORDERED].notna()], [MISORDERED, "kNN z", "linear h"]),
-    presets={"smoke": {"epochs": 1, "samples": 300}, "real": {"dataset": "cifar10", "epochs": 200}},
+    presets={"smoke": {"epochs": 1, "samples": 160}, "real": {"dataset": "cifar10", "epochs": 200}},
 )  # fmt: skip
