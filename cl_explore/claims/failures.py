@@ -20,8 +20,7 @@ paper. *Near* marks a verdict whose interval is near the border of the claim.
 
 UNDECIDED = """## Undecided
 
-{undecided} claims have an interval on both sides of their border. {short} of them were looked at with fewer than {most}
-seeds.
+{undecided} claims have an interval on both sides of their border, {few} of them after fewer than {most} seeds.
 """
 
 SHORT = """## Looked at with fewer than {most} seeds
@@ -82,6 +81,7 @@ def page(records: Sequence[Record], lessons: Mapping[str, Mapping[str, str]]) ->
         "failed": len(fails),
         "kinds": ", ".join(f"{name} ({kinds[name]})" for name in KINDS),
         "undecided": len(undecided),
+        "few": sum(verdict["seeds"] < LOOKS[-1] for _, verdict in undecided) or "none",
         "short": len(short),
         "most": LOOKS[-1],
     }
@@ -91,7 +91,7 @@ def page(records: Sequence[Record], lessons: Mapping[str, Mapping[str, str]]) ->
         if own:
             paragraphs.append(f"## [{title(record)}]({stem(record)}.md)")
             paragraphs += [failed(verdict, lessons[record["study"]][verdict["text"]]) for verdict in own]
-    few = sum(verdict["seeds"] < LOOKS[-1] for _, verdict in undecided)
-    paragraphs += [UNDECIDED.format(**{**counts, "short": few}), listed(undecided)]
-    paragraphs += [SHORT.format(**counts), listed(short)]
+    paragraphs += [UNDECIDED.format(**counts), listed(undecided)]
+    if short:
+        paragraphs += [SHORT.format(**counts), listed(short)]
     return "\n\n".join(part.strip() for part in paragraphs) + "\n"
