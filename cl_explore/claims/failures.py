@@ -1,4 +1,4 @@
-"""The page of what failed: each claim that did with what it teaches, then what is undecided or short of seeds."""
+"""The page of what failed: each claim that did with what it teaches, then what is undecided."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,8 @@ paper. *Near* marks a verdict whose interval is near the border of the claim.
 
 UNDECIDED = """## Undecided
 
-{undecided} claims have an interval on both sides of their border, {few} of them after fewer than {most} seeds.
-"""
-
-SHORT = """## Looked at with fewer than {most} seeds
-
-{short} verdicts are near their border and have not been run to {most} seeds, as the rule
-[asks](../scorecard.md#how-many-seeds): they can still turn.
+{undecided} claims have an interval on both sides of their border, all after the {most} seeds that the rule
+[asks](../scorecard.md#how-many-seeds) for.
 """
 
 KINDS = ("in the direction claimed, within the margin", "no difference", "in the other direction", "no tie")
@@ -74,15 +69,12 @@ def page(records: Sequence[Record], lessons: Mapping[str, Mapping[str, str]]) ->
     every = [(record, verdict) for record in records for verdict in record["verdicts"]]
     fails = [(record, verdict) for record, verdict in every if verdict["word"] == "fails"]
     undecided = [(record, verdict) for record, verdict in every if verdict["word"] == "undecided"]
-    short = [(record, verdict) for record, verdict in every if verdict["near"] and verdict["seeds"] < LOOKS[-1]]
     kinds = Counter(kind(verdict) for _, verdict in fails)
     counts = {
         "count": len(every),
         "failed": len(fails),
         "kinds": ", ".join(f"{name} ({kinds[name]})" for name in KINDS),
         "undecided": len(undecided),
-        "few": sum(verdict["seeds"] < LOOKS[-1] for _, verdict in undecided) or "none",
-        "short": len(short),
         "most": LOOKS[-1],
     }
     paragraphs = [HEAD.format(**counts)]
@@ -92,6 +84,4 @@ def page(records: Sequence[Record], lessons: Mapping[str, Mapping[str, str]]) ->
             paragraphs.append(f"## [{title(record)}]({stem(record)}.md)")
             paragraphs += [failed(verdict, lessons[record["study"]][verdict["text"]]) for verdict in own]
     paragraphs += [UNDECIDED.format(**counts), listed(undecided)]
-    if short:
-        paragraphs += [SHORT.format(**counts), listed(short)]
     return "\n\n".join(part.strip() for part in paragraphs) + "\n"
