@@ -86,9 +86,8 @@ class EmbeddingPanel(Panel):
             description="training", tooltip="which snapshot of the training is shown",
         )  # fmt: skip
         play = ipywidgets.Play(value=last, max=last, interval=400)
-        # One way in the page, as a link back would send a message of its own before each of the slider's.
-        self._hidden = [ipywidgets.jsdlink((play, "value"), (self.snapshot, "index"))]
-        self._play = play
+        # In the page: what the kernel says of the one may come late, and would move back a slider being dragged.
+        self._hidden = [ipywidgets.jslink((play, "value"), (self.snapshot, "index"))]
         third: dict[str, Any] = {"layout": {"width": "280px"}}
         space = next(iter(self._spaces.values()))
         computed = [PREDICTION, PURITY, DISTANCE] if space.several else []
@@ -113,7 +112,7 @@ class EmbeddingPanel(Panel):
         super().__init__([row(play, self.snapshot), looks] if self._steps else [looks], {})
         if small is not None:
             self.canvas.sheet = sprite_sheet(small)
-        self.snapshot.observe(lambda _: self._on_snapshot(), "value")
+        self.snapshot.observe(lambda _: self._move(), "value")
         for control in (self.colour, self.space, self.layout_menu, self.dims):
             control.observe(lambda _: self._redraw(), "value")
         self.highlight.observe(lambda _: self._on_highlight(), "value")
@@ -158,11 +157,6 @@ class EmbeddingPanel(Panel):
             self.show(replace(self.picture, status="the map is being computed ..."))
         self._ready.add(kind)
         self._move()
-
-    def _on_snapshot(self) -> None:
-        self._move()
-        if not self._play.playing:
-            self._play.value = self.snapshot.index
 
     def _move(self) -> None:
         try:

@@ -54,11 +54,34 @@ def test_a_menu_of_losses_has_a_heading_for_each_family(gallery: dict[str, Locat
     assert menu.evaluate("(menu) => menu.selectedOptions[0].parentElement.label") in labels
 
 
+def test_a_slider_stays_where_it_is_let_go_and_playing_goes_on_from_there(gallery: dict[str, Locator]) -> None:
+    panel = gallery["EmbeddingPanel"]
+    panel.scroll_into_view_if_needed()
+    settle(panel)  # the page may still move below the mouse
+    handle = slider(panel, "training")
+    for _ in range(3):
+        drag(handle, 0.0)
+        drag(handle, 1.0)
+    settle(panel)
+    assert share(handle) == 1
+    drag(handle, 0.5)
+    settle(panel)
+    begun = share(handle)
+    assert begun == pytest.approx(0.5, abs=0.1)
+    play, stop, *_ = panel.locator(".widget-play button").all()
+    play.click()
+    wait_for(lambda: share(handle) > begun, "playing did not go on from where the slider stood")
+    assert share(handle) < begun + 0.3
+    stop.click()
+    settle(panel)
+
+
 def test_a_click_on_the_map_lists_neighbours_and_a_line_round_points_their_statistics(
     gallery: dict[str, Locator], screens: Path
 ) -> None:
     panel = gallery["EmbeddingPanel"]
     panel.scroll_into_view_if_needed()
+    settle(panel)  # the page may still move below the mouse
     drag(slider(panel, "training"), 1.0)
     _, _, last = readout(panel, "step").split()
     wait_for(lambda: readout(panel, "step") == f"{last} of {last}", "the map did not follow the slider")

@@ -266,15 +266,6 @@ def test_names_of_any_letters_are_shown_as_they_are(make_run: Callable[..., Run]
         assert text.count("<script") == text.count("</script") == 1
 
 
-def test_playing_moves_the_slider_and_the_slider_where_playing_goes_on(make_run: Callable[..., Run]) -> None:
-    panel = EmbeddingPanel(make_run())
-    panel.snapshot.value = 1
-    assert panel._play.value == 1
-    panel._play.playing = True
-    panel.snapshot.value = 2
-    assert panel._play.value == 1  # the page moves both itself
-
-
 def test_computed_colours_say_vote_purity_and_distance(make_run: Callable[..., Run]) -> None:
     run = make_run()
     panel = EmbeddingPanel(run)
