@@ -17,7 +17,7 @@ from cl_explore.plots.style import class_look
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import counter, dial, stepper
 from cl_explore.widgets.knobs import of
-from cl_explore.widgets.linear import linear_encoders
+from cl_explore.widgets.linear_encoder import linear_encoders
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Bars, Line, Points, Rule, Text
 from cl_explore.widgets.panel import KnobPanel, State

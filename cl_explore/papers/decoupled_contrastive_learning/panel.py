@@ -14,7 +14,7 @@ from cl_explore.losses import Knob
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import dial, stepper
 from cl_explore.widgets.knobs import of
-from cl_explore.widgets.linear import linear_encoders
+from cl_explore.widgets.linear_encoder import linear_encoders
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
@@ -129,10 +129,10 @@ class CouplingPanel(KnobPanel):
 
     NT-Xent multiplies the gradient of each anchor by q = 1 - P(positive), which is small where a positive is soon found
     among few negatives; DCL (2110.06848) leaves q out. A linear encoder is trained on Gaussian classes with both, from
-    equal weights on equal batches. With noisy views q stays near 1, and the two are alike.
+    equal weights on equal batches. With noisy views q stays large, and the two are nearly alike.
 
     batch: 2, 4, 8, ... to 256 samples.
-    temperature: 0.03 to 1.
+    temperature: 0.02 to 2.
     noise: of the views, 0.15 to 1.5.
     Raises: ValueError for another number.
     """

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from cl_explore import losses
-from cl_explore.widgets.linear import linear_encoders
+from cl_explore.widgets.linear_encoder import linear_encoders
 
 X = torch.randn(24, 6, generator=torch.Generator().manual_seed(3))
 SGD = partial(torch.optim.SGD, lr=0.1)
