@@ -5,9 +5,22 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
+from cl_explore import data
+from cl_explore.data import Dataset
+from cl_explore.losses import Knob
 from cl_explore.views import VectorViews
 
 DIM = 16
+NOISE = Knob("noise", 0.15, 1.5, log=True, help="how much two views of a sample differ")
+
+
+def gaussians(classes: int, per_class: int) -> tuple[Dataset, Dataset]:
+    """Vectors of Gaussian classes: those to train on, and as many unseen ones."""
+    train, test = (
+        data.load("gaussians", split, classes=classes, **{f"{split}_per_class": per_class})
+        for split in ("train", "test")
+    )
+    return train, test
 
 
 def linear_encoders(
@@ -32,10 +45,11 @@ def linear_encoders(
     encoder = (torch.randn(x.shape[1], DIM, generator=generator) / x.shape[1] ** 0.5).requires_grad_()
     steps, kept = optimizer([encoder]), []
     for step in range(shots[-1] + 1):
+        if step:
+            rows = x if batch is None else x[torch.randperm(len(x), generator=generator)[:batch]]
+            steps.zero_grad()
+            loss(augment(rows, generator) @ encoder).backward()
+            steps.step()
         if step in shots:
             kept.append(encoder.detach().clone())
-        rows = x if batch is None else x[torch.randperm(len(x), generator=generator)[:batch]]
-        steps.zero_grad()
-        loss(augment(rows, generator) @ encoder).backward()
-        steps.step()
     return torch.stack(kept)

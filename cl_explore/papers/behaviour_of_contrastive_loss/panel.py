@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from cl_explore import data, geometry, losses, views
+from cl_explore import geometry, losses, views
 from cl_explore.losses import Knob
 from cl_explore.plots.layouts import layout
 from cl_explore.plots.style import class_look
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import counter, dial, stepper
 from cl_explore.widgets.knobs import of
-from cl_explore.widgets.linear_encoder import linear_encoders
+from cl_explore.widgets.linear_encoder import NOISE, gaussians, linear_encoders
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Bars, Line, Points, Rule, Text
 from cl_explore.widgets.panel import KnobPanel, State
@@ -52,10 +52,7 @@ class Trainings(NamedTuple):
 
 def trainings(alpha: float, noise: float) -> Trainings:
     """A linear encoder on Gaussian classes, from equal weights on equal batches: 60 steps of Adam with each loss."""
-    seen, unseen = (
-        data.load("gaussians", split, classes=CLASSES, **{f"{split}_per_class": PER_CLASS})
-        for split in ("train", "test")
-    )
+    seen, unseen = gaussians(CLASSES, PER_CLASS)
     pairs, adam = views.VectorViews(noise=noise)(unseen.x, Generator().manual_seed(1)), partial(torch.optim.Adam, lr=LR)
 
     def spread(*learn: Callable[[Tensor], Tensor]) -> Spread:
@@ -168,13 +165,13 @@ class DilemmaPanel(KnobPanel):
 
     @takes
     def __init__(self, alpha: float = 0.1, temperature: float = 1.0, noise: float = 0.15) -> None:
-        hard, differ = losses.hard_truncated, "how much two views of a sample differ"
+        hard = losses.hard_truncated
         knobs = {
             "alpha": stepper("alpha", SHARES, alpha, "share that counts α", of(hard, "alpha").help),
             "temperature": stepper(
                 "temperature", TEMPERATURES, temperature, "temperature τ", of(hard, "temperature").help
             ),
-            "noise": dial(Knob("noise", 0.15, 1.5, log=True, help=differ), noise, "noise of the views", 0.1),
+            "noise": dial(NOISE, noise, "noise of the views", 0.1),
             "anchor": counter(Knob("anchor", 0, CLASSES * PER_CLASS - 1, help="whose negatives are shown"), 0),
         }
         super().__init__(

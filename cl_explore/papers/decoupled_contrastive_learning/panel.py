@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from cl_explore import data, geometry, losses, views
-from cl_explore.losses import Knob
+from cl_explore import geometry, losses, views
 from cl_explore.takes import takes
 from cl_explore.widgets.controls import dial, stepper
 from cl_explore.widgets.knobs import of
-from cl_explore.widgets.linear_encoder import linear_encoders
+from cl_explore.widgets.linear_encoder import NOISE, gaussians, linear_encoders
 from cl_explore.widgets.mark import Dash, Mark
 from cl_explore.widgets.marks import Line, Points, Rule
 from cl_explore.widgets.panel import KnobPanel, State
@@ -56,23 +55,20 @@ def coupling(z: Tensor, batch: int, temperature: float) -> Tensor:
 def trainings(batch: int, temperature: float, noise: float) -> dict[str, Trained]:
     """A linear encoder on Gaussian classes, from equal weights on equal batches with each of LOSSES: 80 steps of SGD
     at a learning rate of .01, with a momentum of .9."""
-    seen, unseen = (
-        data.load("gaussians", split, classes=CLASSES, **{f"{split}_per_class": PER_CLASS}).x
-        for split in ("train", "test")
-    )
+    seen, unseen = gaussians(CLASSES, PER_CLASS)
     generator = Generator().manual_seed(1)
-    unseen = unseen[torch.randperm(len(unseen), generator=generator)]  # else classes take turns
-    pairs = views.VectorViews(noise=noise)(unseen, generator)
+    order = torch.randperm(len(unseen), generator=generator)  # else classes take turns
+    pairs = views.VectorViews(noise=noise)(unseen.x[order], generator)
     found = {}
     for name, loss in LOSSES.items():
         learn, sgd = partial(loss, temperature=temperature), partial(torch.optim.SGD, lr=0.01, momentum=0.9)
-        encoders = linear_encoders(seen, learn, sgd, noise=noise, shots=SHOTS, batch=batch)
+        encoders = linear_encoders(seen.x, learn, sgd, noise=noise, shots=SHOTS, batch=batch)
         measured = []
         for z in F.normalize(pairs @ encoders[:, None], dim=3):
-            q = coupling(z, batch, temperature)[:SHOWN]
-            by_batch = [coupling(z, size, temperature).mean() for size in BATCHES]
+            in_batches = {size: coupling(z, size, temperature) for size in BATCHES}
+            q, by_batch = in_batches[batch][:SHOWN], torch.stack([each.mean() for each in in_batches.values()])
             cosine = (z[:, 0] * z[:, 1]).sum(1)[: len(q)]
-            measured.append((cosine, q, geometry.alignment(z), torch.stack(by_batch)))
+            measured.append((cosine, q, geometry.alignment(z), by_batch))
         found[name] = Trained(*(torch.stack(column).numpy() for column in zip(*measured, strict=True)))
     return found
 
@@ -139,11 +135,10 @@ class CouplingPanel(KnobPanel):
 
     @takes
     def __init__(self, batch: int = 8, temperature: float = 0.1, noise: float = 0.15) -> None:
-        drawn = Knob("noise", 0.15, 1.5, log=True, help="how much two views of a sample differ")
         knobs = {
             "batch": stepper("batch", BATCHES, batch, "batch size", "samples of a batch, of which one is the anchor's"),
             "temperature": dial(of(losses.dcl, "temperature"), temperature, "temperature τ", 0.1),
-            "noise": dial(drawn, noise, "noise of the views", 0.1),
+            "noise": dial(NOISE, noise, "noise of the views", 0.1),
             "step": stepper("step", SHOTS, SHOTS[-1], "training (steps)", "how long the encoders are trained"),
         }
         super().__init__(
